@@ -1,0 +1,1 @@
+//! Reads Kafka message schemas and writes versioned Rust structs.

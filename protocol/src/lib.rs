@@ -1,0 +1,4 @@
+//! Every Kafka message, every version, byte for byte.
+
+#[cfg(feature = "records")]
+pub mod records;
