@@ -1,1 +1,11 @@
 //! Reads Kafka message schemas and writes versioned Rust structs.
+
+pub mod emit;
+pub mod model;
+pub mod parse;
+
+mod error;
+mod versions;
+
+pub use error::{Error, SchemaError};
+pub use versions::Versions;

@@ -1,0 +1,329 @@
+//! The schema as the file has it: attributes read and typed, nothing resolved yet.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use super::source::{Object, Source, text_of};
+use crate::error::SchemaError;
+use crate::versions::Versions;
+
+/// One schema file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageSchema {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The line of the message, counted from 1.
+    pub line: usize,
+    /// `name`.
+    pub name: String,
+    /// `type`: request, response, header, data, metadata, coordinator-key or coordinator-value.
+    pub kind: String,
+    /// `apiKey`.
+    pub api_key: Option<i16>,
+    /// `validVersions`; `none` reserves the key without a message.
+    pub valid_versions: Versions,
+    /// `deprecatedVersions`.
+    pub deprecated_versions: Option<Versions>,
+    /// `flexibleVersions`.
+    pub flexible_versions: Option<Versions>,
+    /// `headerVersions` (KIP-1313): message versions to header version, as written.
+    pub header_versions: Option<Vec<(String, String)>>,
+    /// `listeners`.
+    pub listeners: Vec<String>,
+    /// `latestVersionUnstable`.
+    pub latest_version_unstable: bool,
+    /// `fields`.
+    pub fields: Vec<FieldSchema>,
+    /// `commonStructs`.
+    pub common_structs: Vec<CommonStruct>,
+}
+
+/// A struct that several fields of a message share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommonStruct {
+    /// The line of the struct, counted from 1.
+    pub line: usize,
+    /// `name`.
+    pub name: String,
+    /// `versions`.
+    pub versions: Versions,
+    /// `fields`.
+    pub fields: Vec<FieldSchema>,
+}
+
+/// One field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldSchema {
+    /// The line of the field, counted from 1.
+    pub line: usize,
+    /// `name`.
+    pub name: String,
+    /// `type`, such as `int32` or `[]Topic`.
+    pub ty: String,
+    /// `versions`, or `taggedVersions` when only these are given.
+    pub versions: Versions,
+    /// `nullableVersions`.
+    pub nullable_versions: Versions,
+    /// `taggedVersions`.
+    pub tagged_versions: Versions,
+    /// `tag`.
+    pub tag: Option<i64>,
+    /// `flexibleVersions`, an override for one field.
+    pub flexible_versions: Option<Versions>,
+    /// `default` as text. A JSON `null` (not the string) means no default at all.
+    pub default: Option<String>,
+    /// `ignorable`.
+    pub ignorable: bool,
+    /// `mapKey`.
+    pub map_key: bool,
+    /// `zeroCopy`.
+    pub zero_copy: bool,
+    /// `entityType`.
+    pub entity_type: Option<String>,
+    /// `fields` of an inline struct.
+    pub fields: Vec<FieldSchema>,
+}
+
+const MESSAGE_KEYS: &[&str] = &[
+    "name", "type", "apiKey", "validVersions", "deprecatedVersions", "flexibleVersions",
+    "headerVersions", "listeners", "latestVersionUnstable", "fields", "commonStructs", "about",
+];
+
+const STRUCT_KEYS: &[&str] = &["name", "versions", "fields", "about"];
+
+const FIELD_KEYS: &[&str] = &[
+    "name", "type", "versions", "nullableVersions", "taggedVersions", "tag", "flexibleVersions",
+    "default", "ignorable", "mapKey", "zeroCopy", "entityType", "fields", "about",
+];
+
+/// Reads one schema file. `file` is used in errors only.
+///
+/// # Errors
+/// The first thing that is not as Kafka's schemas have it, with its line.
+pub fn parse_message(file: &Path, text: &str) -> Result<MessageSchema, SchemaError> {
+    let source = Source::new(file, text);
+    let root = source.root()?;
+    let raw = source.object(root, "", MESSAGE_KEYS)?;
+    let at = At {
+        source: &source,
+        line: source.line_of(root.get()),
+        field: String::new(),
+    };
+    let name = at.required_text("name", &raw)?;
+    let at = At { field: name, ..at };
+    let valid_versions = match at.versions("validVersions", &raw)? {
+        Some(versions) => versions,
+        None => return Err(at.missing("validVersions", "\"0\" for a first version")),
+    };
+    let raw_structs: Vec<&RawValue> = match raw.get("commonStructs") {
+        Some(raw) => source.read(raw, &at.field)?,
+        None => Vec::new(),
+    };
+    Ok(MessageSchema {
+        file: file.to_owned(),
+        line: at.line,
+        kind: at.required_text("type", &raw)?,
+        api_key: match at.integer("apiKey", &raw)? {
+            None => None,
+            Some(key) => Some(i16::try_from(key).map_err(|_| {
+                at.error(
+                    &format!("apiKey is {key}"),
+                    "use a number from 0 to 32767",
+                )
+            })?),
+        },
+        valid_versions,
+        deprecated_versions: at.versions("deprecatedVersions", &raw)?,
+        flexible_versions: at.versions("flexibleVersions", &raw)?,
+        header_versions: at.header_versions(&raw)?,
+        listeners: match raw.get("listeners") {
+            Some(raw) => source.read(raw, &at.field)?,
+            None => Vec::new(),
+        },
+        latest_version_unstable: at.boolean("latestVersionUnstable", &raw)?,
+        fields: fields(&source, &at.field, raw.get("fields"))?,
+        common_structs: raw_structs
+            .into_iter()
+            .map(|raw| common_struct(&source, &at.field, raw))
+            .collect::<Result<_, _>>()?,
+        name: at.field,
+    })
+}
+
+fn common_struct(
+    source: &Source,
+    message: &str,
+    raw_value: &RawValue,
+) -> Result<CommonStruct, SchemaError> {
+    let raw = source.object(raw_value, message, STRUCT_KEYS)?;
+    let mut at = At {
+        source,
+        line: source.line_of(raw_value.get()),
+        field: message.to_owned(),
+    };
+    let name = at.required_text("name", &raw)?;
+    at.field = format!("{message}.{name}");
+    let versions = match at.versions("versions", &raw)? {
+        Some(versions) => versions,
+        None => return Err(at.missing("versions", "\"0+\" when every version has the struct")),
+    };
+    Ok(CommonStruct {
+        line: at.line,
+        fields: fields(source, &at.field, raw.get("fields"))?,
+        name,
+        versions,
+    })
+}
+
+fn fields(
+    source: &Source,
+    parent: &str,
+    raw: Option<&RawValue>,
+) -> Result<Vec<FieldSchema>, SchemaError> {
+    let Some(raw) = raw else {
+        return Ok(Vec::new());
+    };
+    let list: Vec<&RawValue> = source.read(raw, parent)?;
+    list.into_iter()
+        .map(|raw| field(source, parent, raw))
+        .collect()
+}
+
+fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSchema, SchemaError> {
+    let raw = source.object(raw_value, parent, FIELD_KEYS)?;
+    let mut at = At {
+        source,
+        line: source.line_of(raw_value.get()),
+        field: parent.to_owned(),
+    };
+    let name = at.required_text("name", &raw)?;
+    at.field = format!("{parent}.{name}");
+    let tagged_versions = at.versions("taggedVersions", &raw)?
+        .unwrap_or(Versions::NONE);
+    let versions = match at.versions("versions", &raw)? {
+        Some(versions) => versions,
+        None if !tagged_versions.is_empty() => tagged_versions,
+        None => return Err(at.missing("versions", "\"0+\" when every version has the field")),
+    };
+    Ok(FieldSchema {
+        line: at.line,
+        ty: at.required_text("type", &raw)?.trim().to_owned(),
+        versions,
+        nullable_versions: at.versions("nullableVersions", &raw)?
+            .unwrap_or(Versions::NONE),
+        tagged_versions,
+        tag: at.integer("tag", &raw)?,
+        flexible_versions: at.versions("flexibleVersions", &raw)?,
+        default: raw
+            .get("default")
+            .map(|raw| at.text("default", raw))
+            .transpose()?,
+        ignorable: at.boolean("ignorable", &raw)?,
+        map_key: at.boolean("mapKey", &raw)?,
+        zero_copy: at.boolean("zeroCopy", &raw)?,
+        entity_type: raw
+            .get("entityType")
+            .map(|raw| at.text("entityType", raw))
+            .transpose()?,
+        fields: fields(source, &at.field, raw.get("fields"))?,
+        name,
+    })
+}
+
+/// Where in the file we are, for errors.
+struct At<'a> {
+    source: &'a Source,
+    line: usize,
+    field: String,
+}
+
+impl At<'_> {
+    fn error(&self, problem: &str, remedy: &str) -> SchemaError {
+        self.source.error(self.line, &self.field, problem, remedy)
+    }
+
+    fn missing(&self, key: &str, example: &str) -> SchemaError {
+        self.error(
+            &format!("`{key}` is missing"),
+            &format!("add it, for example {example}"),
+        )
+    }
+
+    fn text(&self, key: &str, raw: &RawValue) -> Result<String, SchemaError> {
+        text_of(raw).ok_or_else(|| {
+            self.error(
+                &format!("`{key}` is {}", raw.get()),
+                "write it as a string",
+            )
+        })
+    }
+
+    fn required_text(&self, key: &str, raw: &Object<'_>) -> Result<String, SchemaError> {
+        match raw.get(key) {
+            Some(raw) => self.text(key, raw),
+            None => Err(self.missing(key, "as the other schemas do")),
+        }
+    }
+
+    fn versions(
+        &self,
+        key: &str,
+        raw: &Object<'_>,
+    ) -> Result<Option<Versions>, SchemaError> {
+        let Some(raw) = raw.get(key) else { return Ok(None) };
+        let text = self.text(key, raw)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Versions::parse(&text).map(Some).ok_or_else(|| {
+            self.error(
+                &format!("`{key}` is \"{text}\""),
+                "write \"none\", \"3\", \"3-5\" or \"3+\"",
+            )
+        })
+    }
+
+    /// A boolean, or its text: 2.8.2 has `"ignorable": "true"`.
+    fn boolean(&self, key: &str, raw: &Object<'_>) -> Result<bool, SchemaError> {
+        let Some(raw) = raw.get(key) else { return Ok(false) };
+        match text_of(raw).as_deref() {
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            _ => Err(self.error(
+                &format!("`{key}` is {}", raw.get()),
+                "write true or false",
+            )),
+        }
+    }
+
+    /// A whole number, or its text: 3.9.2 has `"tag": "0"`.
+    fn integer(&self, key: &str, raw: &Object<'_>) -> Result<Option<i64>, SchemaError> {
+        let Some(raw) = raw.get(key) else { return Ok(None) };
+        match text_of(raw).and_then(|text| text.parse().ok()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(self.error(
+                &format!("`{key}` is {}", raw.get()),
+                "write a whole number",
+            )),
+        }
+    }
+
+    fn header_versions(
+        &self,
+        raw: &Object<'_>,
+    ) -> Result<Option<Vec<(String, String)>>, SchemaError> {
+        let Some(raw) = raw.get("headerVersions") else { return Ok(None) };
+        let map: serde_json::Map<String, serde_json::Value> =
+            self.source.read(raw, &self.field)?;
+        let text = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Ok(Some(
+            map.iter()
+                .map(|(range, header)| (range.clone(), text(header)))
+                .collect(),
+        ))
+    }
+}

@@ -1,0 +1,272 @@
+//! Arrays of fixed-width elements, left as bytes until somebody reads them.
+
+use std::fmt;
+
+use super::Uuid;
+
+/// An element type of one width on the wire.
+pub trait Fixed: Copy + PartialEq + fmt::Debug + 'static {
+    /// The width on the wire in bytes.
+    const LEN: usize;
+    /// The element in `bytes`, of which there are [`Fixed::LEN`].
+    fn read(bytes: &[u8]) -> Self;
+    /// Appends the element's bytes.
+    fn write(self, out: &mut Vec<u8>);
+}
+
+macro_rules! fixed {
+    ($($ty:ty)*) => {$(
+        impl Fixed for $ty {
+            const LEN: usize = size_of::<$ty>();
+
+            #[inline]
+            fn read(bytes: &[u8]) -> Self {
+                bytes.first_chunk().map_or(Default::default(), |b| <$ty>::from_be_bytes(*b))
+            }
+
+            #[inline]
+            fn write(self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_be_bytes());
+            }
+        }
+    )*};
+}
+
+fixed!(i8 i16 i32 i64 u16 u32 f64);
+
+impl Fixed for bool {
+    const LEN: usize = 1;
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Self {
+        bytes.first().is_some_and(|b| *b != 0)
+    }
+
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) {
+        out.push(u8::from(self));
+    }
+}
+
+impl Fixed for Uuid {
+    const LEN: usize = 16;
+
+    #[inline]
+    fn read(bytes: &[u8]) -> Self {
+        bytes
+            .first_chunk()
+            .map_or(Uuid::ZERO, |b| Uuid::from_bytes(*b))
+    }
+
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.to_bytes());
+    }
+}
+
+/// An array of numbers or UUIDs: big-endian bytes of the frame, or a vector.
+///
+/// A Metadata response has three such arrays for each partition; making a vector of each is
+/// what decoding it costs elsewhere.
+#[derive(Clone)]
+pub struct Array<'a, T>(Repr<'a, T>);
+
+#[derive(Clone)]
+enum Repr<'a, T> {
+    /// A whole number of elements as they are on the wire.
+    Wire(&'a [u8]),
+    Owned(Vec<T>),
+}
+
+impl<'a, T: Fixed> Array<'a, T> {
+    /// An array with no elements.
+    pub const EMPTY: Array<'static, T> = Array(Repr::Owned(Vec::new()));
+
+    /// The elements in `bytes`; what does not fill an element at the end is left out.
+    #[inline]
+    pub fn from_wire(bytes: &'a [u8]) -> Self {
+        Array(Repr::Wire(&bytes[..bytes.len() - bytes.len() % T::LEN]))
+    }
+
+    /// The number of elements.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Repr::Wire(bytes) => bytes.len() / T::LEN,
+            Repr::Owned(values) => values.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The element at `index`, if there is one.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<T> {
+        match &self.0 {
+            Repr::Wire(bytes) => {
+                let start = index.checked_mul(T::LEN)?;
+                bytes.get(start..)?.get(..T::LEN).map(T::read)
+            }
+            Repr::Owned(values) => values.get(index).copied(),
+        }
+    }
+
+    /// The elements in order.
+    #[inline]
+    pub fn iter(&self) -> ArrayIter<'_, T> {
+        match &self.0 {
+            Repr::Wire(bytes) => ArrayIter(Iter::Wire(bytes.chunks_exact(T::LEN))),
+            Repr::Owned(values) => ArrayIter(Iter::Owned(values.iter())),
+        }
+    }
+
+    /// The elements as a vector.
+    pub fn to_vec(&self) -> Vec<T> {
+        self.iter().collect()
+    }
+
+    /// The elements as a vector that can be changed; reads them from the frame first if need be.
+    pub fn to_mut(&mut self) -> &mut Vec<T> {
+        if let Repr::Wire(_) = self.0 {
+            self.0 = Repr::Owned(self.to_vec());
+        }
+        match &mut self.0 {
+            Repr::Owned(values) => values,
+            // Just replaced above.
+            Repr::Wire(_) => unreachable!(),
+        }
+    }
+
+    /// The elements as they are on the wire, if they came from there.
+    #[inline]
+    pub(crate) fn as_wire(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Wire(bytes) => Some(bytes),
+            Repr::Owned(_) => None,
+        }
+    }
+
+    /// The same elements without a borrow.
+    pub fn into_owned(self) -> Array<'static, T> {
+        match self.0 {
+            Repr::Wire(_) => Array(Repr::Owned(self.to_vec())),
+            Repr::Owned(values) => Array(Repr::Owned(values)),
+        }
+    }
+}
+
+impl<T> Default for Array<'_, T> {
+    #[inline]
+    fn default() -> Self {
+        Array(Repr::Wire(&[]))
+    }
+}
+
+impl<T: Fixed> PartialEq for Array<'_, T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<T: Fixed + Eq> Eq for Array<'_, T> {}
+
+impl<T: Fixed> PartialEq<[T]> for Array<'_, T> {
+    fn eq(&self, other: &[T]) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter().copied())
+    }
+}
+
+impl<T: Fixed> fmt::Debug for Array<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<T> From<Vec<T>> for Array<'_, T> {
+    fn from(values: Vec<T>) -> Self {
+        Array(Repr::Owned(values))
+    }
+}
+
+impl<T: Copy, const N: usize> From<[T; N]> for Array<'_, T> {
+    fn from(values: [T; N]) -> Self {
+        Array(Repr::Owned(values.to_vec()))
+    }
+}
+
+impl<T> FromIterator<T> for Array<'_, T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Array(Repr::Owned(values.into_iter().collect()))
+    }
+}
+
+impl<'s, T: Fixed> IntoIterator for &'s Array<'_, T> {
+    type Item = T;
+    type IntoIter = ArrayIter<'s, T>;
+
+    fn into_iter(self) -> ArrayIter<'s, T> {
+        self.iter()
+    }
+}
+
+/// The elements of an [`Array`], read one by one.
+#[derive(Clone, Debug)]
+pub struct ArrayIter<'s, T>(Iter<'s, T>);
+
+#[derive(Clone, Debug)]
+enum Iter<'s, T> {
+    Wire(std::slice::ChunksExact<'s, u8>),
+    Owned(std::slice::Iter<'s, T>),
+}
+
+impl<T: Fixed> Iterator for ArrayIter<'_, T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        match &mut self.0 {
+            Iter::Wire(chunks) => chunks.next().map(T::read),
+            Iter::Owned(values) => values.next().copied(),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match &self.0 {
+            Iter::Wire(chunks) => chunks.size_hint(),
+            Iter::Owned(values) => values.size_hint(),
+        }
+    }
+}
+
+impl<T: Fixed> ExactSizeIterator for ArrayIter<'_, T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wire_and_owned_are_equal() {
+        let wire: Array<'_, i32> = Array::from_wire(&[0, 0, 0, 1, 255, 255, 255, 255, 9]);
+        let mut owned: Array<'_, i32> = vec![1, -1].into();
+        assert_eq!(wire, owned);
+        assert_eq!(wire.get(1), Some(-1));
+        assert_eq!(wire.get(2), None);
+        assert_eq!(wire.get(usize::MAX), None);
+        owned.to_mut().push(5);
+        assert_ne!(wire, owned);
+        let mut changed = wire.clone();
+        changed.to_mut().push(5);
+        assert_eq!(changed, owned);
+        assert_eq!(changed.into_owned().to_vec(), [1, -1, 5]);
+    }
+
+    #[test]
+    fn leaves_are_three_words() {
+        assert_eq!(size_of::<Array<'_, i32>>(), 24);
+        assert_eq!(size_of::<Option<Array<'_, i32>>>(), 24);
+    }
+}

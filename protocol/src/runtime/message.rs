@@ -1,0 +1,225 @@
+//! The traits of messages, and what every message can do.
+
+use std::borrow::Cow;
+
+use super::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+use super::{Array, Blob, Counter, Fixed, Limits, Reader, Sink, Writer};
+use crate::schema::Schema;
+use crate::walk;
+
+/// A string: part of the frame, or owned. Derefs to `str`; made by `"x".into()`.
+pub type Str<'a> = Cow<'a, str>;
+
+/// A struct that can be read, at any version of its message.
+pub trait Read<'a>: Default {
+    /// The least that it takes on the wire in any version.
+    const MIN_LEN: usize;
+
+    /// Reads the version's fields over the present ones; the others stay.
+    ///
+    /// # Errors
+    /// When the bytes are not such a struct.
+    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError>;
+}
+
+/// A struct that can be written, at any version of its message.
+pub trait Write {
+    /// Writes the version's fields.
+    ///
+    /// # Errors
+    /// When the value is not one that the version can carry.
+    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError>;
+}
+
+/// A value that can be cut loose from what it borrows.
+pub trait IntoOwned {
+    /// The same type, borrowing nothing.
+    type Owned: 'static;
+
+    /// Copies what is borrowed. Shared bytes stay shared.
+    fn into_owned(self) -> Self::Owned;
+}
+
+impl IntoOwned for Str<'_> {
+    type Owned = Str<'static>;
+
+    fn into_owned(self) -> Str<'static> {
+        Cow::Owned(Cow::into_owned(self))
+    }
+}
+
+impl IntoOwned for Blob<'_> {
+    type Owned = Blob<'static>;
+
+    fn into_owned(self) -> Blob<'static> {
+        Blob::Shared(self.into_bytes())
+    }
+}
+
+impl<T: Fixed> IntoOwned for Array<'_, T> {
+    type Owned = Array<'static, T>;
+
+    fn into_owned(self) -> Array<'static, T> {
+        Array::into_owned(self)
+    }
+}
+
+impl<T: IntoOwned> IntoOwned for Option<T> {
+    type Owned = Option<T::Owned>;
+
+    #[inline]
+    fn into_owned(self) -> Option<T::Owned> {
+        self.map(T::into_owned)
+    }
+}
+
+impl<T: IntoOwned> IntoOwned for Vec<T> {
+    type Owned = Vec<T::Owned>;
+
+    #[inline]
+    fn into_owned(self) -> Vec<T::Owned> {
+        self.into_iter().map(T::into_owned).collect()
+    }
+}
+
+/// A message of Kafka's protocol: a request, a response, a header, or a record.
+pub trait Message: Write + Default + Sized {
+    /// Name, versions and fields.
+    const SCHEMA: &'static Schema;
+
+    /// Reads a message that fills `bytes`. Strings, bytes and arrays borrow from them.
+    ///
+    /// # Errors
+    /// When the bytes are not this message at this version, or the default limits are passed.
+    #[inline]
+    fn decode<'a>(bytes: &'a [u8], version: i16) -> Result<Self, DecodeError>
+    where
+        Self: Read<'a>,
+    {
+        Self::decode_with(bytes, version, &Limits::DEFAULT)
+    }
+
+    /// As [`Message::decode`], with other limits.
+    ///
+    /// # Errors
+    /// When the bytes are not this message at this version, or the limits are passed.
+    #[inline]
+    fn decode_with<'a>(
+        bytes: &'a [u8],
+        version: i16,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError>
+    where
+        Self: Read<'a>,
+    {
+        let (message, rest) = Self::decode_prefix(bytes, version, limits)?;
+        if rest.is_empty() {
+            return Ok(message);
+        }
+        let left = rest.len();
+        let error = DecodeError::new(DecodeErrorKind::TrailingBytes { left }, bytes.len() - left);
+        Err(error.located(Self::SCHEMA.name, version, String::new()))
+    }
+
+    /// Reads a message from the start of `bytes`, and gives what follows it.
+    ///
+    /// # Errors
+    /// When the bytes do not begin with this message at this version, or the limits are passed.
+    #[inline]
+    fn decode_prefix<'a>(
+        bytes: &'a [u8],
+        version: i16,
+        limits: &Limits,
+    ) -> Result<(Self, &'a [u8]), DecodeError>
+    where
+        Self: Read<'a>,
+    {
+        let schema = Self::SCHEMA;
+        if !schema.versions.contains(version) {
+            return Err(unsupported_decode(schema, version));
+        }
+        let mut reader = Reader::new(bytes, schema.flexible.contains(version), limits);
+        let mut message = Self::default();
+        match message.read(&mut reader, version) {
+            Ok(()) => Ok((message, reader.rest())),
+            Err(error) => Err(walk::locate_decode(error, schema, version, bytes, limits)),
+        }
+    }
+
+    /// Appends the message's bytes to `out`, which is left as it was if that fails.
+    ///
+    /// # Errors
+    /// When the value is not one that the version can carry.
+    #[inline]
+    fn encode(&self, version: i16, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let schema = Self::SCHEMA;
+        if !schema.versions.contains(version) {
+            return Err(unsupported_encode(schema, version));
+        }
+        let start = out.len();
+        let mut writer = Writer::new(std::mem::take(out), schema.flexible.contains(version));
+        let result = self.write(&mut writer, version);
+        *out = writer.into_inner();
+        result.map_err(|error| walk::locate_encode(error, schema, version, out, start))
+    }
+
+    /// The message's bytes in a vector of just that size.
+    ///
+    /// # Errors
+    /// When the value is not one that the version can carry.
+    #[inline]
+    fn encode_to_vec(&self, version: i16) -> Result<Vec<u8>, EncodeError> {
+        let mut out = Vec::with_capacity(self.encoded_len(version)?);
+        self.encode(version, &mut out)?;
+        Ok(out)
+    }
+
+    /// How many bytes the message takes.
+    ///
+    /// # Errors
+    /// When the value is not one that the version can carry.
+    #[inline]
+    fn encoded_len(&self, version: i16) -> Result<usize, EncodeError> {
+        let schema = Self::SCHEMA;
+        if !schema.versions.contains(version) {
+            return Err(unsupported_encode(schema, version));
+        }
+        let mut counter = Counter::new(schema.flexible.contains(version));
+        match self.write(&mut counter, version) {
+            Ok(()) => Ok(counter.len()),
+            // Writing finds the same error, and knows the field.
+            Err(error) => match self.encode(version, &mut Vec::new()) {
+                Err(located) => Err(located),
+                Ok(()) => Err(error),
+            },
+        }
+    }
+}
+
+/// A request, with the response that answers it.
+pub trait Request: Message {
+    /// The API's key.
+    const API_KEY: crate::ApiKey;
+    /// The response of the same API.
+    type Response<'r>: Message + Read<'r>;
+}
+
+#[cold]
+#[inline(never)]
+fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
+    let kind = DecodeErrorKind::UnsupportedVersion {
+        lowest: schema.versions.lowest,
+        highest: schema.versions.highest,
+    };
+    DecodeError::new(kind, 0).located(schema.name, version, String::new())
+}
+
+#[cold]
+#[inline(never)]
+fn unsupported_encode(schema: &'static Schema, version: i16) -> EncodeError {
+    let kind = EncodeErrorKind::UnsupportedVersion {
+        lowest: schema.versions.lowest,
+        highest: schema.versions.highest,
+    };
+    EncodeError::new(kind).located(schema.name, version, String::new())
+}

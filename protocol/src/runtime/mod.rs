@@ -1,0 +1,32 @@
+//! What generated code is written against: readers, sinks, leaf types, traits and the field table.
+//!
+//! Code from `kwire-codegen` names these paths, here and in other crates. Everything is concrete
+//! and inlined where it is used, so that a message costs compile time only where it is called.
+
+mod array;
+mod blob;
+mod error;
+mod limits;
+mod message;
+mod reader;
+mod run;
+mod sink;
+mod tags;
+mod uuid;
+
+pub use array::{Array, ArrayIter, Fixed};
+pub use blob::Blob;
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use limits::Limits;
+pub use message::{IntoOwned, Message, Read, Request, Str, Write};
+pub use reader::Reader;
+pub use run::{ReadRun, WriteRun};
+pub use sink::{Counter, Sink, TagMark, Writer};
+pub use tags::{UnknownTag, UnknownTags};
+pub use uuid::{ParseUuidError, Uuid};
+
+#[cfg(feature = "json")]
+pub use crate::json::{Reflect, Slot, SlotOf};
+pub use crate::schema::{
+    DefaultValue, FieldSchema, FieldType, Kind, Schema, StructSchema, VersionRange, doc, field,
+};

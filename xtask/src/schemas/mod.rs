@@ -1,0 +1,84 @@
+//! `cargo xtask schemas`: Kafka's schemas out of its jars, merged over releases.
+
+mod jars;
+mod layout;
+mod merge;
+mod normal;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use kwire_codegen::Versions;
+use kwire_codegen::parse::MessageSchema;
+
+use merge::Merged;
+
+/// Where the merged schemas are kept.
+pub(crate) const SCHEMAS_DIR: &str = "schemas";
+
+/// Reads the schemas of the jars and writes the merged ones to `schemas/`.
+///
+/// The release of a jar is in its name. The newest release wins where several have a version.
+pub(crate) fn import(jars: &[PathBuf]) -> Result<()> {
+    let mut releases: BTreeMap<jars::Release, BTreeMap<String, MessageSchema>> = BTreeMap::new();
+    for jar in jars {
+        let release = jars::release_of(jar)?;
+        let schemas = releases.entry(release).or_default();
+        for schema in jars::schemas(jar)? {
+            schemas.insert(schema.name.clone(), schema);
+        }
+    }
+    if releases.values().all(BTreeMap::is_empty) {
+        bail!("there are no schemas in these jars: give Kafka's clients, metadata, raft, storage and coordinator jars");
+    }
+    let merged = merge::merge(&releases)?;
+    write(Path::new(SCHEMAS_DIR), &merged)?;
+    println!("{} schemas written to {SCHEMAS_DIR}/", merged.len());
+    Ok(())
+}
+
+fn write(dir: &Path, merged: &[Merged]) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let stale = path.extension().is_some_and(|extension| extension == "json")
+            && !merged.iter().any(|merged| merged.schema.name == name);
+        if stale {
+            fs::remove_file(&path)?;
+        }
+    }
+    for Merged { schema, .. } in merged {
+        let path = dir.join(format!("{}.json", schema.name));
+        fs::write(&path, normal::text(schema)).with_context(|| path.display().to_string())?;
+    }
+    fs::write(dir.join("SOURCES.md"), sources(merged))?;
+    Ok(())
+}
+
+/// `SOURCES.md`: which release each range of versions comes from.
+fn sources(merged: &[Merged]) -> String {
+    let mut text = String::from(
+        "# Where the schemas come from\n\n\
+         Written by `cargo xtask schemas import` from the schema files in Apache Kafka's jars, which are under the Apache License 2.0.\n\
+         Kept are facts only: names, types, versions, tags, nullability, defaults and flags.\n\
+         The newest release wins where several have a version; an older one supplies what the newest has dropped.\n\
+         `deprecatedVersions` are those that the newest release no longer has.\n\n\
+         | schema | versions and their release |\n|---|---|\n",
+    );
+    for Merged { schema, sources } in merged {
+        let ranges: Vec<String> = sources
+            .iter()
+            .map(|(versions, release)| format!("{versions}: {release}"))
+            .collect();
+        text.push_str(&format!("| {} | {} |\n", schema.name, ranges.join(", ")));
+    }
+    text
+}
+
+/// All versions from a message's lowest on: what its newest source may speak for.
+fn from_lowest(versions: Versions) -> Versions {
+    Versions::new(versions.lowest(), i16::MAX)
+}
