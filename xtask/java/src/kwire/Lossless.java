@@ -116,11 +116,13 @@ final class Lossless {
         throw mismatch(field, json);
     }
 
-    private static Object boxed(Field field, JsonNode json) {
+    private static Number boxed(Field field, JsonNode json) {
         if (!json.canConvertToLong() || !json.isIntegralNumber()) throw mismatch(field, json);
         long value = json.longValue();
-        if (value < field.type.min || value > field.type.max) throw mismatch(field, json);
-        return Numbers.box(field.type, value);
+        Number boxed = Numbers.box(field.type, value);
+        // What the Java type can hold but the field cannot, an unsigned one, is left to Kafka's setter to refuse.
+        if (boxed.longValue() != value) throw mismatch(field, json);
+        return boxed;
     }
 
     private static IllegalArgumentException mismatch(Field field, JsonNode json) {

@@ -4,7 +4,7 @@ package kwire;
 final class Numbers {
     private Numbers() {}
 
-    static Object box(FieldType type, long value) {
+    static Number box(FieldType type, long value) {
         return switch (type) {
             case INT8 -> (byte) value;
             case INT16 -> (short) value;

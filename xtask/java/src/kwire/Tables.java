@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.EnumSet;
+import java.util.Locale;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.kafka.common.errors.ApiException;
@@ -72,9 +73,16 @@ public final class Tables {
         return row.put("clusterAction", key.clusterAction).put("forwardable", key.forwardable);
     }
 
+    /** As schemas spell them: ZK_BROKER is zkBroker. */
     private static TreeSet<String> listenerNames(EnumSet<ApiMessageType.ListenerType> listeners) {
         TreeSet<String> names = new TreeSet<>();
-        for (ApiMessageType.ListenerType listener : listeners) names.add(listener.name());
+        for (ApiMessageType.ListenerType listener : listeners) {
+            StringBuilder name = new StringBuilder();
+            for (String word : listener.name().toLowerCase(Locale.ROOT).split("_")) {
+                name.append(name.isEmpty() ? word : Character.toUpperCase(word.charAt(0)) + word.substring(1));
+            }
+            names.add(name.toString());
+        }
         return names;
     }
 
