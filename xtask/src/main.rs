@@ -3,7 +3,9 @@
 mod capture;
 mod jars;
 mod java;
+mod oracle;
 mod paths;
+mod replay;
 mod tables;
 
 use std::process::ExitCode;
@@ -25,12 +27,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Capture(capture::Args),
+    Oracle(oracle::Args),
     Tables(tables::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Capture(args) => capture::run(args),
+        Command::Oracle(args) => oracle::run(args),
         Command::Tables(args) => tables::run(args),
     };
     match done {
