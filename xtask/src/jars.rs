@@ -83,6 +83,7 @@ pub(crate) fn fetch(release: &Release) -> Result<PathBuf> {
     maven.args([
         "-q",
         "-B",
+        "-U",
         "dependency:copy-dependencies",
         "-DincludeScope=runtime",
     ]);
@@ -152,7 +153,7 @@ fn pom(release: &Release) -> String {
     // kafka-tools-api is not published for every release, and nothing here needs it.
     // slf4j-nop keeps the logging facade from complaining on standard error that nobody listens.
     format!(
-        r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
+        r#"<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>kwire</groupId>
   <artifactId>kafka-jars</artifactId>
