@@ -14,8 +14,16 @@ use crate::schemas::SCHEMAS_DIR;
 /// Where the generated code is checked in.
 const MESSAGES_DIR: &str = "protocol/src/messages";
 
-/// Writes the generated code, or with `check` fails if it is not what it should be.
-pub(crate) fn run(check: bool) -> Result<()> {
+/// Write the generated messages of `protocol` from `schemas/`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Change nothing; fail if something is stale.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Writes the generated code, or checks that it is what it should be.
+pub(crate) fn run(args: Args) -> Result<()> {
     let messages = load()?;
     let options = Options {
         runtime_path: "crate::runtime".to_owned(),
@@ -26,7 +34,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
         ..Options::default()
     };
     let files = emit(&messages, &options)?;
-    sync(Path::new(MESSAGES_DIR), &files, check)
+    sync(Path::new(MESSAGES_DIR), &files, args.check)
 }
 
 /// The model of everything in `schemas/`.

@@ -1,16 +1,26 @@
 //! The project's own chores: `cargo xtask --help`.
 
+mod capture;
 mod codegen;
+mod jars;
+mod java;
+mod oracle;
+mod paths;
+mod replay;
 mod schemas;
+mod tables;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// The project's own chores.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -18,33 +28,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Kafka's schemas: import them from jars.
+    Capture(capture::Args),
+    Codegen(codegen::Args),
+    Oracle(oracle::Args),
     #[command(subcommand)]
-    Schemas(Schemas),
-    /// Write the generated messages of `protocol`.
-    Codegen {
-        /// Change nothing; fail if something is stale.
-        #[arg(long)]
-        check: bool,
-    },
-}
-
-#[derive(Subcommand)]
-enum Schemas {
-    /// Read the schemas of jars, merge them, and write `schemas/`.
-    Import {
-        /// A jar of Kafka, under the name that it is published with.
-        #[arg(long = "jar", required = true, num_args = 1..)]
-        jars: Vec<PathBuf>,
-    },
+    Schemas(schemas::Command),
+    Tables(tables::Args),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Schemas(Schemas::Import { jars }) => schemas::import(&jars),
-        Command::Codegen { check } => codegen::run(check),
+    let done = match Cli::parse().command {
+        Command::Capture(args) => capture::run(args),
+        Command::Codegen(args) => codegen::run(args),
+        Command::Oracle(args) => oracle::run(args),
+        Command::Schemas(command) => schemas::run(command),
+        Command::Tables(args) => tables::run(args),
     };
-    match result {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -198,15 +198,26 @@ impl Context<'_> {
                 if merged.iter().any(|done: &FieldSchema| done.name == field.name) {
                     bail!("{path}: the order of fields differs between releases");
                 }
-                merged.push(self.only_newer(field));
+                merged.push(self.only_newer(field, older));
             }
         }
-        merged.extend(rest.map(|field| self.only_newer(field)));
+        merged.extend(rest.map(|field| self.only_newer(field, older)));
         Ok(merged)
     }
 
-    fn only_newer(&self, field: &FieldSchema) -> FieldSchema {
-        FieldSchema { versions: field.versions.intersect(self.kept), ..field.clone() }
+    fn only_newer(&self, field: &FieldSchema, older: &[FieldSchema]) -> FieldSchema {
+        let before = older.iter().find(|before| before.name == field.name);
+        FieldSchema {
+            versions: field.versions.intersect(self.kept),
+            ignorable: self.ignorable(field, before),
+            ..field.clone()
+        }
+    }
+
+    /// The flag matters at versions that lack the field; who speaks for them decides.
+    fn ignorable(&self, newer: &FieldSchema, older: Option<&FieldSchema>) -> bool {
+        let absent_in_kept = !newer.versions.contains_all(self.kept);
+        newer.ignorable || (!absent_in_kept && older.is_some_and(|older| older.ignorable))
     }
 
     fn only_older(&self, path: &str, field: &FieldSchema) -> Result<FieldSchema> {
@@ -228,14 +239,11 @@ impl Context<'_> {
             bail!("{path}: the default differs between releases");
         }
         let versions = self.join(path, newer.versions, older.versions)?;
-        // The flag matters at versions that lack the field; the one that speaks for them decides.
-        let absent_in_kept = !newer.versions.contains_all(self.kept);
-        let ignorable = if absent_in_kept { newer.ignorable } else { newer.ignorable || older.ignorable };
         Ok(FieldSchema {
             versions,
             nullable_versions: self.join(path, newer.nullable_versions, older.nullable_versions)?,
             tagged_versions: self.join(path, newer.tagged_versions, older.tagged_versions)?,
-            ignorable,
+            ignorable: self.ignorable(newer, Some(older)),
             fields: self.fields(path, &newer.fields, &older.fields)?,
             ..newer.clone()
         })

@@ -15,13 +15,53 @@ use kwire_codegen::parse::MessageSchema;
 
 use merge::Merged;
 
+/// Kafka's schemas: read them out of jars and merge them into `schemas/`.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Read the schemas of jars, merge them, and write `schemas/`
+    Import {
+        /// A jar of Kafka, under the name that it is published with
+        #[arg(long = "jar", value_name = "FILE", required = true, num_args = 1..)]
+        jars: Vec<PathBuf>,
+    },
+    /// Fetch the jars with Maven, then import them
+    Update,
+}
+
+/// The releases from which the schemas come: the newest, and the last one with the versions
+/// that 4.0 dropped (KIP-896).
+const RELEASES: [&str; 2] = ["3.9.2", crate::jars::NEWEST];
+
+/// Runs `cargo xtask schemas`.
+pub(crate) fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Import { jars } => import(&jars),
+        Command::Update => {
+            let _lock = crate::jars::lock()?;
+            let mut files = Vec::new();
+            for release in RELEASES {
+                let release = release.parse().map_err(anyhow::Error::msg)?;
+                for entry in fs::read_dir(crate::jars::fetch(&release)?)? {
+                    let path = entry?.path();
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    if name.starts_with("kafka") && name.ends_with(".jar") {
+                        files.push(path);
+                    }
+                }
+            }
+            files.sort();
+            import(&files)
+        }
+    }
+}
+
 /// Where the merged schemas are kept.
 pub(crate) const SCHEMAS_DIR: &str = "schemas";
 
 /// Reads the schemas of the jars and writes the merged ones to `schemas/`.
 ///
 /// The release of a jar is in its name. The newest release wins where several have a version.
-pub(crate) fn import(jars: &[PathBuf]) -> Result<()> {
+fn import(jars: &[PathBuf]) -> Result<()> {
     let mut releases: BTreeMap<jars::Release, BTreeMap<String, MessageSchema>> = BTreeMap::new();
     for jar in jars {
         let release = jars::release_of(jar)?;
