@@ -1,4 +1,21 @@
 //! Every Kafka message, every version, byte for byte.
 
+pub mod api;
+#[cfg(feature = "json")]
+pub mod codec;
+#[cfg(feature = "json")]
+pub mod json;
+#[rustfmt::skip]
+pub mod messages;
 #[cfg(feature = "records")]
 pub mod records;
+pub mod runtime;
+pub mod schema;
+
+mod walk;
+
+pub use api::ApiKey;
+pub use runtime::{
+    Array, Blob, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, IntoOwned, Limits,
+    Message, Request, Str, UnknownTag, UnknownTags, Uuid,
+};

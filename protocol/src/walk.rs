@@ -130,7 +130,10 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
         }
         // In the order of the schema, whatever the order on the wire.
         known.sort_by_key(|(field, _)| {
-            let place = structure.fields.iter().position(|f| std::ptr::eq(f, *field));
+            let place = structure
+                .fields
+                .iter()
+                .position(|f| std::ptr::eq(f, *field));
             place.unwrap_or(usize::MAX)
         });
         for (field, value) in known {
@@ -274,12 +277,12 @@ pub(crate) fn locate_decode(
 ) -> DecodeError {
     let mut nothing = Nothing;
     let mut walk = Walk::new(schema, version, bytes, limits, &mut nothing);
-    let path = match walk.message() {
-        // The walk builds nothing, so a budget that was exceeded is no error to it.
-        Ok(()) => String::new(),
-        Err(_) => walk.path_text(usize::MAX),
-    };
-    error.located(schema.name, version, path)
+    match walk.message() {
+        // The walk reads field by field, so its offset is exact where a run's is its start.
+        Err(exact) => exact.located(schema.name, version, walk.path_text(usize::MAX)),
+        // It builds nothing, so a budget that was exceeded is no error to it.
+        Ok(()) => error.located(schema.name, version, String::new()),
+    }
 }
 
 /// Adds message, version and field path to an error of the generated encoder, and takes back

@@ -45,7 +45,10 @@ fn load() -> Result<Vec<Message>> {
     let mut schemas = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             schemas.push(parse_message(&path, &fs::read_to_string(&path)?)?);
         }
     }
@@ -64,17 +67,26 @@ fn features(messages: &[Message]) -> Result<BTreeMap<String, Vec<String>>> {
             .strip_suffix("Request")
             .or_else(|| message.name.strip_suffix("Response"))
             .unwrap_or(&message.name);
-        let named = |group: &&String| groups[*group].iter().any(|n| n == api || *n == message.name);
+        let named = |group: &&String| {
+            groups[*group]
+                .iter()
+                .any(|n| n == api || *n == message.name)
+        };
         let of: Vec<String> = groups.keys().filter(named).cloned().collect();
         if of.is_empty() {
-            bail!("schemas/features.toml: {} is in no group: add it to one", message.name);
+            bail!(
+                "schemas/features.toml: {} is in no group: add it to one",
+                message.name
+            );
         }
         let always = of.iter().any(|group| group == "always");
         features.insert(message.name.clone(), if always { Vec::new() } else { of });
     }
     for name in groups.values().flatten() {
         let known = messages.iter().any(|m| {
-            m.name == *name || m.name == format!("{name}Request") || m.name == format!("{name}Response")
+            m.name == *name
+                || m.name == format!("{name}Request")
+                || m.name == format!("{name}Response")
         });
         if !known {
             bail!("schemas/features.toml: there is no schema for {name}: remove it");
@@ -102,7 +114,10 @@ fn sync(dir: &Path, files: &[File], check: bool) -> Result<()> {
     }
     if check {
         if let Some(path) = stale.first().or(left_over.first()) {
-            bail!("{} is not what the generator writes: run `cargo xtask codegen`", path.display());
+            bail!(
+                "{} is not what the generator writes: run `cargo xtask codegen`",
+                path.display()
+            );
         }
         return Ok(());
     }
@@ -116,7 +131,11 @@ fn sync(dir: &Path, files: &[File], check: bool) -> Result<()> {
     for path in &left_over {
         fs::remove_file(path)?;
     }
-    println!("{} files, {} written, {} removed", files.len(), stale.len(), left_over.len());
+    println!(
+        "{} files, {} written, {} removed",
+        files.len(),
+        stale.len(),
+        left_over.len()
+    );
     Ok(())
 }
-

@@ -35,8 +35,11 @@ impl Emitter<'_> {
     }
 
     fn requests(&self) -> Vec<&Message> {
-        let mut requests: Vec<&Message> =
-            self.messages.iter().filter(|m| m.kind == Kind::Request).collect();
+        let mut requests: Vec<&Message> = self
+            .messages
+            .iter()
+            .filter(|m| m.kind == Kind::Request)
+            .collect();
         requests.sort_by_key(|message| message.api_key);
         requests
     }
@@ -193,8 +196,8 @@ impl Emitter<'_> {
             #[cfg(feature = "all")]
             #[macro_export]
             macro_rules! for_each_message {
-                ($callback:path) => {
-                    $callback! { #(#names),* }
+                ($($callback:ident)::+) => {
+                    $($callback)::+! { #(#names),* }
                 };
             }
         }

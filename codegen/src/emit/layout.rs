@@ -57,7 +57,12 @@ pub(super) fn layout(structure: &Struct, possible: Versions) -> Vec<Part<'_>> {
         let fixed = rest.iter().take_while(|f| f.ty.fixed_len().is_some());
         let stretch = fixed.count();
         if stretch == 0 {
-            push(&mut parts, untagged(first, possible), possible, Piece::One(first));
+            push(
+                &mut parts,
+                untagged(first, possible),
+                possible,
+                Piece::One(first),
+            );
             rest = &rest[1..];
         } else {
             let (fields, after) = rest.split_at(stretch);
@@ -70,7 +75,11 @@ pub(super) fn layout(structure: &Struct, possible: Versions) -> Vec<Part<'_>> {
 
 /// Adds a piece, to the last part if that has the same versions.
 fn push<'a>(parts: &mut Vec<Part<'a>>, present: Versions, possible: Versions, piece: Piece<'a>) {
-    if let Some(Part::Fields { present: last, pieces, .. }) = parts.last_mut()
+    if let Some(Part::Fields {
+        present: last,
+        pieces,
+        ..
+    }) = parts.last_mut()
         && *last == present
     {
         pieces.push(piece);
@@ -85,20 +94,18 @@ fn push<'a>(parts: &mut Vec<Part<'a>>, present: Versions, possible: Versions, pi
 
 /// Adds neighbouring fields of fixed width.
 fn push_stretch<'a>(parts: &mut Vec<Part<'a>>, fields: &[&'a Field], possible: Versions) {
-    let Some(at) = newest_layout(fields, possible) else {
-        push_runs(parts, fields, possible);
-        return;
-    };
-    let (older, newer) = possible.split_at(at);
-    let mut above = Vec::new();
-    push_runs(&mut above, fields, newer);
-    let mut below = Vec::new();
-    push_runs(&mut below, fields, older);
-    if below.is_empty() {
-        parts.append(&mut above);
-    } else {
-        parts.push(Part::Split { at, above, below });
+    if let Some(at) = newest_layout(fields, possible) {
+        let (older, newer) = possible.split_at(at);
+        let mut below = Vec::new();
+        push_runs(&mut below, fields, older);
+        if !below.is_empty() {
+            let mut above = Vec::new();
+            push_runs(&mut above, fields, newer);
+            parts.push(Part::Split { at, above, below });
+            return;
+        }
     }
+    push_runs(parts, fields, possible);
 }
 
 /// The version from which on the fields' layout stays the same, if the layout differs before

@@ -104,10 +104,30 @@ pub fn emit(messages: &[Message], options: &Options) -> Result<Vec<File>, Error>
     Ok(files)
 }
 
+/// Formats a file, with an empty line between its items.
 fn format(tokens: TokenStream) -> Result<String, Error> {
-    let file = syn::parse2(tokens)
+    let file = syn::parse2::<syn::File>(tokens)
         .map_err(|error| Error::Request(format!("the generated code is not Rust: {error}")))?;
-    Ok(prettyplease::unparse(&file))
+    let part = |attrs, items| {
+        prettyplease::unparse(&syn::File {
+            shebang: None,
+            frontmatter: None,
+            attrs,
+            items,
+        })
+    };
+    let mut text = part(file.attrs, Vec::new());
+    let mut after_module = false;
+    for item in file.items {
+        let is_module = matches!(item, syn::Item::Mod(_));
+        // A module and what is used of it belong together.
+        if !(after_module && matches!(item, syn::Item::Use(_))) {
+            text.push('\n');
+        }
+        after_module = is_module;
+        text.push_str(&part(Vec::new(), vec![item]));
+    }
+    Ok(text)
 }
 
 /// The options, parsed, and what one message needs to know of the others.
@@ -214,7 +234,11 @@ impl<'a> Emitter<'a> {
                     #cfg pub use #module::#name;
                 }
             });
-        let apis = self.options.apis.then(|| quote!(pub mod apis;));
+        let apis = self.options.apis.then(|| {
+            quote!(
+                pub mod apis;
+            )
+        });
         quote! {
             //! Every message in a module of its own, together with its nested structs.
 

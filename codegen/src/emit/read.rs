@@ -17,7 +17,9 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
     let name = with_lifetime(message, index, "'a");
     let min_len = Literal::usize_unsuffixed(message.min_len(index));
     let parts = layout::layout(structure, possible);
-    let fields = layout::emit(&parts, &|piece, possible| self::piece(message, piece, possible));
+    let fields = layout::emit(&parts, &|piece, possible| {
+        self::piece(message, piece, possible)
+    });
     let tags = tags(message, index, possible);
     let body = quote!(#fields #tags);
     let (r, version) = (uses(&body, "r"), uses(&body, "version"));
@@ -36,11 +38,20 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
 
 /// The parameter's name, with an underscore before it if the body does without.
 pub(super) fn uses(body: &TokenStream, name: &str) -> proc_macro2::Ident {
+    // A name behind a dot is a field: several messages have one called `version`.
     fn mentions(tokens: TokenStream, name: &str) -> bool {
-        tokens.into_iter().any(|token| match token {
-            proc_macro2::TokenTree::Ident(ident) => ident == name,
-            proc_macro2::TokenTree::Group(group) => mentions(group.stream(), name),
-            _ => false,
+        let mut after_dot = false;
+        tokens.into_iter().any(|token| {
+            let is_field = std::mem::replace(&mut after_dot, false);
+            match token {
+                proc_macro2::TokenTree::Ident(ident) => ident == name && !is_field,
+                proc_macro2::TokenTree::Group(group) => mentions(group.stream(), name),
+                proc_macro2::TokenTree::Punct(punct) => {
+                    after_dot = punct.as_char() == '.';
+                    false
+                }
+                proc_macro2::TokenTree::Literal(_) => false,
+            }
         })
     }
     if mentions(body.clone(), name) {

@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::types::{borrows, elided, field_type, ident, with_lifetime};
+use super::types::{borrows, docs, elided, field_type, ident, with_lifetime};
 use crate::model::{DefaultValue, Field, Message, Struct, Type};
 
 /// The struct with its documentation, `Default` and `IntoOwned`.
@@ -18,8 +18,8 @@ pub(super) fn definition(
     let fields = structure.fields.iter().map(|field| {
         let name = ident(&field.rust_name);
         let ty = field_type(message, field);
-        let doc = format!(" {}\n\n {}", field.doc, clause(field));
-        quote!(#[doc = #doc] pub #name: #ty)
+        let doc = docs(&[&field.doc, "", &clause(field)]);
+        quote!(#doc pub #name: #ty)
     });
     let unknown_tags = has_tags(message).then(|| {
         quote! {
@@ -37,7 +37,7 @@ pub(super) fn definition(
     let default_impl = (!natural).then(|| default_impl(message, index));
     let into_owned = structure.borrows.then(|| into_owned(message, index));
     quote! {
-        #[doc = #doc]
+        #doc
         #[derive(Clone, Debug #default, PartialEq #eq)]
         #(#attributes)*
         pub struct #name {
@@ -54,26 +54,18 @@ pub(super) fn has_tags(message: &Message) -> bool {
     !message.flexible.intersect(message.versions).is_empty()
 }
 
-fn struct_doc(message: &Message, index: usize) -> String {
+fn struct_doc(message: &Message, index: usize) -> TokenStream {
     let structure: &Struct = &message.structs[index];
     if index > 0 {
-        return format!(" {}", structure.doc);
+        return docs(&[&structure.doc]);
     }
     let flexible = message.flexible.intersect(message.versions);
     let key = match message.api_key {
         Some(key) => format!(" API key {key}."),
         None => String::new(),
     };
-    format!(
-        " {}\n\n Versions {}, flexible {}.{key}",
-        structure.doc,
-        message.versions,
-        if flexible.is_empty() {
-            "none".to_owned()
-        } else {
-            flexible.to_string()
-        },
-    )
+    let versions = format!("Versions {}, flexible {flexible}.{key}", message.versions);
+    docs(&[&structure.doc, "", &versions])
 }
 
 /// The generated clause of a field's documentation: versions, tag, null, ignorable, default.

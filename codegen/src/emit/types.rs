@@ -13,6 +13,15 @@ pub(super) fn ident(name: &str) -> Ident {
     }
 }
 
+/// Documentation, a line each.
+pub(super) fn docs(lines: &[&str]) -> TokenStream {
+    let lines = lines.iter().map(|line| match *line {
+        "" => String::new(),
+        line => format!(" {line}"),
+    });
+    quote!(#(#[doc = #lines])*)
+}
+
 /// A struct's name with `'a` if it borrows.
 pub(super) fn with_lifetime(message: &Message, index: usize, lifetime: &str) -> TokenStream {
     let structure = &message.structs[index];

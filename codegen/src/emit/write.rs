@@ -18,7 +18,9 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
     let name = elided(message, index);
     let checks = checks(message, index, possible);
     let parts = layout::layout(structure, possible);
-    let fields = layout::emit(&parts, &|piece, possible| self::piece(message, piece, possible));
+    let fields = layout::emit(&parts, &|piece, possible| {
+        self::piece(message, piece, possible)
+    });
     let tags = tags(message, index, possible);
     let body = quote!(#checks #fields #tags);
     let (s, version) = (uses(&body, "s"), uses(&body, "version"));
@@ -36,7 +38,7 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
 /// Refuses fields that the version lacks and that must not be dropped, unless at their default.
 fn checks(message: &Message, index: usize, possible: Versions) -> TokenStream {
     let structure = &message.structs[index];
-    let mut groups: Vec<(Versions, TokenStream)> = Vec::new();
+    let mut groups: Vec<(Versions, Vec<(TokenStream, TokenStream)>)> = Vec::new();
     for field in structure.fields.iter().filter(|field| !field.ignorable) {
         let below = possible.split_at(field.versions.lowest()).0;
         let above = match field.versions.highest() {
@@ -49,20 +51,28 @@ fn checks(message: &Message, index: usize, possible: Versions) -> TokenStream {
             }
             let set = is_set(field);
             let (struct_name, name) = (&structure.name, camel(&field.name));
-            let check = quote! {
-                if #set {
-                    return Err(EncodeError::unsupported_field(#struct_name, #name));
-                }
-            };
+            let refuse = quote!(return Err(EncodeError::unsupported_field(#struct_name, #name)););
             match groups.iter_mut().find(|(versions, _)| *versions == absent) {
-                Some((_, checks)) => checks.extend(check),
-                None => groups.push((absent, check)),
+                Some((_, checks)) => checks.push((set, refuse)),
+                None => groups.push((absent, vec![(set, refuse)])),
             }
         }
     }
     groups
         .into_iter()
-        .map(|(absent, checks)| Condition::new(absent, possible).guard(checks))
+        .map(
+            |(absent, checks)| match (Condition::new(absent, possible), checks.as_slice()) {
+                (Condition::If(condition), [(set, refuse)]) => {
+                    quote!(if #condition && #set { #refuse })
+                }
+                (condition, checks) => {
+                    let checks = checks
+                        .iter()
+                        .map(|(set, refuse)| quote!(if #set { #refuse }));
+                    condition.guard(checks.collect())
+                }
+            },
+        )
         .collect()
 }
 
@@ -82,10 +92,18 @@ fn is_set(field: &Field) -> TokenStream {
         (_, DefaultValue::Null, _) => quote!(self.#name.is_some()),
         (Type::Bool, DefaultValue::True, _) => quote!(!self.#name),
         (Type::Bool, ..) => quote!(self.#name),
-        (Type::String | Type::Bytes | Type::Records | Type::Array(_), DefaultValue::Natural, false) => {
+        (
+            Type::String | Type::Bytes | Type::Records | Type::Array(_),
+            DefaultValue::Natural,
+            false,
+        ) => {
             quote!(!self.#name.is_empty())
         }
-        (Type::String | Type::Bytes | Type::Records | Type::Array(_), DefaultValue::Natural, true) => {
+        (
+            Type::String | Type::Bytes | Type::Records | Type::Array(_),
+            DefaultValue::Natural,
+            true,
+        ) => {
             quote!(self.#name.as_ref().is_none_or(|value| !value.is_empty()))
         }
         (Type::String, DefaultValue::Text(text), false) => quote!(self.#name != #text),

@@ -27,7 +27,8 @@ impl Docs {
     /// # Errors
     /// When the text is not TOML or has unknown tables.
     pub fn parse(text: &str) -> Result<Docs, Error> {
-        let mut docs: Docs = toml::from_str(text).map_err(|error| Error::Docs(error.to_string()))?;
+        let mut docs: Docs =
+            toml::from_str(text).map_err(|error| Error::Docs(error.to_string()))?;
         docs.required = true;
         Ok(docs)
     }

@@ -220,8 +220,20 @@ impl Message {
             .map(|field| {
                 let flexible = flexible && field.flexible.is_none_or(|f| f.contains(version));
                 match &field.ty {
-                    Type::String => if flexible { 1 } else { 2 },
-                    Type::Bytes | Type::Records | Type::Array(_) => if flexible { 1 } else { 4 },
+                    Type::String => {
+                        if flexible {
+                            1
+                        } else {
+                            2
+                        }
+                    }
+                    Type::Bytes | Type::Records | Type::Array(_) => {
+                        if flexible {
+                            1
+                        } else {
+                            4
+                        }
+                    }
                     Type::Struct(_) if field.nullable.contains(version) => 1,
                     Type::Struct(index) => self.min_len_at(&self.structs[*index], version),
                     fixed => fixed.fixed_len().unwrap_or(0),

@@ -4,9 +4,36 @@ use heck::ToSnakeCase;
 
 /// Words that generated code uses for itself; a schema struct of that name gets a suffix.
 const RESERVED_TYPES: &[&str] = &[
-    "Array", "Blob", "Box", "Clone", "Debug", "DecodeError", "Default", "EncodeError", "Eq", "Err",
-    "IntoOwned", "Message", "None", "Ok", "Option", "PartialEq", "Read", "Reader", "Reflect",
-    "Result", "Run", "Self", "Sink", "Slot", "Some", "Str", "UnknownTags", "Uuid", "Vec", "Write",
+    "Array",
+    "Blob",
+    "Box",
+    "Clone",
+    "Debug",
+    "DecodeError",
+    "Default",
+    "EncodeError",
+    "Eq",
+    "Err",
+    "IntoOwned",
+    "Message",
+    "None",
+    "Ok",
+    "Option",
+    "PartialEq",
+    "Read",
+    "Reader",
+    "Reflect",
+    "Result",
+    "Run",
+    "Self",
+    "Sink",
+    "Slot",
+    "Some",
+    "Str",
+    "UnknownTags",
+    "Uuid",
+    "Vec",
+    "Write",
 ];
 
 /// Fields that every generated struct has, and names that cannot even be raw identifiers.
@@ -49,6 +76,9 @@ mod tests {
         assert_eq!(super::field("topicId"), "topic_id");
         assert_eq!(super::field("UnknownTags"), "unknown_tags_");
         assert_eq!(super::structure("Option"), "OptionStruct");
-        assert_eq!(super::module("ApiVersionsResponse"), "api_versions_response");
+        assert_eq!(
+            super::module("ApiVersionsResponse"),
+            "api_versions_response"
+        );
     }
 }

@@ -105,7 +105,12 @@ fn drop_absent_fields(mut message: Message) -> Message {
         if std::mem::replace(&mut used[index], true) {
             continue;
         }
-        pending.extend(message.structs[index].fields.iter().filter_map(|f| struct_of(&f.ty)));
+        pending.extend(
+            message.structs[index]
+                .fields
+                .iter()
+                .filter_map(|f| struct_of(&f.ty)),
+        );
     }
     let mut next = 0;
     let places: Vec<usize> = used

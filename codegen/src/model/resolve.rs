@@ -22,13 +22,18 @@ pub fn resolve(schemas: &[MessageSchema], docs: &Docs) -> Result<Vec<Message>, E
     let mut keys = BTreeMap::new();
     for schema in schemas {
         let message = Resolver::new(schema, docs).message()?;
+        // Records of different logs number their types apart from each other.
         let taken = message
             .api_key
+            .filter(|_| matches!(message.kind, Kind::Request | Kind::Response))
             .and_then(|key| keys.insert((key, message.kind), schema.name.clone()));
         if let Some(other) = taken {
             return Err(at_message(
                 schema,
-                &format!("apiKey {} belongs to {other} already", message.api_key.unwrap_or(0)),
+                &format!(
+                    "apiKey {} belongs to {other} already",
+                    message.api_key.unwrap_or(0)
+                ),
                 "give each message of a kind a key of its own",
             )
             .into());
@@ -109,7 +114,14 @@ impl<'a> Resolver<'a> {
         }
         let doc = self.docs.message(&schema.name)?;
         self.places.insert(String::new(), 0);
-        self.add_struct(&schema.name, doc, schema.valid_versions, schema.line, &schema.fields, &schema.name)?;
+        self.add_struct(
+            &schema.name,
+            doc,
+            schema.valid_versions,
+            schema.line,
+            &schema.fields,
+            &schema.name,
+        )?;
         self.check_recursion()?;
         for index in (0..self.structs.len()).rev() {
             let (borrows, eq) = self.traits_of(index);
@@ -154,7 +166,10 @@ impl<'a> Resolver<'a> {
             return Ok(Versions::NONE);
         }
         match self.schema.flexible_versions {
-            None => self.fail("`flexibleVersions` is missing", "add \"0+\" for a new message"),
+            None => self.fail(
+                "`flexibleVersions` is missing",
+                "add \"0+\" for a new message",
+            ),
             Some(flexible) if !flexible.is_empty() && !flexible.is_open_ended() => self.fail(
                 &format!("`flexibleVersions` {flexible} is not open-ended"),
                 "write \"none\", or end it with a plus sign",
@@ -193,7 +208,10 @@ impl<'a> Resolver<'a> {
             && !schema.valid_versions.contains_all(deprecated)
         {
             return self.fail(
-                &format!("`deprecatedVersions` {deprecated} is not within `validVersions` {}", schema.valid_versions),
+                &format!(
+                    "`deprecatedVersions` {deprecated} is not within `validVersions` {}",
+                    schema.valid_versions
+                ),
                 "narrow it",
             );
         }
@@ -202,7 +220,10 @@ impl<'a> Resolver<'a> {
                 return self.fail("`listeners` on a message that is no request", "remove it");
             }
             if schema.latest_version_unstable {
-                return self.fail("`latestVersionUnstable` on a message that is no request", "remove it");
+                return self.fail(
+                    "`latestVersionUnstable` on a message that is no request",
+                    "remove it",
+                );
             }
         }
         for listener in &schema.listeners {
@@ -217,12 +238,18 @@ impl<'a> Resolver<'a> {
         if self.kind == Kind::CoordinatorKey && !schema.valid_versions.is_empty() {
             if schema.valid_versions != Versions::new(0, 0) {
                 return self.fail(
-                    &format!("a coordinator-key has version 0 only, not {}", schema.valid_versions),
+                    &format!(
+                        "a coordinator-key has version 0 only, not {}",
+                        schema.valid_versions
+                    ),
                     "write \"validVersions\": \"0\": the record type is the apiKey",
                 );
             }
             if !self.flexible.is_empty() {
-                return self.fail("a coordinator-key is never flexible", "write \"flexibleVersions\": \"none\"");
+                return self.fail(
+                    "a coordinator-key is never flexible",
+                    "write \"flexibleVersions\": \"none\"",
+                );
             }
         }
         Ok(())
@@ -235,7 +262,10 @@ impl<'a> Resolver<'a> {
             Kind::Request => 1,
             Kind::Response => 0,
             _ if schema.header_versions.is_some() => {
-                return self.fail("`headerVersions` on a message that is no request or response", "remove it");
+                return self.fail(
+                    "`headerVersions` on a message that is no request or response",
+                    "remove it",
+                );
             }
             _ => return Ok(Vec::new()),
         };
@@ -266,13 +296,21 @@ impl<'a> Resolver<'a> {
         Ok(headers)
     }
 
-    fn mapped_headers(&self, map: &[(String, String)], base: i16) -> Result<Vec<(Versions, i16)>, Error> {
+    fn mapped_headers(
+        &self,
+        map: &[(String, String)],
+        base: i16,
+    ) -> Result<Vec<(Versions, i16)>, Error> {
         if self.schema.valid_versions.is_empty() {
-            return self.fail("`headerVersions` on a message without versions", "remove it");
+            return self.fail(
+                "`headerVersions` on a message without versions",
+                "remove it",
+            );
         }
         let mut headers = Vec::new();
         for (range, version) in map {
-            let (Some(range), Ok(version)) = (Versions::parse(range), version.parse::<i16>()) else {
+            let (Some(range), Ok(version)) = (Versions::parse(range), version.parse::<i16>())
+            else {
                 return self.fail(
                     &format!("`headerVersions` maps \"{range}\" to \"{version}\""),
                     "write ranges and numbers, such as {\"0-1\": \"1\", \"2+\": \"2\"}",
@@ -305,18 +343,31 @@ impl<'a> Resolver<'a> {
                         "map every version to \"0\": clients read it before they know the version (KIP-511)",
                     );
                 }
-            } else if !range.intersect(self.flexible).intersect(self.schema.valid_versions).is_empty() && *version <= base {
+            } else if !range
+                .intersect(self.flexible)
+                .intersect(self.schema.valid_versions)
+                .is_empty()
+                && *version <= base
+            {
                 return self.fail(
                     &format!("flexible versions in {range} have header version {version}, which is not flexible"),
                     &format!("map flexible versions to \"{}\" or higher", base + 1),
                 );
             }
         }
-        if headers.last().is_none_or(|(range, _)| !range.is_open_ended()) {
-            return self.fail("`headerVersions` is not open-ended", "end the last range with a plus sign");
+        if headers
+            .last()
+            .is_none_or(|(range, _)| !range.is_open_ended())
+        {
+            return self.fail(
+                "`headerVersions` is not open-ended",
+                "end the last range with a plus sign",
+            );
         }
         let valid = self.schema.valid_versions;
-        let used = headers.into_iter().map(|(range, version)| (range.intersect(valid), version));
+        let used = headers
+            .into_iter()
+            .map(|(range, version)| (range.intersect(valid), version));
         Ok(used.filter(|(range, _)| !range.is_empty()).collect())
     }
 
@@ -332,7 +383,11 @@ impl<'a> Resolver<'a> {
     ) -> Result<usize, Error> {
         self.check_fields(path, line, fields)?;
         let place = self.structs.len();
-        if self.structs.iter().any(|s| s.rust_name == names::structure(name)) {
+        if self
+            .structs
+            .iter()
+            .any(|s| s.rust_name == names::structure(name))
+        {
             return Err(error(
                 self.schema,
                 line,
@@ -368,12 +423,18 @@ impl<'a> Resolver<'a> {
                 Err(error(self.schema, field.line, &path, problem, remedy).into())
             };
             if !field_names.insert(names::field(&field.name)) {
-                return fail("another field of the struct has this name", "rename one of them");
+                return fail(
+                    "another field of the struct has this name",
+                    "rename one of them",
+                );
             }
             if let Some(tag) = field.tag
                 && !tags.insert(tag)
             {
-                return fail(&format!("tag {tag} is taken already"), "use the next free tag");
+                return fail(
+                    &format!("tag {tag} is taken already"),
+                    "use the next free tag",
+                );
             }
         }
         for (expected, tag) in (0..).zip(&tags) {
@@ -399,7 +460,8 @@ impl<'a> Resolver<'a> {
         path: &str,
     ) -> Result<Field, Error> {
         let schema = self.schema;
-        let located = move |(problem, remedy): Problem| error(schema, field.line, path, &problem, &remedy);
+        let located =
+            move |(problem, remedy): Problem| error(schema, field.line, path, &problem, &remedy);
         let ty = self.field_type(parent, field, path)?;
         rules::check_field(field, &ty, self.flexible, schema.valid_versions).map_err(located)?;
         let default = rules::default_value(field, &ty).map_err(located)?;
@@ -420,7 +482,12 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn field_type(&mut self, parent: Versions, field: &FieldSchema, path: &str) -> Result<Type, Error> {
+    fn field_type(
+        &mut self,
+        parent: Versions,
+        field: &FieldSchema,
+        path: &str,
+    ) -> Result<Type, Error> {
         let schema = self.schema;
         let fail = |problem: String, remedy: &str| {
             Err(error(schema, field.line, path, &problem, remedy).into())
@@ -435,7 +502,10 @@ impl<'a> Resolver<'a> {
             }
             scalar
         } else if is_array && element.starts_with("[]") {
-            return fail("an array of arrays".to_owned(), "put the inner array into a struct");
+            return fail(
+                "an array of arrays".to_owned(),
+                "put the inner array into a struct",
+            );
         } else if !element.starts_with(|c: char| c.is_ascii_uppercase())
             || !element.chars().all(|c| c.is_ascii_alphanumeric())
         {
@@ -446,7 +516,11 @@ impl<'a> Resolver<'a> {
         } else {
             Type::Struct(self.struct_of(element, parent, field, path)?)
         };
-        Ok(if is_array { Type::Array(Box::new(ty)) } else { ty })
+        Ok(if is_array {
+            Type::Array(Box::new(ty))
+        } else {
+            ty
+        })
     }
 
     fn struct_of(
@@ -470,7 +544,10 @@ impl<'a> Resolver<'a> {
             }
             if !common.versions.contains_all(possible) {
                 return fail(
-                    format!("versions {possible} use {name}, which has {} only", common.versions),
+                    format!(
+                        "versions {possible} use {name}, which has {} only",
+                        common.versions
+                    ),
                     "narrow the field's versions, or widen the common struct's",
                 );
             }
@@ -515,8 +592,13 @@ impl<'a> Resolver<'a> {
             return false;
         }
         above.push(index);
-        let inner = self.structs[index].fields.iter().filter_map(|f| super::narrow::struct_of(&f.ty));
-        let circle = inner.into_iter().any(|inner| self.reaches_itself(inner, above, finished));
+        let inner = self.structs[index]
+            .fields
+            .iter()
+            .filter_map(|f| super::narrow::struct_of(&f.ty));
+        let circle = inner
+            .into_iter()
+            .any(|inner| self.reaches_itself(inner, above, finished));
         above.pop();
         finished[index] = true;
         circle

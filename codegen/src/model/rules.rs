@@ -152,9 +152,7 @@ fn check_tag(field: &FieldSchema, flexible: Versions, valid: Versions) -> Result
     let nullable = field.nullable_versions.intersect(tagged);
     if !nullable.is_empty() && nullable != tagged {
         return problem(
-            format!(
-                "null is allowed in {nullable} of the tagged versions {tagged} only"
-            ),
+            format!("null is allowed in {nullable} of the tagged versions {tagged} only"),
             "make all tagged versions nullable, or none",
         );
     }
@@ -197,22 +195,35 @@ pub(super) fn default_value(field: &FieldSchema, ty: &Type) -> Result<DefaultVal
         }
         return problem(
             "the default is null, but not every version is nullable",
-            format!("make `nullableVersions` cover {}, or change the default", field.versions),
+            format!(
+                "make `nullableVersions` cover {}, or change the default",
+                field.versions
+            ),
         );
     }
     if text.is_empty() {
         // MemoryRecords starts as null in Kafka wherever null can be written.
         let null = *ty == Type::Records && !field.nullable_versions.is_empty();
-        return Ok(if null { DefaultValue::Null } else { DefaultValue::Natural });
+        return Ok(if null {
+            DefaultValue::Null
+        } else {
+            DefaultValue::Natural
+        });
     }
     match ty {
         Type::Bool if text.eq_ignore_ascii_case("true") => Ok(DefaultValue::True),
         Type::Bool if text.eq_ignore_ascii_case("false") => Ok(DefaultValue::Natural),
         Type::Bool => invalid("use true or false"),
-        Type::Int8 => integer(text, i64::from(i8::MIN), i64::from(i8::MAX)).or_else(invalid_range(field)),
-        Type::Int16 => integer(text, i64::from(i16::MIN), i64::from(i16::MAX)).or_else(invalid_range(field)),
+        Type::Int8 => {
+            integer(text, i64::from(i8::MIN), i64::from(i8::MAX)).or_else(invalid_range(field))
+        }
+        Type::Int16 => {
+            integer(text, i64::from(i16::MIN), i64::from(i16::MAX)).or_else(invalid_range(field))
+        }
         Type::Uint16 => integer(text, 0, i64::from(u16::MAX)).or_else(invalid_range(field)),
-        Type::Int32 => integer(text, i64::from(i32::MIN), i64::from(i32::MAX)).or_else(invalid_range(field)),
+        Type::Int32 => {
+            integer(text, i64::from(i32::MIN), i64::from(i32::MAX)).or_else(invalid_range(field))
+        }
         Type::Uint32 => integer(text, 0, i64::from(u32::MAX)).or_else(invalid_range(field)),
         Type::Int64 => integer(text, i64::MIN, i64::MAX).or_else(invalid_range(field)),
         Type::Float64 => match text.parse::<f64>() {

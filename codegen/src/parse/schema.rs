@@ -86,15 +86,37 @@ pub struct FieldSchema {
 }
 
 const MESSAGE_KEYS: &[&str] = &[
-    "name", "type", "apiKey", "validVersions", "deprecatedVersions", "flexibleVersions",
-    "headerVersions", "listeners", "latestVersionUnstable", "fields", "commonStructs", "about",
+    "name",
+    "type",
+    "apiKey",
+    "validVersions",
+    "deprecatedVersions",
+    "flexibleVersions",
+    "headerVersions",
+    "listeners",
+    "latestVersionUnstable",
+    "fields",
+    "commonStructs",
+    "about",
 ];
 
 const STRUCT_KEYS: &[&str] = &["name", "versions", "fields", "about"];
 
 const FIELD_KEYS: &[&str] = &[
-    "name", "type", "versions", "nullableVersions", "taggedVersions", "tag", "flexibleVersions",
-    "default", "ignorable", "mapKey", "zeroCopy", "entityType", "fields", "about",
+    "name",
+    "type",
+    "versions",
+    "nullableVersions",
+    "taggedVersions",
+    "tag",
+    "flexibleVersions",
+    "default",
+    "ignorable",
+    "mapKey",
+    "zeroCopy",
+    "entityType",
+    "fields",
+    "about",
 ];
 
 /// Reads one schema file. `file` is used in errors only.
@@ -127,10 +149,7 @@ pub fn parse_message(file: &Path, text: &str) -> Result<MessageSchema, SchemaErr
         api_key: match at.integer("apiKey", &raw)? {
             None => None,
             Some(key) => Some(i16::try_from(key).map_err(|_| {
-                at.error(
-                    &format!("apiKey is {key}"),
-                    "use a number from 0 to 32767",
-                )
+                at.error(&format!("apiKey is {key}"), "use a number from 0 to 32767")
             })?),
         },
         valid_versions,
@@ -199,7 +218,8 @@ fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSch
     };
     let name = at.required_text("name", &raw)?;
     at.field = format!("{parent}.{name}");
-    let tagged_versions = at.versions("taggedVersions", &raw)?
+    let tagged_versions = at
+        .versions("taggedVersions", &raw)?
         .unwrap_or(Versions::NONE);
     let versions = match at.versions("versions", &raw)? {
         Some(versions) => versions,
@@ -210,7 +230,8 @@ fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSch
         line: at.line,
         ty: at.required_text("type", &raw)?.trim().to_owned(),
         versions,
-        nullable_versions: at.versions("nullableVersions", &raw)?
+        nullable_versions: at
+            .versions("nullableVersions", &raw)?
             .unwrap_or(Versions::NONE),
         tagged_versions,
         tag: at.integer("tag", &raw)?,
@@ -251,12 +272,8 @@ impl At<'_> {
     }
 
     fn text(&self, key: &str, raw: &RawValue) -> Result<String, SchemaError> {
-        text_of(raw).ok_or_else(|| {
-            self.error(
-                &format!("`{key}` is {}", raw.get()),
-                "write it as a string",
-            )
-        })
+        text_of(raw)
+            .ok_or_else(|| self.error(&format!("`{key}` is {}", raw.get()), "write it as a string"))
     }
 
     fn required_text(&self, key: &str, raw: &Object<'_>) -> Result<String, SchemaError> {
@@ -266,12 +283,10 @@ impl At<'_> {
         }
     }
 
-    fn versions(
-        &self,
-        key: &str,
-        raw: &Object<'_>,
-    ) -> Result<Option<Versions>, SchemaError> {
-        let Some(raw) = raw.get(key) else { return Ok(None) };
+    fn versions(&self, key: &str, raw: &Object<'_>) -> Result<Option<Versions>, SchemaError> {
+        let Some(raw) = raw.get(key) else {
+            return Ok(None);
+        };
         let text = self.text(key, raw)?;
         if text.is_empty() {
             return Ok(None);
@@ -286,26 +301,24 @@ impl At<'_> {
 
     /// A boolean, or its text: 2.8.2 has `"ignorable": "true"`.
     fn boolean(&self, key: &str, raw: &Object<'_>) -> Result<bool, SchemaError> {
-        let Some(raw) = raw.get(key) else { return Ok(false) };
+        let Some(raw) = raw.get(key) else {
+            return Ok(false);
+        };
         match text_of(raw).as_deref() {
             Some("true") => Ok(true),
             Some("false") => Ok(false),
-            _ => Err(self.error(
-                &format!("`{key}` is {}", raw.get()),
-                "write true or false",
-            )),
+            _ => Err(self.error(&format!("`{key}` is {}", raw.get()), "write true or false")),
         }
     }
 
     /// A whole number, or its text: 3.9.2 has `"tag": "0"`.
     fn integer(&self, key: &str, raw: &Object<'_>) -> Result<Option<i64>, SchemaError> {
-        let Some(raw) = raw.get(key) else { return Ok(None) };
+        let Some(raw) = raw.get(key) else {
+            return Ok(None);
+        };
         match text_of(raw).and_then(|text| text.parse().ok()) {
             Some(number) => Ok(Some(number)),
-            None => Err(self.error(
-                &format!("`{key}` is {}", raw.get()),
-                "write a whole number",
-            )),
+            None => Err(self.error(&format!("`{key}` is {}", raw.get()), "write a whole number")),
         }
     }
 
@@ -313,9 +326,10 @@ impl At<'_> {
         &self,
         raw: &Object<'_>,
     ) -> Result<Option<Vec<(String, String)>>, SchemaError> {
-        let Some(raw) = raw.get("headerVersions") else { return Ok(None) };
-        let map: serde_json::Map<String, serde_json::Value> =
-            self.source.read(raw, &self.field)?;
+        let Some(raw) = raw.get("headerVersions") else {
+            return Ok(None);
+        };
+        let map: serde_json::Map<String, serde_json::Value> = self.source.read(raw, &self.field)?;
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),

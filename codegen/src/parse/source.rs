@@ -71,7 +71,11 @@ impl Source {
         known: &[&str],
     ) -> Result<Object<'a>, SchemaError> {
         let object: Object<'a> = self.read(raw, field)?;
-        match object.0.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        match object
+            .0
+            .iter()
+            .find(|(key, _)| !known.contains(&key.as_str()))
+        {
             None => Ok(object),
             Some((key, value)) => Err(self.error(
                 self.line_of(value.get()),

@@ -207,10 +207,11 @@ impl JsonRead {
 
     fn struct_of(&self, ty: FieldType) -> Result<&'static StructSchema, String> {
         let index = match ty {
-            FieldType::Struct(index) | FieldType::Array(FieldType::Struct(index)) => index,
-            _ => &usize::MAX,
+            FieldType::Struct(index) => index,
+            FieldType::Array(FieldType::Struct(index)) => *index,
+            _ => usize::MAX,
         };
-        let found = self.schema.structs.get(*index);
+        let found = self.schema.structs.get(index);
         found.ok_or_else(|| "the table has no struct for this field".to_owned())
     }
 

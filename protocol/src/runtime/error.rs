@@ -140,14 +140,6 @@ impl DecodeError {
         self
     }
 
-    /// The same error in bytes that begin `before` bytes earlier.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn shifted(mut self, before: usize) -> DecodeError {
-        self.0.offset += before;
-        self
-    }
-
     /// What is wrong.
     pub fn kind(&self) -> &DecodeErrorKind {
         &self.0.kind
@@ -193,7 +185,10 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "an array of {len} elements in {left} bytes")
             }
             DecodeErrorKind::ArrayOverLimit { len, limit } => {
-                write!(f, "an array of {len} elements, more than the limit of {limit}")
+                write!(
+                    f,
+                    "an array of {len} elements, more than the limit of {limit}"
+                )
             }
             DecodeErrorKind::TagsOverLimit { count, limit } => {
                 write!(f, "{count} tagged fields, more than the limit of {limit}")
@@ -208,7 +203,10 @@ impl fmt::Display for DecodeErrorKind {
                 tag,
                 claimed,
                 taken,
-            } => write!(f, "tag {tag} claims {claimed} bytes, its value takes {taken}"),
+            } => write!(
+                f,
+                "tag {tag} claims {claimed} bytes, its value takes {taken}"
+            ),
             DecodeErrorKind::UnsupportedVersion { lowest, highest } => {
                 write!(f, "no such version: there are {lowest} to {highest}")
             }
@@ -360,7 +358,9 @@ impl fmt::Display for EncodeErrorKind {
             EncodeErrorKind::StringTooLong { len } => {
                 write!(f, "a string of {len} bytes, more than 32767")
             }
-            EncodeErrorKind::TooLong { len } => write!(f, "a length of {len}, more than 2147483647"),
+            EncodeErrorKind::TooLong { len } => {
+                write!(f, "a length of {len}, more than 2147483647")
+            }
             EncodeErrorKind::TagsNotInVersion => {
                 f.write_str("the version has no tagged fields, and there are unknown ones")
             }
@@ -395,12 +395,7 @@ impl fmt::Debug for EncodeError {
 impl std::error::Error for EncodeError {}
 
 /// `VoteRequest v2: topics[0].name: `, as far as it is known.
-fn write_place(
-    f: &mut fmt::Formatter<'_>,
-    message: &str,
-    version: i16,
-    path: &str,
-) -> fmt::Result {
+fn write_place(f: &mut fmt::Formatter<'_>, message: &str, version: i16, path: &str) -> fmt::Result {
     if message.is_empty() {
         return Ok(());
     }

@@ -104,11 +104,7 @@ pub trait Message: Write + Default + Sized {
     /// # Errors
     /// When the bytes are not this message at this version, or the limits are passed.
     #[inline]
-    fn decode_with<'a>(
-        bytes: &'a [u8],
-        version: i16,
-        limits: &Limits,
-    ) -> Result<Self, DecodeError>
+    fn decode_with<'a>(bytes: &'a [u8], version: i16, limits: &Limits) -> Result<Self, DecodeError>
     where
         Self: Read<'a>,
     {

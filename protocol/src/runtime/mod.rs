@@ -25,6 +25,7 @@ pub use sink::{Counter, Sink, TagMark, Writer};
 pub use tags::{UnknownTag, UnknownTags};
 pub use uuid::{ParseUuidError, Uuid};
 
+pub use crate::ApiKey;
 #[cfg(feature = "json")]
 pub use crate::json::{Reflect, Slot, SlotOf};
 pub use crate::schema::{

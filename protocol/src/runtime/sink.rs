@@ -651,7 +651,19 @@ mod tests {
 
     #[test]
     fn varint_lengths() {
-        for value in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455, 268_435_456, u32::MAX] {
+        for value in [
+            0,
+            1,
+            127,
+            128,
+            16_383,
+            16_384,
+            2_097_151,
+            2_097_152,
+            268_435_455,
+            268_435_456,
+            u32::MAX,
+        ] {
             let mut writer = Writer::new(Vec::new(), true);
             writer.uvarint(value);
             assert_eq!(writer.into_inner().len(), uvarint_len(value), "{value}");

@@ -93,12 +93,21 @@ mod tests {
         assert_eq!("ASNFZ4mrze_-3LqYdlQyEA".parse(), Ok(id));
         assert_eq!("ASNFZ4mrze_-3LqYdlQyEA==".parse(), Ok(id));
         assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(Uuid::METADATA_TOPIC_ID.to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(
+            Uuid::METADATA_TOPIC_ID.to_string(),
+            "AAAAAAAAAAAAAAAAAAAAAQ"
+        );
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "A", "AAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAA", "ASNFZ4mrze/+3LqYdlQyEA"] {
+        for text in [
+            "",
+            "A",
+            "AAAAAAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAAAAAAAA",
+            "ASNFZ4mrze/+3LqYdlQyEA",
+        ] {
             assert_eq!(text.parse::<Uuid>(), Err(ParseUuidError), "{text}");
         }
     }

@@ -31,7 +31,10 @@ fn fields(schema: &MessageSchema, list: &[FieldSchema], version: i16, text: &mut
         if field.nullable_versions.contains(version) {
             text.push('?');
         }
-        if field.flexible_versions.is_some_and(|own| !own.contains(version)) {
+        if field
+            .flexible_versions
+            .is_some_and(|own| !own.contains(version))
+        {
             text.push_str("inflexible ");
         }
         let common = schema.common_structs.iter().find(|s| s.name == element);

@@ -20,8 +20,14 @@ type Schemas = BTreeMap<String, MessageSchema>;
 
 /// Messages that a later release has under another name with the same bytes.
 const RENAMED: &[(&str, &str)] = &[
-    ("ListClientMetricsResourcesRequest", "ListConfigResourcesRequest"),
-    ("ListClientMetricsResourcesResponse", "ListConfigResourcesResponse"),
+    (
+        "ListClientMetricsResourcesRequest",
+        "ListConfigResourcesRequest",
+    ),
+    (
+        "ListClientMetricsResourcesResponse",
+        "ListConfigResourcesResponse",
+    ),
     ("AlterIsrRequest", "AlterPartitionRequest"),
     ("AlterIsrResponse", "AlterPartitionResponse"),
 ];
@@ -35,7 +41,10 @@ pub(crate) fn merge(releases: &BTreeMap<Release, Schemas>) -> Result<Vec<Merged>
         let in_newest = |other: &str| {
             newest_release.is_some_and(|release| releases[release].contains_key(other))
         };
-        if RENAMED.iter().any(|(old, new)| old == name && in_newest(new)) {
+        if RENAMED
+            .iter()
+            .any(|(old, new)| old == name && in_newest(new))
+        {
             continue;
         }
         let candidates: Vec<(&Release, &MessageSchema)> = releases
@@ -68,7 +77,10 @@ fn merge_message(
         if is_renumbered_key(newer, schema) {
             continue;
         }
-        let dropped = schema.valid_versions.split_at(newer.valid_versions.lowest()).0;
+        let dropped = schema
+            .valid_versions
+            .split_at(newer.valid_versions.lowest())
+            .0;
         if !dropped.is_empty() {
             *newer = merge_two(newer, schema, dropped)?;
             used.push((dropped, release, schema));
@@ -77,7 +89,10 @@ fn merge_message(
     let Some(mut schema) = result else {
         // No release has versions: the key stays reserved.
         let (_, schema) = candidates.first().ok_or_else(|| anyhow!("no schema"))?;
-        return Ok(Merged { schema: normalized(schema), sources: Vec::new() });
+        return Ok(Merged {
+            schema: normalized(schema),
+            sources: Vec::new(),
+        });
     };
     check(&schema, &used)?;
     let newest = candidates
@@ -92,8 +107,13 @@ fn merge_message(
     };
     schema.deprecated_versions = (is_api && !dropped.is_empty()).then_some(dropped);
     used.sort_by_key(|(versions, ..)| versions.lowest());
-    let sources = used.into_iter().map(|(versions, release, _)| (versions, release.clone()));
-    Ok(Merged { schema, sources: sources.collect() })
+    let sources = used
+        .into_iter()
+        .map(|(versions, release, _)| (versions, release.clone()));
+    Ok(Merged {
+        schema,
+        sources: sources.collect(),
+    })
 }
 
 /// Before 4.0 a coordinator key's version was its record type; now that is the API key. The
@@ -109,7 +129,12 @@ fn normalized(schema: &MessageSchema) -> MessageSchema {
     if early_access && schema.kind == "data" {
         // 3.9 only: record type 9, which was the key's version then.
         let is_key = schema.name.ends_with("Key");
-        schema.kind = if is_key { "coordinator-key" } else { "coordinator-value" }.to_owned();
+        schema.kind = if is_key {
+            "coordinator-key"
+        } else {
+            "coordinator-value"
+        }
+        .to_owned();
         schema.api_key = Some(9);
         if is_key {
             set_versions(&mut schema.fields, Versions::ALL);
@@ -127,8 +152,16 @@ fn set_versions(fields: &mut [FieldSchema], versions: Versions) {
 }
 
 /// `newer` with the versions that only `older` has.
-fn merge_two(newer: &MessageSchema, older: &MessageSchema, dropped: Versions) -> Result<MessageSchema> {
-    let context = Context { name: &newer.name, kept: from_lowest(newer.valid_versions), dropped };
+fn merge_two(
+    newer: &MessageSchema,
+    older: &MessageSchema,
+    dropped: Versions,
+) -> Result<MessageSchema> {
+    let context = Context {
+        name: &newer.name,
+        kept: from_lowest(newer.valid_versions),
+        dropped,
+    };
     let versions = newer.valid_versions.union(dropped);
     let mut common_structs = Vec::new();
     for common in &newer.common_structs {
@@ -148,8 +181,13 @@ fn merge_two(newer: &MessageSchema, older: &MessageSchema, dropped: Versions) ->
         older.flexible_versions.unwrap_or(Versions::NONE),
     )?;
     Ok(MessageSchema {
-        valid_versions: versions
-            .ok_or_else(|| anyhow!("{}: {dropped} and {} leave a gap", newer.name, newer.valid_versions))?,
+        valid_versions: versions.ok_or_else(|| {
+            anyhow!(
+                "{}: {dropped} and {} leave a gap",
+                newer.name,
+                newer.valid_versions
+            )
+        })?,
         flexible_versions: Some(flexible),
         fields: context.fields(&newer.name, &newer.fields, &older.fields)?,
         common_structs,
@@ -183,7 +221,10 @@ impl Context<'_> {
     ) -> Result<Vec<FieldSchema>> {
         let mut merged = Vec::new();
         let mut rest = newer.iter().peekable();
-        for before in older.iter().filter(|f| !f.versions.intersect(self.dropped).is_empty()) {
+        for before in older
+            .iter()
+            .filter(|f| !f.versions.intersect(self.dropped).is_empty())
+        {
             let path = format!("{path}.{}", before.name);
             if !newer.iter().any(|field| field.name == before.name) {
                 merged.push(self.only_older(&path, before)?);
@@ -195,7 +236,10 @@ impl Context<'_> {
                     merged.push(self.both(&path, field, before)?);
                     break;
                 }
-                if merged.iter().any(|done: &FieldSchema| done.name == field.name) {
+                if merged
+                    .iter()
+                    .any(|done: &FieldSchema| done.name == field.name)
+                {
                     bail!("{path}: the order of fields differs between releases");
                 }
                 merged.push(self.only_newer(field, older));
@@ -259,7 +303,10 @@ fn check(merged: &MessageSchema, used: &[(Versions, &Release, &MessageSchema)]) 
         for version in versions.lowest()..=versions.highest() {
             let (ours, theirs) = (layout(merged, version), layout(source, version));
             if ours != theirs {
-                bail!("{} v{version}: merged {ours}, but {release} has {theirs}", merged.name);
+                bail!(
+                    "{} v{version}: merged {ours}, but {release} has {theirs}",
+                    merged.name
+                );
             }
         }
     }

@@ -71,7 +71,9 @@ fn import(jars: &[PathBuf]) -> Result<()> {
         }
     }
     if releases.values().all(BTreeMap::is_empty) {
-        bail!("there are no schemas in these jars: give Kafka's clients, metadata, raft, storage and coordinator jars");
+        bail!(
+            "there are no schemas in these jars: give Kafka's clients, metadata, raft, storage and coordinator jars"
+        );
     }
     let merged = merge::merge(&releases)?;
     write(Path::new(SCHEMAS_DIR), &merged)?;
@@ -83,8 +85,14 @@ fn write(dir: &Path, merged: &[Merged]) -> Result<()> {
     fs::create_dir_all(dir)?;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let stale = path.extension().is_some_and(|extension| extension == "json")
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let stale = path
+            .extension()
+            .is_some_and(|extension| extension == "json")
             && !merged.iter().any(|merged| merged.schema.name == name);
         if stale {
             fs::remove_file(&path)?;

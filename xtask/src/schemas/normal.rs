@@ -12,7 +12,11 @@ pub(crate) fn text(schema: &MessageSchema) -> String {
     }
     keys.push(format!("\"type\": \"{}\"", schema.kind));
     if !schema.listeners.is_empty() {
-        let listeners: Vec<String> = schema.listeners.iter().map(|l| format!("\"{l}\"")).collect();
+        let listeners: Vec<String> = schema
+            .listeners
+            .iter()
+            .map(|l| format!("\"{l}\""))
+            .collect();
         keys.push(format!("\"listeners\": [{}]", listeners.join(", ")));
     }
     keys.push(format!("\"name\": \"{}\"", schema.name));
@@ -24,7 +28,10 @@ pub(crate) fn text(schema: &MessageSchema) -> String {
         keys.push(format!("\"flexibleVersions\": \"{versions}\""));
     }
     if let Some(map) = &schema.header_versions {
-        let pairs: Vec<String> = map.iter().map(|(k, v)| format!("\"{k}\": \"{v}\"")).collect();
+        let pairs: Vec<String> = map
+            .iter()
+            .map(|(k, v)| format!("\"{k}\": \"{v}\""))
+            .collect();
         keys.push(format!("\"headerVersions\": {{ {} }}", pairs.join(", ")));
     }
     if schema.latest_version_unstable {
@@ -33,7 +40,10 @@ pub(crate) fn text(schema: &MessageSchema) -> String {
     if !schema.common_structs.is_empty() {
         let mut text = String::from("\"commonStructs\": [\n");
         for (index, common) in schema.common_structs.iter().enumerate() {
-            let head = format!("\"name\": \"{}\", \"versions\": \"{}\"", common.name, common.versions);
+            let head = format!(
+                "\"name\": \"{}\", \"versions\": \"{}\"",
+                common.name, common.versions
+            );
             let comma = comma(index, schema.common_structs.len());
             let _ = writeln!(text, "    {{ {head}, \"fields\": [");
             fields(&common.fields, 3, &mut text);
@@ -75,7 +85,10 @@ fn facts(field: &FieldSchema) -> Vec<String> {
         format!("\"versions\": \"{}\"", field.versions),
     ];
     if !field.nullable_versions.is_empty() {
-        facts.push(format!("\"nullableVersions\": \"{}\"", field.nullable_versions));
+        facts.push(format!(
+            "\"nullableVersions\": \"{}\"",
+            field.nullable_versions
+        ));
     }
     if let Some(tag) = field.tag {
         facts.push(format!("\"taggedVersions\": \"{}\"", field.tagged_versions));
@@ -85,7 +98,10 @@ fn facts(field: &FieldSchema) -> Vec<String> {
         facts.push(format!("\"flexibleVersions\": \"{versions}\""));
     }
     if let Some(default) = &field.default {
-        facts.push(format!("\"default\": {}", serde_json::Value::from(default.as_str())));
+        facts.push(format!(
+            "\"default\": {}",
+            serde_json::Value::from(default.as_str())
+        ));
     }
     for (name, is_set) in [
         ("ignorable", field.ignorable),
