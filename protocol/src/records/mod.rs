@@ -1,11 +1,22 @@
 //! Record batches.
 
+mod batch;
 mod compress;
 mod error;
+mod header;
+mod legacy;
+mod record;
 mod varint;
 
+pub use batch::{Batch, Batches};
 pub use compress::Compression;
 pub use error::{Error, ErrorKind, Place};
+pub use header::{
+    Attributes, BatchHeader, HEADER_LEN, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, TimestampType, set_base_offset,
+    set_partition_leader_epoch,
+};
+pub use record::{Header, Headers, HeadersIter, Record, Records};
 
 /// How much a reader will take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
