@@ -47,6 +47,7 @@ mod builder;
 mod compress;
 pub mod control;
 mod error;
+pub mod framing;
 mod header;
 mod legacy;
 mod legacy_builder;
