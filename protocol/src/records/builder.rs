@@ -406,3 +406,173 @@ fn put_body(timestamp_delta: i64, offset_delta: i32, record: &NewRecord<'_>, out
         put_bytes(header.value, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{Batches, Limits};
+
+    const RECORD: NewRecord<'static> = NewRecord {
+        timestamp: 5,
+        key: None,
+        value: Some(b"value"),
+        headers: &[],
+    };
+
+    #[test]
+    fn a_full_batch_is_unchanged_and_as_long_as_it_may_be() {
+        // A record of 5 bytes of value takes 12: its length, attributes, two deltas, two lengths
+        // and a count.
+        let max_size = HEADER_LEN + 2 * 12;
+        let mut builder = BatchBuilder::new(BatchOptions {
+            max_size,
+            ..Default::default()
+        })
+        .unwrap();
+        assert_eq!(builder.try_append(&RECORD), Ok(Append::Done { offset: 0 }));
+        assert_eq!(builder.try_append(&RECORD), Ok(Append::Done { offset: 1 }));
+        let before = builder.clone().finish().unwrap();
+        assert_eq!(builder.try_append(&RECORD), Ok(Append::Full));
+        assert_eq!((builder.record_count(), builder.size()), (2, max_size));
+        let after = builder.finish().unwrap();
+        assert_eq!(after, before);
+        assert_eq!(after.len(), max_size);
+    }
+
+    #[test]
+    fn an_empty_batch_is_never_full() {
+        let max_size = HEADER_LEN + 11;
+        let mut builder = BatchBuilder::new(BatchOptions {
+            max_size,
+            ..Default::default()
+        })
+        .unwrap();
+        let error = builder.try_append(&RECORD).unwrap_err().kind();
+        assert_eq!(error, ErrorKind::RecordTooLong { len: 12, limit: 11 });
+        let error = builder.finish().unwrap_err().kind();
+        assert_eq!(error, ErrorKind::EmptyBatch);
+    }
+
+    #[test]
+    fn offsets_only_rise() {
+        let options = BatchOptions {
+            base_offset: 10,
+            ..Default::default()
+        };
+        let mut builder = BatchBuilder::new(options).unwrap();
+        let mut at = |offset| builder.try_append_at(offset, &RECORD).map_err(|e| e.kind());
+        let refused = |offset, expected| Err(ErrorKind::OffsetOutOfRange { offset, expected });
+        assert_eq!(at(9), refused(9, 10));
+        let far = 11 + i64::from(i32::MAX);
+        assert_eq!(at(far), refused(far, 10));
+        assert_eq!(at(12), Ok(Append::Done { offset: 12 }));
+        assert_eq!(at(12), refused(12, 13));
+        // In a batch of its own, it could be.
+        assert_eq!(at(far), Ok(Append::Full));
+        assert_eq!(at(i64::MAX), Ok(Append::Full));
+        assert_eq!(at(far - 1), Ok(Append::Done { offset: far - 1 }));
+    }
+
+    #[test]
+    fn the_largest_offset_is_the_last() {
+        let options = BatchOptions {
+            base_offset: i64::MAX,
+            ..Default::default()
+        };
+        let mut builder = BatchBuilder::new(options).unwrap();
+        assert_eq!(
+            builder.try_append(&RECORD),
+            Ok(Append::Done { offset: i64::MAX })
+        );
+        assert_eq!(builder.next_offset(), None);
+        assert!(builder.try_append(&RECORD).is_err());
+    }
+
+    #[test]
+    fn a_last_offset_beyond_the_records() {
+        let mut builder = BatchBuilder::new(BatchOptions::default()).unwrap();
+        assert!(builder.try_append_at(3, &RECORD).is_ok());
+        assert!(builder.set_last_offset(2).is_err());
+        builder.set_last_offset(9).unwrap();
+        let bytes = builder.finish().unwrap();
+        assert_eq!(
+            Batches::validated(&bytes)
+                .next()
+                .unwrap()
+                .unwrap()
+                .last_offset(),
+            9
+        );
+    }
+
+    #[test]
+    fn a_batch_goes_after_what_is_there() {
+        let mut out = Vec::new();
+        for base_offset in [0, 1] {
+            let options = BatchOptions {
+                base_offset,
+                ..Default::default()
+            };
+            let mut builder = BatchBuilder::append_to(out, options).unwrap();
+            assert!(builder.try_append(&RECORD).is_ok());
+            out = builder.finish().unwrap();
+        }
+        let mut scratch = Vec::new();
+        let mut offsets = Vec::new();
+        for batch in Batches::validated(&out) {
+            for record in batch
+                .unwrap()
+                .records(&mut scratch, &Limits::default())
+                .unwrap()
+            {
+                offsets.push(record.unwrap().offset);
+            }
+        }
+        assert_eq!(offsets, [0, 1]);
+    }
+
+    #[test]
+    fn options_that_make_no_sense() {
+        let plain = BatchOptions::default();
+        for options in [
+            BatchOptions {
+                producer_id: 1,
+                base_sequence: 0,
+                ..plain
+            },
+            BatchOptions {
+                producer_id: 1,
+                producer_epoch: 0,
+                ..plain
+            },
+            BatchOptions {
+                log_append_time: Some(-1),
+                ..plain
+            },
+            BatchOptions {
+                delete_horizon_ms: Some(-5),
+                ..plain
+            },
+        ] {
+            assert!(BatchBuilder::new(options).is_err(), "{options:?}");
+        }
+        let control = BatchOptions {
+            producer_id: 1,
+            producer_epoch: 0,
+            control: true,
+            ..plain
+        };
+        assert!(BatchBuilder::new(control).is_ok());
+        let mut builder = BatchBuilder::new(plain).unwrap();
+        let error = builder
+            .try_append_control(0, ControlRecordType::Abort, b"")
+            .unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::InvalidOptions(_)));
+        let early = NewRecord {
+            timestamp: -2,
+            ..RECORD
+        };
+        let error = builder.try_append(&early).unwrap_err().kind();
+        assert_eq!(error, ErrorKind::NegativeTimestamp(-2));
+    }
+}

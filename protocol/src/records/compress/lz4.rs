@@ -232,3 +232,96 @@ pub(super) fn compress(
     out.extend_from_slice(&[0; 4]);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of two linked blocks: eight literals, then a match of eight that reaches back into
+    /// the first block, and five literals.
+    fn linked(flags: u8, content_len: Option<u64>, content_checksum: Option<u32>) -> Vec<u8> {
+        let mut frame = MAGIC.to_vec();
+        frame.extend_from_slice(&[flags, 0x40]);
+        frame.extend(content_len.into_iter().flat_map(u64::to_le_bytes));
+        frame.push(header_checksum(&frame[4..]));
+        frame.extend_from_slice(b"\x08\0\0\x80abcdefgh");
+        frame.extend_from_slice(b"\x09\0\0\0\x04\x08\x00\x50vwxyz");
+        frame.extend_from_slice(&[0; 4]);
+        frame.extend(content_checksum.into_iter().flat_map(u32::to_le_bytes));
+        frame
+    }
+
+    const CONTENT: &[u8] = b"abcdefghabcdefghvwxyz";
+
+    fn read(frame: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+        let mut out = b"0123456789".to_vec();
+        decompress(frame, Lz4Checksum::Standard, &mut out, 1000)?;
+        Ok(out.split_off(10))
+    }
+
+    #[test]
+    fn linked_blocks_and_every_optional_field() {
+        assert_eq!(read(&linked(0x40, None, None)).unwrap(), CONTENT);
+        let hash = XxHash32::oneshot(0, CONTENT);
+        assert_eq!(read(&linked(0x4c, Some(21), Some(hash))).unwrap(), CONTENT);
+        // Matches do not reach from one frame into another.
+        let mut two = linked(0x40, None, None);
+        two.extend(linked(0x40, None, None));
+        assert_eq!(read(&two).unwrap(), [CONTENT, CONTENT].concat());
+    }
+
+    #[test]
+    fn what_does_not_agree_is_refused() {
+        let hash = XxHash32::oneshot(0, CONTENT);
+        let mut block_checksum = linked(0x50, None, None);
+        block_checksum.splice(19..19, XxHash32::oneshot(1, b"abcdefgh").to_le_bytes());
+        for (frame, reason) in [
+            (linked(0x4c, Some(22), Some(hash)), "wrong content length"),
+            (
+                linked(0x4c, Some(21), Some(hash ^ 1)),
+                "wrong content checksum",
+            ),
+            (block_checksum, "wrong block checksum"),
+            // Independent blocks: the match has nothing to reach back to.
+            (linked(0x60, None, None), "corrupt block"),
+            (linked(0x41, None, None), "frame needs a dictionary"),
+            (linked(0x42, None, None), "reserved bits are set"),
+            (linked(0x80, None, None), "unknown frame version"),
+        ] {
+            let error = ErrorKind::Decompression {
+                compression: Compression::Lz4,
+                reason,
+            };
+            assert_eq!(read(&frame), Err(error));
+        }
+    }
+
+    #[test]
+    fn only_magic_0_may_have_another_header_checksum() {
+        let mut frame = Vec::new();
+        compress(CONTENT, Lz4Checksum::Magic0, &mut frame).unwrap();
+        assert_eq!(&frame[..7], [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x1a]);
+        let reason = "wrong header checksum";
+        let error = ErrorKind::Decompression {
+            compression: Compression::Lz4,
+            reason,
+        };
+        assert_eq!(read(&frame), Err(error));
+        let mut out = Vec::new();
+        decompress(&frame, Lz4Checksum::Magic0, &mut out, 21).unwrap();
+        assert_eq!(out, CONTENT);
+    }
+
+    #[test]
+    fn a_tiny_block_does_not_make_room_for_a_whole_one() {
+        let mut frame = MAGIC.to_vec();
+        // Blocks of up to 4 MiB.
+        frame.extend_from_slice(&[0x60, 0x70]);
+        frame.push(header_checksum(&frame[4..]));
+        frame.extend_from_slice(b"\x02\0\0\0\x10a\0\0\0\0");
+        let mut out = Vec::new();
+        decompress(&frame, Lz4Checksum::Standard, &mut out, 64 << 20).unwrap();
+        assert_eq!(out, b"a");
+        assert!(out.capacity() < 1024, "{}", out.capacity());
+    }
+}
