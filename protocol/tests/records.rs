@@ -65,7 +65,16 @@ fn lines() -> Vec<Line> {
 fn good_lines() -> Vec<Line> {
     let (corrupt, good) = lines().into_iter().partition::<Vec<_>, _>(is_corrupt);
     assert_eq!(corrupt.len(), 5);
-    assert!(good.len() >= 60, "{}", good.len());
+    let (mut legacy, mut all) = (0, 0);
+    for codec in Compression::ALL[1..]
+        .iter()
+        .filter(|codec| codec.is_available())
+    {
+        all += 1;
+        legacy += if *codec == Compression::Zstd { 0 } else { 1 };
+    }
+    // Two lines of several batches have zstd among them.
+    assert_eq!(good.len(), 52 + 12 * all + 24 * legacy + 2 * (all - legacy));
     good
 }
 
@@ -266,7 +275,8 @@ fn batches_of_magic_2_come_out_of_the_builder_as_they_went_in() {
             compressed += 1;
         }
     }
-    assert_eq!((same, empty), (22, 8));
+    let zstd = Compression::Zstd.is_available();
+    assert_eq!((same, empty), (if zstd { 22 } else { 20 }, 8));
     let codecs = Compression::ALL[1..]
         .iter()
         .filter(|codec| codec.is_available())
@@ -505,7 +515,7 @@ fn every_truncated_section_is_refused_after_the_records_before_it() {
             }
         }
     }
-    assert!(cuts > 2000, "{cuts}");
+    assert!(cuts > 500, "{cuts}");
 }
 
 #[test]

@@ -245,11 +245,14 @@ impl<'a> Batch<'a> {
     /// [`ErrorKind::UnknownCompression`] for a code without meaning,
     /// [`ErrorKind::CompressionNotInMagic`] for zstd in magic 0 and 1.
     pub fn compression(&self) -> Result<Compression, Error> {
-        match &self.header {
-            Header::V2(header) => Ok(header.attributes.compression()?),
-            Header::Legacy(header) => Ok(header.compression()?),
-        }
-        .map_err(|error: Error| self.error(error.kind(), 0))
+        let compression = match &self.header {
+            Header::V2(header) => header
+                .attributes
+                .compression()
+                .map_err(|error| error.kind()),
+            Header::Legacy(header) => header.compression(),
+        };
+        compression.map_err(|kind| self.error(kind, MAGIC_AT))
     }
 
     /// The stored checksum: CRC-32C for magic 2, CRC-32 for 0 and 1.

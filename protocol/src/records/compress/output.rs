@@ -3,6 +3,7 @@
 use crate::records::error::ErrorKind;
 
 /// The least the buffer grows by.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 const FIRST_STEP: usize = 4096;
 
 /// Bytes appended to a `Vec`, up to a limit.
@@ -43,6 +44,7 @@ impl<'v> Output<'v> {
 
     /// Room for some bytes more. At the limit it is a single byte, which must not be written: a
     /// codec that does so has more to give.
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(super) fn spare(&mut self) -> &mut [u8] {
         if self.filled == self.bytes.len() {
             let step = self.written().max(FIRST_STEP).min(self.room()).max(1);
@@ -55,6 +57,7 @@ impl<'v> Output<'v> {
     ///
     /// The caller makes sure that `len` is no more than [`Self::room`] and in proportion to the
     /// input.
+    #[cfg(any(feature = "lz4", feature = "snappy"))]
     pub(super) fn block(&mut self, len: usize) -> (&[u8], &mut [u8]) {
         let missing = (self.filled + len).saturating_sub(self.bytes.len());
         if missing > 0 {
