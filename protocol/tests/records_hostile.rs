@@ -75,6 +75,21 @@ fn record_counts() {
         refusal(&plain(1, &RECORD.repeat(2))),
         ErrorKind::BytesAfterRecords(8)
     );
+    // 56 bytes hold 8 records at most, so 9 are refused before the first is read.
+    let nine = plain(9, &RECORD.repeat(7));
+    let batch = Batches::new(&nine).next().unwrap().unwrap();
+    let mut scratch = Vec::new();
+    let error = batch
+        .records(&mut scratch, &Limits::default())
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::MissingRecords {
+            declared: 9,
+            found: 8
+        }
+    );
     // As many as the bytes might hold, were they shorter.
     let some = refusal(&plain(8, &RECORD.repeat(7)));
     assert_eq!(
