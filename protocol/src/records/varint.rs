@@ -1,0 +1,234 @@
+//! Variable-length integers, and the cursor that reads them.
+//!
+//! Records use zigzag encoding; the framing of metadata records uses plain unsigned varints.
+
+use super::error::ErrorKind;
+
+/// The bytes a varint of 64 bits can take at most.
+const MAX_VARLONG: usize = 10;
+/// The bytes a varint of 32 bits can take at most.
+const MAX_VARINT: usize = 5;
+
+/// Reads forward through a slice. A failed read may have moved the position: the caller stops.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// What is left, without moving.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.position..).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], ErrorKind> {
+        let rest = self.rest();
+        let Some(taken) = rest.get(..len) else {
+            return Err(ErrorKind::NotEnoughBytes {
+                needed: len,
+                remaining: rest.len(),
+            });
+        };
+        self.position += len;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ErrorKind> {
+        let rest = self.rest();
+        let Some(array) = rest.first_chunk::<N>() else {
+            return Err(ErrorKind::NotEnoughBytes {
+                needed: N,
+                remaining: rest.len(),
+            });
+        };
+        self.position += N;
+        Ok(*array)
+    }
+
+    #[inline]
+    pub(crate) fn i8(&mut self) -> Result<i8, ErrorKind> {
+        self.array().map(i8::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn i16(&mut self) -> Result<i16, ErrorKind> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn i32(&mut self) -> Result<i32, ErrorKind> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self) -> Result<u32, ErrorKind> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn i64(&mut self) -> Result<i64, ErrorKind> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    /// A zigzag varint of 32 bits.
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<i32, ErrorKind> {
+        self.uvarint()
+            .map(|raw| (raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
+    }
+
+    /// A zigzag varint of 64 bits.
+    #[inline]
+    pub(crate) fn varlong(&mut self) -> Result<i64, ErrorKind> {
+        let raw = match self.bytes.get(self.position) {
+            Some(&byte) if byte < 0x80 => {
+                self.position += 1;
+                u64::from(byte)
+            }
+            _ => self.long_form(MAX_VARLONG)?,
+        };
+        Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
+    }
+
+    /// An unsigned varint of 32 bits.
+    #[inline]
+    pub(crate) fn uvarint(&mut self) -> Result<u32, ErrorKind> {
+        match self.bytes.get(self.position) {
+            Some(&byte) if byte < 0x80 => {
+                self.position += 1;
+                Ok(u32::from(byte))
+            }
+            // Bits beyond the 32nd are dropped, as Kafka's own reader does.
+            _ => self.long_form(MAX_VARINT).map(|raw| raw as u32),
+        }
+    }
+
+    /// Kept out of line: most lengths and deltas in a record take one byte.
+    #[inline(never)]
+    fn long_form(&mut self, max: usize) -> Result<u64, ErrorKind> {
+        let mut value = 0_u64;
+        for (index, &byte) in self.rest().iter().take(max).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                self.position += index + 1;
+                return Ok(value);
+            }
+        }
+        if self.remaining() < max {
+            let remaining = self.remaining();
+            return Err(ErrorKind::NotEnoughBytes {
+                needed: remaining + 1,
+                remaining,
+            });
+        }
+        Err(ErrorKind::VarintTooLong)
+    }
+}
+
+/// The bytes a zigzag varint takes.
+#[inline]
+pub(crate) fn varlong_len(value: i64) -> usize {
+    let bits = 64 - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+/// Appends a zigzag varint. One of 32 bits has the same bytes, so this serves both.
+#[inline]
+pub(crate) fn put_varlong(value: i64, out: &mut Vec<u8>) {
+    put_uvarint(zigzag(value), out);
+}
+
+/// Appends an unsigned varint.
+#[inline]
+pub(crate) fn put_uvarint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[inline]
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_and_take_the_length_foretold() {
+        let mut values = vec![0_i64, i64::MAX, i64::MIN, i32::MAX.into(), i32::MIN.into()];
+        for shift in 0..63 {
+            values.extend([1_i64 << shift, -(1_i64 << shift), (1 << shift) - 1]);
+        }
+        for value in values {
+            let mut bytes = Vec::new();
+            put_varlong(value, &mut bytes);
+            assert_eq!(bytes.len(), varlong_len(value), "{value}");
+            assert_eq!(Cursor::new(&bytes).varlong(), Ok(value));
+            if let Ok(value) = i32::try_from(value) {
+                let mut cursor = Cursor::new(&bytes);
+                assert_eq!(cursor.varint(), Ok(value));
+                assert_eq!(cursor.remaining(), 0);
+            }
+            for end in 0..bytes.len() {
+                let error = Cursor::new(&bytes[..end]).varlong().unwrap_err();
+                assert_eq!(
+                    error,
+                    ErrorKind::NotEnoughBytes {
+                        needed: end + 1,
+                        remaining: end
+                    }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn known_bytes() {
+        for (value, bytes) in [
+            (0, &[0x00][..]),
+            (-1, &[0x01]),
+            (63, &[0x7e]),
+            (-64, &[0x7f]),
+            (64, &[0x80, 0x01]),
+            (i32::MAX.into(), &[0xfe, 0xff, 0xff, 0xff, 0x0f]),
+            (i32::MIN.into(), &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        ] {
+            let mut out = Vec::new();
+            put_varlong(value, &mut out);
+            assert_eq!(out, bytes);
+        }
+    }
+
+    #[test]
+    fn too_long_is_refused() {
+        assert_eq!(
+            Cursor::new(&[0x80; 5]).varint(),
+            Err(ErrorKind::VarintTooLong)
+        );
+        assert_eq!(
+            Cursor::new(&[0xff; 20]).varlong(),
+            Err(ErrorKind::VarintTooLong)
+        );
+        let mut padded = Cursor::new(&[0x82, 0x80, 0x80, 0x80, 0x00]);
+        assert_eq!(padded.varint(), Ok(1));
+    }
+}
