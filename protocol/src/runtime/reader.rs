@@ -301,26 +301,49 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn fixed_elements<T: Fixed>(&mut self, len: usize) -> Result<Array<'a, T>> {
-        self.take(len * T::LEN).map(Array::from_wire)
+    /// Takes an array of fixed-width elements whose length is one byte, as nearly all are.
+    #[inline]
+    fn short_array<T: Fixed>(&mut self) -> Option<Array<'a, T>> {
+        let (byte, rest) = self.rest.split_first()?;
+        let len = usize::from(*byte).wrapping_sub(1);
+        if !self.flexible || len >= 0x7f || len > self.limits.max_array_len as usize {
+            return None;
+        }
+        let (elements, rest) = rest.split_at_checked(len * T::LEN)?;
+        self.rest = rest;
+        Some(Array::from_wire(elements))
+    }
+
+    #[inline(never)]
+    fn long_array<T: Fixed>(&mut self) -> Result<Option<Array<'a, T>>> {
+        match self.array_len(T::LEN)? {
+            Some(len) => Ok(Some(Array::from_wire(self.take(len * T::LEN)?))),
+            None => Ok(None),
+        }
     }
 
     /// Reads an array of fixed-width elements that may not be null.
     #[inline]
     pub fn array<T: Fixed>(&mut self) -> Result<Array<'a, T>> {
-        match self.array_len(T::LEN)? {
-            Some(len) => self.fixed_elements(len),
-            None => Err(self.unexpected_null()),
+        match self.short_array() {
+            Some(array) => Ok(array),
+            None => match self.long_array()? {
+                Some(array) => Ok(array),
+                None => Err(self.unexpected_null()),
+            },
         }
     }
 
     /// Reads an array of fixed-width elements; null passes if it is `allowed` in the version.
     #[inline]
     pub fn nullable_array<T: Fixed>(&mut self, allowed: bool) -> Result<Option<Array<'a, T>>> {
-        match self.array_len(T::LEN)? {
-            Some(len) => self.fixed_elements(len).map(Some),
-            None if allowed => Ok(None),
-            None => Err(self.unexpected_null()),
+        match self.short_array() {
+            Some(array) => Ok(Some(array)),
+            None => match self.long_array()? {
+                Some(array) => Ok(Some(array)),
+                None if allowed => Ok(None),
+                None => Err(self.unexpected_null()),
+            },
         }
     }
 
