@@ -1,7 +1,8 @@
 //! The messages that are timed.
 
 use kwire_protocol::messages::{
-    FetchRequest, MetadataResponse, VoteRequest, fetch_request, metadata_response, vote_request,
+    FetchRequest, MetadataResponse, ProduceRequest, VoteRequest, fetch_request, metadata_response,
+    produce_request, vote_request,
 };
 use kwire_protocol::{Str, Uuid};
 
@@ -99,6 +100,24 @@ pub fn metadata() -> MetadataResponse<'static> {
                 ..Default::default()
             })
             .collect(),
+        ..Default::default()
+    }
+}
+
+/// One partition's records, opaque to the message codec.
+pub fn produce() -> ProduceRequest<'static> {
+    ProduceRequest {
+        acks: -1,
+        timeout_ms: 30_000,
+        topic_data: vec![produce_request::TopicProduceData {
+            name: name(1),
+            partition_data: vec![produce_request::PartitionProduceData {
+                index: 0,
+                records: Some(vec![7; 1 << 20].into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
         ..Default::default()
     }
 }

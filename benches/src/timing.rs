@@ -15,7 +15,11 @@ pub struct Contest<'a> {
 
 impl<'a> Contest<'a> {
     pub fn new(case: &'a str, bytes: usize, operation: &'a str) -> Self {
-        Contest { case, bytes, operation }
+        Contest {
+            case,
+            bytes,
+            operation,
+        }
     }
 
     /// Times both and prints a row.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::error::{DecodeError, DecodeErrorKind};
 use super::{Array, Blob, Fixed, Limits, Read, ReadRun, Str, UnknownTags, Uuid};
 
@@ -19,6 +21,8 @@ pub struct Reader<'a> {
     flexible: bool,
     budget: usize,
     limits: Limits,
+    /// The frame as a value that can be shared; bytes and records are then parts of it.
+    owner: Option<&'a Bytes>,
 }
 
 macro_rules! read_fixed {
@@ -41,6 +45,16 @@ impl<'a> Reader<'a> {
             flexible,
             budget: limits.max_allocated_bytes,
             limits: *limits,
+            owner: None,
+        }
+    }
+
+    /// A reader at the start of `frame` whose bytes and records share the frame.
+    #[inline]
+    pub fn sharing(frame: &'a Bytes, flexible: bool, limits: &Limits) -> Reader<'a> {
+        Reader {
+            owner: Some(frame),
+            ..Reader::new(frame, flexible, limits)
         }
     }
 
@@ -202,11 +216,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
+    fn blob(&mut self, len: usize) -> Result<Blob<'a>> {
+        let start = self.offset();
+        let bytes = self.take(len)?;
+        Ok(match self.owner {
+            Some(frame) => Blob::Shared(frame.slice(start..start + len)),
+            None => Blob::Borrowed(bytes),
+        })
+    }
+
     /// Reads bytes or records that may not be null.
     #[inline]
     pub fn bytes(&mut self) -> Result<Blob<'a>> {
         match usize::try_from(self.long_len()?) {
-            Ok(len) => self.take(len).map(Blob::Borrowed),
+            Ok(len) => self.blob(len),
             Err(_) => Err(self.unexpected_null()),
         }
     }
@@ -215,7 +239,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn nullable_bytes(&mut self, allowed: bool) -> Result<Option<Blob<'a>>> {
         match usize::try_from(self.long_len()?) {
-            Ok(len) => self.take(len).map(|bytes| Some(Blob::Borrowed(bytes))),
+            Ok(len) => self.blob(len).map(Some),
             Err(_) if allowed => Ok(None),
             Err(_) => Err(self.unexpected_null()),
         }
