@@ -106,11 +106,7 @@ pub trait Message: Write + Default + Sized {
     /// # Errors
     /// When the bytes are not this message at this version, or the limits are passed.
     #[inline]
-    fn decode_with<'a>(
-        bytes: &'a [u8],
-        version: i16,
-        limits: &Limits,
-    ) -> Result<Self, DecodeError>
+    fn decode_with<'a>(bytes: &'a [u8], version: i16, limits: &Limits) -> Result<Self, DecodeError>
     where
         Self: Read<'a>,
     {
@@ -227,7 +223,13 @@ fn read_message<'a, M: Message + Read<'a>>(
     let mut message = M::default();
     match message.read(&mut reader, version) {
         Ok(()) => Ok((message, reader.rest())),
-        Err(error) => Err(walk::locate_decode(error, M::SCHEMA, version, bytes, limits)),
+        Err(error) => Err(walk::locate_decode(
+            error,
+            M::SCHEMA,
+            version,
+            bytes,
+            limits,
+        )),
     }
 }
 
