@@ -9,6 +9,7 @@ pub mod features;
 pub mod json;
 #[rustfmt::skip]
 pub mod messages;
+pub mod negotiate;
 #[cfg(feature = "records")]
 pub mod records;
 pub mod runtime;
