@@ -5,6 +5,7 @@ pub mod api;
 pub mod codec;
 pub mod errors;
 pub mod features;
+pub mod frame;
 #[cfg(feature = "json")]
 pub mod json;
 #[rustfmt::skip]
@@ -20,6 +21,6 @@ mod walk;
 pub use api::ApiKey;
 pub use errors::ErrorCode;
 pub use runtime::{
-    Array, Blob, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, IntoOwned, Limits,
-    Message, Request, Str, UnknownTag, UnknownTags, Uuid,
+    Array, Blob, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, ForeignProtocol,
+    IntoOwned, Limits, Message, Request, Str, UnknownTag, UnknownTags, Uuid,
 };
