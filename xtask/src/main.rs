@@ -3,6 +3,7 @@
 mod bench;
 mod capture;
 mod codegen;
+mod constants;
 mod jars;
 mod java;
 mod oracle;
