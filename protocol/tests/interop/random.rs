@@ -174,7 +174,7 @@ impl Values {
             FieldType::Float64 => self.float(),
             FieldType::Uuid => self.uuid(),
             FieldType::String => self.text().into(),
-            FieldType::Bytes | FieldType::Records => STANDARD.encode(&self.bytes()).into(),
+            FieldType::Bytes | FieldType::Records => STANDARD.encode(self.bytes()).into(),
             FieldType::Struct(index) => self.structure(&self.schema.structs[index]),
             FieldType::Array(element) => self.array(*element),
             _ => panic!(
