@@ -28,7 +28,7 @@ pub(super) fn definition(
         }
     });
     let eq = structure.eq.then(|| quote!(, Eq));
-    let natural = structure.fields.iter().all(|f| default_is_derived(f));
+    let natural = structure.fields.iter().all(default_is_derived);
     let default = if natural {
         quote!(, Default)
     } else {

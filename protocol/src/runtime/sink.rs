@@ -437,7 +437,7 @@ pub trait Sink {
     /// Puts unknown tagged fields, of which there are some.
     ///
     /// # Errors
-    /// When they are not ascending, or have tags of the schema.
+    /// When they are not ascending, or have tags of the schema or too high ones.
     #[cold]
     #[inline(never)]
     fn unknown_tags_slow(&mut self, unknown: &UnknownTags, known: u32) -> Result<()> {
@@ -449,6 +449,9 @@ pub trait Sink {
             }
             if previous.is_some_and(|previous| tag <= previous) {
                 return Err(EncodeError::new(EncodeErrorKind::TagOrder { tag }));
+            }
+            if tag >= i32::MAX as u32 {
+                return Err(EncodeError::new(EncodeErrorKind::TagTooHigh { tag }));
             }
             previous = Some(tag);
             self.uvarint(tag);
@@ -667,6 +670,21 @@ mod tests {
             let mut writer = Writer::new(Vec::new(), true);
             writer.uvarint(value);
             assert_eq!(writer.into_inner().len(), uvarint_len(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn tags_that_java_does_not_write() {
+        for (tag, is_written) in [
+            (1, true),
+            (i32::MAX as u32 - 1, true),
+            (i32::MAX as u32, false),
+        ] {
+            let mut unknown = UnknownTags::EMPTY;
+            unknown.push(tag, vec![7]);
+            let mut writer = Writer::new(Vec::new(), true);
+            let result = writer.end_struct(&unknown);
+            assert_eq!(result.is_ok(), is_written, "{tag}");
         }
     }
 }
