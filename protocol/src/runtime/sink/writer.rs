@@ -84,7 +84,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Counter;
+    use crate::runtime::{Counter, UnknownTags};
 
     #[test]
     fn tag_sizes_of_every_width() {
@@ -108,6 +108,21 @@ mod tests {
             let written = writer.into_inner();
             assert_eq!(written, expected.into_inner());
             assert_eq!(counter.len() + 2, written.len());
+        }
+    }
+
+    #[test]
+    fn tags_that_java_does_not_write() {
+        for (tag, is_written) in [
+            (1, true),
+            (i32::MAX as u32 - 1, true),
+            (i32::MAX as u32, false),
+        ] {
+            let mut unknown = UnknownTags::EMPTY;
+            unknown.push(tag, vec![7]);
+            let mut writer = Writer::new(Vec::new(), true);
+            let result = writer.end_struct(&unknown);
+            assert_eq!(result.is_ok(), is_written, "{tag}");
         }
     }
 }
