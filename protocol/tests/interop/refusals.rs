@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kwire_protocol::schema::FieldType;
 use serde_json::{Value, json};
 
-use super::common::hex;
+use super::common;
 use super::oracle::Answer;
 use super::random::{Rng, Shape, UNKNOWN_TAGS, Values, known_tags, not_default};
 use super::{Failures, Pair, ask_about, each_struct, encode, releases, say, seed, short};
@@ -33,10 +33,8 @@ fn both_sides() {
                 let no_field = matches!(&answer, Answer::Refused { at, error }
                     if at == "build" && error.contains(" has no field "));
                 let theirs = match &answer {
-                    _ if no_field || change.wanted == Wanted::RefusedHere => change.wanted,
-                    Answer::Accepted { hex, .. } if *hex == super::common::hex(base) => {
-                        Wanted::Dropped
-                    }
+                    _ if no_field => change.wanted,
+                    Answer::Accepted { hex, .. } if *hex == common::hex(base) => Wanted::Dropped,
                     _ if answer.is_refusal() => Wanted::Refused,
                     _ => Wanted::RefusedHere,
                 };
@@ -55,7 +53,7 @@ fn both_sides() {
                         let name = codec.schema.name;
                         let Change { what, place, value, wanted } = change;
                         let (value, theirs) = (short(&value.to_string()), short(&format!("{answer:?}")));
-                        let ours = ours.map(|bytes| hex(&bytes));
+                        let ours = ours.map(|bytes| common::hex(&bytes));
                         format!(
                             "{name} v{version}: {what}, {place}: should be {wanted:?}\nthe value: {value}\nJava: {theirs}\nRust: {ours:?}"
                         )
@@ -87,8 +85,8 @@ enum Wanted {
     Refused,
     /// Both encode it as if there were no change.
     Dropped,
-    /// We refuse it. Java looks for an unknown tag that is a known one only where the known tags of
-    /// a version have gaps, and otherwise writes the tag twice or out of order.
+    /// We refuse it, and Java encodes it: an unknown tag that is a known one, which Java does not
+    /// look for, so that it writes the tag twice or out of order.
     RefusedHere,
 }
 
