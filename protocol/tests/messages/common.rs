@@ -1,5 +1,4 @@
 //! What several tests share: the fixtures and a table of all messages.
-#![allow(dead_code, unreachable_pub)]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

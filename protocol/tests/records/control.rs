@@ -9,7 +9,7 @@ use serde_json::Value;
 
 #[test]
 fn every_type_reads_and_writes_as_in_java() {
-    let fixture = include_bytes!("fixtures/java/records-4.4.0.jsonl.gz");
+    let fixture = include_bytes!("../fixtures/java/records-4.4.0.jsonl.gz");
     let mut seen = Vec::new();
     for line in BufReader::new(GzDecoder::new(&fixture[..])).lines() {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();

@@ -6,11 +6,11 @@ use kwire_protocol::codec::{Codec, CodecError};
 use kwire_protocol::{DecodeErrorKind, Limits};
 use serde_json::Value;
 
-use super::common::{CODECS, hex, same};
 use super::oracle::Answer;
 use super::random::{Rng, Shape, Values};
 use super::values::made;
 use super::{Failures, Pair, ask_about, encode, from_env, mutate, releases, say, seed, short};
+use crate::common::{CODECS, hex, same};
 
 /// Both sides take the same damaged bytes, for the same value, or a row of the table says why not.
 #[test]

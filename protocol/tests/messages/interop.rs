@@ -7,31 +7,21 @@
 //! `KWIRE_INTEROP_SEED` gives other values, `KWIRE_INTEROP_CASES` more for each message and version,
 //! `KWIRE_INTEROP_MUTATIONS` more damaged messages.
 
-mod common;
-#[allow(unreachable_pub)]
-#[path = "interop/mutate.rs"]
 mod mutate;
-#[path = "interop/mutations.rs"]
 mod mutations;
-#[allow(unreachable_pub)]
-#[path = "interop/oracle.rs"]
 mod oracle;
-#[allow(unreachable_pub)]
-#[path = "interop/random.rs"]
 mod random;
-#[path = "interop/refusals.rs"]
 mod refusals;
-#[path = "interop/values.rs"]
 mod values;
 
 use std::io::Write;
 use std::str::FromStr;
 
-use common::CODECS;
+use self::oracle::{Answer, Oracle, question};
+use crate::common::CODECS;
 use kwire_protocol::codec::{Codec, CodecError};
 use kwire_protocol::json::Mode;
 use kwire_protocol::schema::{FieldType, Kind, Schema, StructSchema};
-use oracle::{Answer, Oracle, question};
 use serde_json::Value;
 
 /// A message, and a version of it.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use kwire_protocol::schema::FieldType;
 use serde_json::{Value, json};
 
-use super::common;
 use super::oracle::Answer;
 use super::random::{Rng, Shape, UNKNOWN_TAGS, Values, known_tags, not_default};
 use super::{Failures, Pair, ask_about, each_struct, encode, releases, say, seed, short};
+use crate::common;
 
 /// Every field and struct is changed to what its version does not have, one at a time.
 #[test]

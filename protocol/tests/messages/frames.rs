@@ -1,8 +1,6 @@
 //! Frames that Kafka's own nodes sent each other, header and body.
 
-mod common;
-
-use common::{hex, lines, unhex};
+use crate::common::{hex, lines, unhex};
 use kwire_protocol::api::{AnyRequest, AnyResponse};
 use kwire_protocol::frame::{
     self, DEFAULT_MAX_LEN, RequestHead, decode_request, decode_request_header, decode_response,

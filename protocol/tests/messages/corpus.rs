@@ -1,10 +1,8 @@
 //! The bytes that Kafka's own Java classes wrote, and what they refused.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{CODECS, hex, lines, same, unhex};
+use crate::common::{CODECS, hex, lines, same, unhex};
 use kwire_protocol::Limits;
 use kwire_protocol::codec::{Codec, find};
 use kwire_protocol::json::Mode;

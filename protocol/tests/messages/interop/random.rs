@@ -6,7 +6,7 @@ use kwire_protocol::Uuid;
 use kwire_protocol::schema::{DefaultValue, FieldSchema, FieldType, Schema, StructSchema};
 use serde_json::{Map, Value};
 
-use super::common::hex;
+use crate::common::hex;
 
 /// The key of unknown tagged fields in JSON.
 pub const UNKNOWN_TAGS: &str = "_unknownTaggedFields";

@@ -1,8 +1,6 @@
 //! Every message at every version: what has to hold whatever the values are.
 
-mod common;
-
-use common::{CODECS, lines, unhex};
+use crate::common::{CODECS, lines, unhex};
 use kwire_protocol::codec::{CodecError, find};
 use kwire_protocol::json::{Mode, bytes_to_json};
 use kwire_protocol::{DecodeErrorKind, EncodeErrorKind, Limits};

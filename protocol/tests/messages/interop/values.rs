@@ -6,10 +6,10 @@ use kwire_protocol::json::Mode;
 use kwire_protocol::schema::{FieldType, Schema, StructSchema};
 use serde_json::Value;
 
-use super::common::{hex, same};
 use super::oracle::{Answer, Oracle};
 use super::random::{Rng, Shape, UNKNOWN_TAGS, Values};
 use super::{Failures, Pair, ask_about, each_struct, encode, from_env, releases, say, seed, short};
+use crate::common::{hex, same};
 
 /// How many questions may be spent on making one failing value smaller.
 const SHRINKING: usize = 400;

@@ -2,11 +2,9 @@
 //!
 //! Where the two differ it is by choice, and the reason stands here.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{CODECS, hex, lines, unhex};
+use crate::common::{CODECS, hex, lines, unhex};
 use kwire_protocol::Limits;
 use kwire_protocol::codec::find;
 use kwire_protocol::json::Mode;
@@ -96,7 +94,7 @@ fn every_probe_is_decided() {
 
 /// The probes; `None` for one that is not JSON to us.
 fn probes() -> Vec<Option<Value>> {
-    let text = include_str!("fixtures/java/probes.jsonl");
+    let text = include_str!("../fixtures/java/probes.jsonl");
     text.lines()
         .map(|line| serde_json::from_str(line).ok())
         .collect()

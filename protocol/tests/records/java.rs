@@ -33,7 +33,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The lines of the fixture, without those whose codec this build does not have.
 fn lines() -> Vec<Line> {
-    let packed = include_bytes!("fixtures/java/records-4.4.0.jsonl.gz");
+    let packed = include_bytes!("../fixtures/java/records-4.4.0.jsonl.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(&packed[..])
         .read_to_string(&mut text)
