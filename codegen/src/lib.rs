@@ -8,4 +8,4 @@ mod error;
 mod versions;
 
 pub use error::{Error, SchemaError};
-pub use versions::Versions;
+pub use versions::{ParseVersionsError, Versions};

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::source::{Object, Source, text_of};
 use crate::error::SchemaError;
-use crate::versions::Versions;
+use crate::versions::{ParseVersionsError, Versions};
 
 /// One schema file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct MessageSchema {
     pub fields: Vec<FieldSchema>,
     /// `commonStructs`.
     pub common_structs: Vec<CommonStruct>,
+    /// `about`, on one line.
+    pub about: Option<String>,
 }
 
 /// A struct that several fields of a message share.
@@ -50,6 +52,8 @@ pub struct CommonStruct {
     pub versions: Versions,
     /// `fields`.
     pub fields: Vec<FieldSchema>,
+    /// `about`, on one line.
+    pub about: Option<String>,
 }
 
 /// One field.
@@ -83,6 +87,8 @@ pub struct FieldSchema {
     pub entity_type: Option<String>,
     /// `fields` of an inline struct.
     pub fields: Vec<FieldSchema>,
+    /// `about`, on one line.
+    pub about: Option<String>,
 }
 
 const MESSAGE_KEYS: &[&str] = &[
@@ -100,7 +106,7 @@ const MESSAGE_KEYS: &[&str] = &[
     "about",
 ];
 
-const STRUCT_KEYS: &[&str] = &["name", "versions", "fields", "about"];
+const STRUCT_KEYS: &[&str] = &["name", "versions", "deprecatedVersions", "fields", "about"];
 
 const FIELD_KEYS: &[&str] = &[
     "name",
@@ -166,6 +172,7 @@ pub fn parse_message(file: &Path, text: &str) -> Result<MessageSchema, SchemaErr
             .into_iter()
             .map(|raw| common_struct(&source, &at.field, raw))
             .collect::<Result<_, _>>()?,
+        about: at.about(&raw)?,
         name: at.field,
     })
 }
@@ -190,6 +197,7 @@ fn common_struct(
     Ok(CommonStruct {
         line: at.line,
         fields: fields(source, &at.field, raw.get("fields"))?,
+        about: at.about(&raw)?,
         name,
         versions,
     })
@@ -248,6 +256,7 @@ fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSch
             .map(|raw| at.text("entityType", raw))
             .transpose()?,
         fields: fields(source, &at.field, raw.get("fields"))?,
+        about: at.about(&raw)?,
         name,
     })
 }
@@ -283,6 +292,14 @@ impl At<'_> {
         }
     }
 
+    /// The schema's own description, for generated documentation.
+    fn about(&self, raw: &Object<'_>) -> Result<Option<String>, SchemaError> {
+        let about = raw.get("about").map(|raw| self.text("about", raw));
+        let about = about.transpose()?.unwrap_or_default();
+        let words: Vec<&str> = about.split_whitespace().collect();
+        Ok((!words.is_empty()).then(|| words.join(" ")))
+    }
+
     fn versions(&self, key: &str, raw: &Object<'_>) -> Result<Option<Versions>, SchemaError> {
         let Some(raw) = raw.get(key) else {
             return Ok(None);
@@ -291,11 +308,9 @@ impl At<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        Versions::parse(&text).map(Some).ok_or_else(|| {
-            self.error(
-                &format!("`{key}` is \"{text}\""),
-                "write \"none\", \"3\", \"3-5\" or \"3+\"",
-            )
+        text.parse().map(Some).map_err(|error: ParseVersionsError| {
+            let problem = format!("`{key}` is {}", error.problem());
+            self.error(&problem, ParseVersionsError::REMEDY)
         })
     }
 

@@ -163,7 +163,8 @@ fn blank_comments(text: &str) -> String {
             let end = if rest.starts_with("//") {
                 rest.find('\n')
             } else {
-                rest.find("*/").map(|at| at + 2)
+                // The star that opens the comment does not close it.
+                rest[2..].find("*/").map(|at| at + 4)
             };
             let (comment, after) = rest.split_at(end.unwrap_or(rest.len()));
             // One space a byte keeps offsets; line ends stay.
@@ -202,6 +203,7 @@ mod tests {
         assert!(blanked.contains("\"// no\""));
         assert!(blanked.contains("\"b\\\"//\""));
         assert!(!blanked.contains('x'));
+        assert_eq!(blank_comments("/*/ 1 */ 2"), "         2");
     }
 
     #[test]
