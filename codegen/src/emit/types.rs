@@ -13,11 +13,11 @@ pub(super) fn ident(name: &str) -> Ident {
     }
 }
 
-/// Documentation, a line each.
+/// Documentation, a line each. Brackets and angles in plain text are no links or tags.
 pub(super) fn docs(lines: &[&str]) -> TokenStream {
     let lines = lines.iter().map(|line| match *line {
         "" => String::new(),
-        line => format!(" {line}"),
+        line => format!(" {}", line.replace('[', "\\[").replace('<', "\\<")),
     });
     quote!(#(#[doc = #lines])*)
 }
