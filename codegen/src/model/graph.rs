@@ -12,30 +12,29 @@ pub(super) fn struct_of(ty: &Type) -> Option<usize> {
 }
 
 /// A struct that holds itself, if there is one: it could not have a default, nor be decoded in
-/// bounded depth.
+/// bounded depth. All structs hang below the first.
 pub(super) fn circle(structs: &[Struct]) -> Option<usize> {
     let mut finished = vec![false; structs.len()];
-    (0..structs.len()).find(|start| reaches_itself(structs, *start, &mut Vec::new(), &mut finished))
+    circle_below(structs, 0, &mut Vec::new(), &mut finished)
 }
 
-fn reaches_itself(
+fn circle_below(
     structs: &[Struct],
     index: usize,
     above: &mut Vec<usize>,
     finished: &mut [bool],
-) -> bool {
+) -> Option<usize> {
     if above.contains(&index) {
-        return true;
+        return Some(index);
     }
     if finished[index] {
-        return false;
+        return None;
     }
     above.push(index);
-    let mut inner = structs[index]
-        .fields
-        .iter()
-        .filter_map(|f| struct_of(&f.ty));
-    let circle = inner.any(|inner| reaches_itself(structs, inner, above, finished));
+    let fields = structs[index].fields.iter();
+    let circle = fields
+        .filter_map(|field| struct_of(&field.ty))
+        .find_map(|inner| circle_below(structs, inner, above, finished));
     above.pop();
     finished[index] = true;
     circle

@@ -71,6 +71,9 @@ fn parsed(
             "remove it",
         );
     }
+    if map.is_empty() {
+        return problem("`headerVersions` is empty", "fill it, or remove it");
+    }
     let mut headers = Vec::new();
     for (range, version) in map {
         let (Ok(range), Ok(version @ 0..)) = (range.parse::<Versions>(), version.parse::<i16>())

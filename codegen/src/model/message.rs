@@ -70,7 +70,7 @@ fn check_key(schema: &MessageSchema, kind: Kind) -> Result<(), Problem> {
     let needs_key = !matches!(kind, Kind::Header | Kind::Data);
     match schema.api_key {
         None if needs_key => problem(
-            format!("a {} needs an `apiKey`", schema.kind),
+            format!("a message of type {} needs an `apiKey`", schema.kind),
             "add it, or change the type to data",
         ),
         Some(key) if key < 0 => {

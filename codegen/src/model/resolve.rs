@@ -113,13 +113,7 @@ impl<'a> Resolver<'a> {
         let doc = self.docs.message(&schema.name, schema.about.as_deref())?;
         let (name, valid) = (&schema.name, schema.valid_versions);
         self.add_struct(name, doc, valid, schema.line, &schema.fields, name)?;
-        if let Some(index) = graph::circle(&self.structs) {
-            let problem = wrong(
-                format!("struct {} holds itself", self.structs[index].name),
-                "break the circle: messages have a fixed depth",
-            );
-            return Err(located(problem).into());
-        }
+        self.check_circle()?;
         graph::settle_traits(&mut self.structs);
         Ok(Message {
             name: schema.name.clone(),
@@ -134,6 +128,21 @@ impl<'a> Resolver<'a> {
             listeners: schema.listeners.clone(),
             structs: self.structs,
         })
+    }
+
+    /// Only common structs can form circles: a field has its own struct to itself.
+    fn check_circle(&self) -> Result<(), SchemaError> {
+        let Some(index) = graph::circle(&self.structs) else {
+            return Ok(());
+        };
+        let name = self.structs[index].name.as_str();
+        let line = self.commons.get(name).map_or(self.schema.line, |c| c.line);
+        let problem = wrong(
+            format!("struct {name} holds itself"),
+            "break the circle: messages have a fixed depth",
+        );
+        let path = format!("{}.{name}", self.schema.name);
+        Err(at(self.schema, line, &path, problem))
     }
 
     /// Adds a struct and, after it, those that its fields name. Gives its place.
