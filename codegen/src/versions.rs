@@ -1,6 +1,7 @@
 //! Intervals of message versions, and the algebra from which branches are emitted.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A closed interval of versions, possibly open-ended or empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,25 +28,6 @@ impl Versions {
             return Versions::NONE;
         }
         Versions { lowest, highest }
-    }
-
-    /// Reads `none`, `3`, `3-5` or `3+`; `None` when the text is none of these.
-    pub fn parse(text: &str) -> Option<Versions> {
-        let number = |text: &str| text.trim().parse::<i16>().ok().filter(|n| *n >= 0);
-        let text = text.trim();
-        if text == "none" {
-            return Some(Versions::NONE);
-        }
-        if let Some(lowest) = text.strip_suffix('+') {
-            return Some(Versions::new(number(lowest)?, i16::MAX));
-        }
-        match text.split_once('-') {
-            Some((lowest, highest)) => {
-                let (lowest, highest) = (number(lowest)?, number(highest)?);
-                (lowest <= highest).then(|| Versions::new(lowest, highest))
-            }
-            None => number(text).map(|n| Versions::new(n, n)),
-        }
     }
 
     /// The lowest version.
@@ -114,6 +96,58 @@ impl Versions {
     }
 }
 
+/// A text that is no interval of versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseVersionsError {
+    text: String,
+    reason: &'static str,
+}
+
+impl ParseVersionsError {
+    /// What is wrong with the text, without what to do about it.
+    pub(crate) fn problem(&self) -> String {
+        format!("\"{}\", {}", self.text, self.reason)
+    }
+
+    /// What to do about it.
+    pub(crate) const REMEDY: &'static str = "write \"none\", \"3\", \"3-5\" or \"3+\"";
+}
+
+impl fmt::Display for ParseVersionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "versions are {}: {}", self.problem(), Self::REMEDY)
+    }
+}
+
+impl std::error::Error for ParseVersionsError {}
+
+/// Reads `none`, `3`, `3-5` or `3+`.
+impl FromStr for Versions {
+    type Err = ParseVersionsError;
+
+    fn from_str(text: &str) -> Result<Versions, ParseVersionsError> {
+        let text = text.trim();
+        let fail = |reason| {
+            let text = text.to_owned();
+            Err(ParseVersionsError { text, reason })
+        };
+        let number = |text: &str| text.trim().parse::<i16>().ok().filter(|n| *n >= 0);
+        let bounds = match (text.strip_suffix('+'), text.split_once('-')) {
+            _ if text == "none" => return Ok(Versions::NONE),
+            (Some(lowest), _) => (number(lowest), Some(i16::MAX)),
+            (None, Some((lowest, highest))) => (number(lowest), number(highest)),
+            (None, None) => (number(text), number(text)),
+        };
+        match bounds {
+            (Some(lowest), Some(highest)) if lowest <= highest => {
+                Ok(Versions::new(lowest, highest))
+            }
+            (Some(_), Some(_)) => fail("which ends below where it begins"),
+            _ => fail("which has something else than numbers from 0 to 32767"),
+        }
+    }
+}
+
 impl fmt::Display for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -135,16 +169,21 @@ mod tests {
     #[test]
     fn text_round_trips() {
         for text in ["none", "0+", "3", "3-5", "12+"] {
-            assert_eq!(Versions::parse(text).unwrap().to_string(), text);
+            assert_eq!(text.parse::<Versions>().unwrap().to_string(), text);
         }
-        for text in ["", "x", "5-3", "-1", "1-", "+", "1+2"] {
-            assert_eq!(Versions::parse(text), None, "{text:?}");
+        for text in ["", "x", "5-3", "-1", "1-", "+", "1+2", "32768", "1-2+"] {
+            assert!(text.parse::<Versions>().is_err(), "{text:?}");
         }
+        assert_eq!(
+            "5-3".parse::<Versions>().unwrap_err().to_string(),
+            "versions are \"5-3\", which ends below where it begins: \
+             write \"none\", \"3\", \"3-5\" or \"3+\""
+        );
     }
 
     #[test]
     fn algebra() {
-        let v = |text| Versions::parse(text).unwrap();
+        let v = |text: &str| text.parse::<Versions>().unwrap();
         assert_eq!(v("0-5").intersect(v("3+")), v("3-5"));
         assert_eq!(v("0-2").intersect(v("3+")), Versions::NONE);
         assert_eq!(v("0-2").union(v("3+")), Some(v("0+")));

@@ -124,8 +124,9 @@ pub struct FieldSchema {
     pub tagged: VersionRange,
     /// Its tag, where it is a tagged field.
     pub tag: u32,
-    /// Whether its string has an int16 length even in flexible versions.
-    pub inflexible: bool,
+    /// The versions in which it is compact, of those in which its message is. All but for one
+    /// field of Kafka's: the client id in the request header, which has an int16 length always.
+    pub flexible: VersionRange,
     /// Whether a value may be dropped silently at a version without the field.
     pub ignorable: bool,
     /// Whether it is (part of) the key by which elements of an array are found.
@@ -147,7 +148,7 @@ pub const fn field(name: &'static str, ty: FieldType, versions: VersionRange) ->
         nullable: VersionRange::NONE,
         tagged: VersionRange::NONE,
         tag: 0,
-        inflexible: false,
+        flexible: VersionRange::from(0),
         ignorable: false,
         map_key: false,
         default: DefaultValue::Natural,

@@ -151,7 +151,8 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             };
         }
         let flexible = self.schema.flexible.contains(self.version);
-        self.reader.set_flexible(flexible && !field.inflexible);
+        let compact = flexible && field.flexible.contains(self.version);
+        self.reader.set_flexible(compact);
         let value = self.value(field.ty, allowed)?;
         self.reader.set_flexible(flexible);
         Ok(value)

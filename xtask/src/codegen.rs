@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use kwire_codegen::emit::{File, Json, Options, emit};
 use kwire_codegen::model::{Docs, Message, resolve};
-use kwire_codegen::parse::parse_message;
+use kwire_codegen::parse::parse_dir;
 
 use crate::constants;
 use crate::schemas::SCHEMAS_DIR;
@@ -48,16 +48,7 @@ fn load() -> Result<Vec<Message>> {
     let dir = Path::new(SCHEMAS_DIR);
     let docs = dir.join("docs.toml");
     let docs = Docs::parse(&fs::read_to_string(&docs).context("schemas/docs.toml")?)?;
-    let mut schemas = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            schemas.push(parse_message(&path, &fs::read_to_string(&path)?)?);
-        }
-    }
+    let schemas = parse_dir(dir)?;
     Ok(resolve(&schemas, &docs)?)
 }
 

@@ -142,7 +142,7 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
         return quote!(r.end_struct(&mut self.unknown_tags)?;);
     }
     let flexible = possible.intersect(message.flexible);
-    let mut elsewhere = Vec::new();
+    let mut elsewhere: Vec<u32> = Vec::new();
     let arms: Vec<TokenStream> = fields
         .iter()
         .map(|(number, field)| {
@@ -158,6 +158,8 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
             }
         })
         .collect();
+    elsewhere.extend(gaps(&fields));
+    elsewhere.sort_unstable();
     let elsewhere = (!elsewhere.is_empty()).then(|| {
         let tags = patterns(&elsewhere);
         quote!(#(#tags)|* => return Err(r.tag_not_in_version(tag)),)
@@ -174,6 +176,13 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
             r.check_tag_end(tag, size, end)?;
         }
     })
+}
+
+/// Tags below the highest that no possible version has. A schema numbers its tags without gaps,
+/// so that they are known, just not here.
+fn gaps(fields: &[(u32, &Field)]) -> impl Iterator<Item = u32> {
+    let known = fields.last().map_or(0, |(tag, _)| *tag);
+    (0..known).filter(|tag| fields.iter().all(|(other, _)| other != tag))
 }
 
 /// Patterns for ascending tags: three neighbours or more are a range, as Clippy would have it.

@@ -86,8 +86,9 @@ fn field(field: &Field) -> TokenStream {
         let tag = Literal::u32_unsuffixed(tag);
         said.extend(quote!(tagged: #tagged, tag: #tag,));
     }
-    if field.flexible.is_some_and(Versions::is_empty) {
-        said.extend(quote!(inflexible: true,));
+    if let Some(flexible) = field.flexible {
+        let flexible = range(flexible);
+        said.extend(quote!(flexible: #flexible,));
     }
     if field.ignorable {
         said.extend(quote!(ignorable: true,));

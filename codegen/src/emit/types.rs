@@ -8,16 +8,17 @@ use crate::model::{Field, Message, Type};
 /// An identifier, raw if it is a keyword.
 pub(super) fn ident(name: &str) -> Ident {
     match syn::parse_str::<Ident>(name) {
-        Ok(ident) => ident,
-        Err(_) => Ident::new_raw(name, Span::call_site()),
+        // `gen` is a keyword from edition 2024 on only; raw, it is right in all of them.
+        Ok(ident) if name != "gen" => ident,
+        _ => Ident::new_raw(name, Span::call_site()),
     }
 }
 
-/// Documentation, a line each.
+/// Documentation, a line each. Brackets and angles in plain text are no links or tags.
 pub(super) fn docs(lines: &[&str]) -> TokenStream {
     let lines = lines.iter().map(|line| match *line {
         "" => String::new(),
-        line => format!(" {line}"),
+        line => format!(" {}", line.replace('[', "\\[").replace('<', "\\<")),
     });
     quote!(#(#[doc = #lines])*)
 }

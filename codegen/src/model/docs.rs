@@ -7,6 +7,8 @@ use serde::Deserialize;
 use crate::error::Error;
 
 /// One-line descriptions: by message, by struct and by field, the more specific first.
+///
+/// Without a file of them, what the schemas say themselves (`about`) is taken.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Docs {
@@ -33,13 +35,18 @@ impl Docs {
         Ok(docs)
     }
 
-    pub(super) fn message(&self, name: &str) -> Result<String, Error> {
-        self.find(&self.message, "message", &[name.to_owned()])
+    pub(super) fn message(&self, name: &str, about: Option<&str>) -> Result<String, Error> {
+        self.find(&self.message, "message", &[name.to_owned()], about)
     }
 
-    pub(super) fn structure(&self, message: &str, name: &str) -> Result<String, Error> {
+    pub(super) fn structure(
+        &self,
+        message: &str,
+        name: &str,
+        about: Option<&str>,
+    ) -> Result<String, Error> {
         let keys = [format!("{message}.{name}"), name.to_owned()];
-        self.find(&self.structure, "struct", &keys)
+        self.find(&self.structure, "struct", &keys, about)
     }
 
     pub(super) fn field(
@@ -47,13 +54,14 @@ impl Docs {
         message: &str,
         structure: &str,
         field: &str,
+        about: Option<&str>,
     ) -> Result<String, Error> {
         let keys = [
             format!("{message}.{structure}.{field}"),
             format!("{message}.{field}"),
             field.to_owned(),
         ];
-        self.find(&self.field, "field", &keys)
+        self.find(&self.field, "field", &keys, about)
     }
 
     fn find(
@@ -61,6 +69,7 @@ impl Docs {
         table: &BTreeMap<String, String>,
         kind: &str,
         keys: &[String],
+        about: Option<&str>,
     ) -> Result<String, Error> {
         if let Some(text) = keys.iter().find_map(|key| table.get(key)) {
             return Ok(text.clone());
@@ -71,6 +80,9 @@ impl Docs {
                 keys.join(", ")
             )));
         }
-        Ok(format!("The schema's `{}`.", keys[keys.len() - 1]))
+        Ok(match (about, keys.last()) {
+            (Some(about), _) => about.to_owned(),
+            (None, name) => format!("The schema's `{}`.", name.map_or("", String::as_str)),
+        })
     }
 }

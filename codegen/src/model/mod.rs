@@ -3,6 +3,10 @@
 //! The emitter works from this alone; it never looks at JSON and never invents a name.
 
 mod docs;
+mod fault;
+mod graph;
+mod headers;
+mod message;
 mod names;
 mod narrow;
 mod resolve;

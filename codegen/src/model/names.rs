@@ -4,6 +4,7 @@ use heck::ToSnakeCase;
 
 /// Words that generated code uses for itself; a schema struct of that name gets a suffix.
 const RESERVED_TYPES: &[&str] = &[
+    "ApiKey",
     "Array",
     "Blob",
     "Box",
@@ -11,10 +12,14 @@ const RESERVED_TYPES: &[&str] = &[
     "Debug",
     "DecodeError",
     "Default",
+    "DefaultValue",
     "EncodeError",
     "Eq",
     "Err",
+    "FieldSchema",
+    "FieldType",
     "IntoOwned",
+    "Kind",
     "Message",
     "None",
     "Ok",
@@ -23,25 +28,39 @@ const RESERVED_TYPES: &[&str] = &[
     "Read",
     "Reader",
     "Reflect",
+    "Request",
     "Result",
     "Run",
+    "Schema",
     "Self",
     "Sink",
     "Slot",
+    "SlotOf",
     "Some",
     "Str",
+    "StructSchema",
     "UnknownTags",
     "Uuid",
     "Vec",
+    "VersionRange",
     "Write",
+    "WriteRun",
 ];
 
 /// Fields that every generated struct has, and names that cannot even be raw identifiers.
 const RESERVED_FIELDS: &[&str] = &["unknown_tags", "self", "super", "crate", "_"];
 
+/// Files that are there beside the messages', and names that cannot even be raw identifiers.
+const RESERVED_MODULES: &[&str] = &["apis", "mod", "messages", "self", "super", "crate"];
+
 /// `VoteRequest` to `vote_request`.
 pub(super) fn module(name: &str) -> String {
-    snake(name)
+    let snake = snake(name);
+    if RESERVED_MODULES.contains(&snake.as_str()) {
+        format!("{snake}_")
+    } else {
+        snake
+    }
 }
 
 /// The Rust name of a struct; schemas name structs as Rust does.
@@ -76,6 +95,7 @@ mod tests {
         assert_eq!(super::field("topicId"), "topic_id");
         assert_eq!(super::field("UnknownTags"), "unknown_tags_");
         assert_eq!(super::structure("Option"), "OptionStruct");
+        assert_eq!(super::module("Mod"), "mod_");
         assert_eq!(
             super::module("ApiVersionsResponse"),
             "api_versions_response"

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kind, Message, Type};
+use super::{Kind, Message, graph};
 use crate::error::Error;
 use crate::versions::Versions;
 
@@ -76,7 +76,7 @@ impl Narrowing {
                     message.versions
                 )));
             }
-            message.versions = narrowed;
+            restrict(&mut message, narrowed);
         }
         Ok(message)
     }
@@ -89,6 +89,17 @@ fn answers_to(message: &Message, name: &str) -> bool {
                 || message.name.strip_suffix("Response") == Some(name)))
 }
 
+/// Leaves a message the versions `kept` alone.
+fn restrict(message: &mut Message, kept: Versions) {
+    message.latest_unstable &= kept.contains(message.versions.highest());
+    message.versions = kept;
+    message.deprecated = message.deprecated.intersect(kept);
+    for (range, _) in &mut message.headers {
+        *range = range.intersect(kept);
+    }
+    message.headers.retain(|(range, _)| !range.is_empty());
+}
+
 /// Removes the fields that no version has, then the structs that no field uses.
 fn drop_absent_fields(mut message: Message) -> Message {
     let versions = message.versions;
@@ -99,51 +110,7 @@ fn drop_absent_fields(mut message: Message) -> Message {
             .fields
             .retain(|field| !field.versions.intersect(possible).is_empty());
     }
-    let mut used = vec![false; message.structs.len()];
-    let mut pending = vec![0];
-    while let Some(index) = pending.pop() {
-        if std::mem::replace(&mut used[index], true) {
-            continue;
-        }
-        pending.extend(
-            message.structs[index]
-                .fields
-                .iter()
-                .filter_map(|f| struct_of(&f.ty)),
-        );
-    }
-    let mut next = 0;
-    let places: Vec<usize> = used
-        .iter()
-        .map(|used| {
-            next += usize::from(*used);
-            next.saturating_sub(1)
-        })
-        .collect();
-    let mut index = 0;
-    message.structs.retain(|_| {
-        index += 1;
-        used[index - 1]
-    });
-    for field in message.structs.iter_mut().flat_map(|s| &mut s.fields) {
-        renumber(&mut field.ty, &places);
-    }
+    graph::drop_unused(&mut message);
+    graph::settle_traits(&mut message.structs);
     message
-}
-
-/// The struct that a type holds, if it holds one.
-pub(super) fn struct_of(ty: &Type) -> Option<usize> {
-    match ty {
-        Type::Struct(index) => Some(*index),
-        Type::Array(element) => struct_of(element),
-        _ => None,
-    }
-}
-
-fn renumber(ty: &mut Type, places: &[usize]) {
-    match ty {
-        Type::Struct(index) => *index = places[*index],
-        Type::Array(element) => renumber(element, places),
-        _ => {}
-    }
 }

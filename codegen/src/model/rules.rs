@@ -3,19 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::fault::{Problem, problem};
 use super::{DefaultValue, Type};
-use crate::parse::FieldSchema;
+use crate::parse::{CommonStruct, FieldSchema};
 use crate::versions::Versions;
 
-/// What is wrong, and what to do about it.
-pub(super) type Problem = (String, String);
-
-fn problem<T>(what: impl Into<String>, remedy: impl Into<String>) -> Result<T, Problem> {
-    Err((what.into(), remedy.into()))
-}
-
 /// The names that Kafka gives to fixed types; anything with a capital is a struct.
-pub(super) fn scalar(name: &str) -> Option<Type> {
+fn scalar(name: &str) -> Option<Type> {
     Some(match name {
         "bool" => Type::Bool,
         "int8" => Type::Int8,
@@ -33,6 +27,58 @@ pub(super) fn scalar(name: &str) -> Option<Type> {
     })
 }
 
+/// The type of a field or of its elements, unless it is a struct.
+pub(super) fn element_type(
+    field: &FieldSchema,
+    element: &str,
+    is_array: bool,
+) -> Result<Option<Type>, Problem> {
+    match scalar(element) {
+        Some(Type::Records) if is_array => {
+            return problem("an array of records", "use bytes or records");
+        }
+        Some(scalar) => return Ok(Some(scalar)),
+        None => {}
+    }
+    if is_array && element.starts_with("[]") {
+        return problem("an array of arrays", "put the inner array into a struct");
+    }
+    let is_struct = element.starts_with(|c: char| c.is_ascii_uppercase())
+        && element.chars().all(|c| c.is_ascii_alphanumeric());
+    if is_struct {
+        return Ok(None);
+    }
+    problem(
+        format!("unknown type \"{}\"", field.ty),
+        "use one of Kafka's types, or a struct's name with a capital",
+    )
+}
+
+/// Checks a field of a common struct, which `possible` versions have.
+pub(super) fn check_common(
+    field: &FieldSchema,
+    common: &CommonStruct,
+    possible: Versions,
+) -> Result<(), Problem> {
+    let name = &common.name;
+    if !field.fields.is_empty() {
+        return problem(
+            format!("`fields` for the common struct {name}"),
+            "remove them here, or the common struct",
+        );
+    }
+    if !common.versions.contains_all(possible) {
+        return problem(
+            format!(
+                "versions {possible} use {name}, which has {} only",
+                common.versions
+            ),
+            "narrow the field's versions, or widen the common struct's",
+        );
+    }
+    Ok(())
+}
+
 /// Checks that need nothing but the field and its message's flexible versions.
 pub(super) fn check_field(
     field: &FieldSchema,
@@ -40,7 +86,6 @@ pub(super) fn check_field(
     flexible: Versions,
     valid: Versions,
 ) -> Result<(), Problem> {
-    check_name(field)?;
     let holds_struct = matches!(ty, Type::Struct(_))
         || matches!(ty, Type::Array(element) if matches!(**element, Type::Struct(_)));
     if !field.fields.is_empty() && !holds_struct {
@@ -66,7 +111,8 @@ pub(super) fn check_field(
     check_tag(field, flexible, valid)
 }
 
-fn check_name(field: &FieldSchema) -> Result<(), Problem> {
+/// A letter, then letters and digits.
+pub(super) fn check_name(field: &FieldSchema) -> Result<(), Problem> {
     let mut chars = field.name.chars();
     let valid = chars.next().is_some_and(|c| c.is_ascii_alphabetic())
         && chars.all(|c| c.is_ascii_alphanumeric());
@@ -112,6 +158,12 @@ fn check_flexible(field: &FieldSchema, ty: &Type, flexible: Versions) -> Result<
         return problem(
             format!("`flexibleVersions` on type {}", field.ty),
             "only string and bytes fields may override it: remove it",
+        );
+    }
+    if field.tag.is_some() {
+        return problem(
+            "`flexibleVersions` on a tagged field",
+            "tagged fields are always compact: remove it",
         );
     }
     if !flexible.contains_all(own) {
@@ -189,8 +241,9 @@ pub(super) fn default_value(field: &FieldSchema, ty: &Type) -> Result<DefaultVal
             what,
         )
     };
+    let nullable = field.nullable_versions.intersect(field.versions);
     if text == "null" && ty.can_be_null() {
-        if field.nullable_versions.contains_all(field.versions) {
+        if !nullable.is_empty() && nullable == field.versions {
             return Ok(DefaultValue::Null);
         }
         return problem(
@@ -203,7 +256,7 @@ pub(super) fn default_value(field: &FieldSchema, ty: &Type) -> Result<DefaultVal
     }
     if text.is_empty() {
         // MemoryRecords starts as null in Kafka wherever null can be written.
-        let null = *ty == Type::Records && !field.nullable_versions.is_empty();
+        let null = *ty == Type::Records && !nullable.is_empty();
         return Ok(if null {
             DefaultValue::Null
         } else {
@@ -214,22 +267,16 @@ pub(super) fn default_value(field: &FieldSchema, ty: &Type) -> Result<DefaultVal
         Type::Bool if text.eq_ignore_ascii_case("true") => Ok(DefaultValue::True),
         Type::Bool if text.eq_ignore_ascii_case("false") => Ok(DefaultValue::Natural),
         Type::Bool => invalid("use true or false"),
-        Type::Int8 => {
-            integer(text, i64::from(i8::MIN), i64::from(i8::MAX)).or_else(invalid_range(field))
-        }
-        Type::Int16 => {
-            integer(text, i64::from(i16::MIN), i64::from(i16::MAX)).or_else(invalid_range(field))
-        }
-        Type::Uint16 => integer(text, 0, i64::from(u16::MAX)).or_else(invalid_range(field)),
-        Type::Int32 => {
-            integer(text, i64::from(i32::MIN), i64::from(i32::MAX)).or_else(invalid_range(field))
-        }
-        Type::Uint32 => integer(text, 0, i64::from(u32::MAX)).or_else(invalid_range(field)),
-        Type::Int64 => integer(text, i64::MIN, i64::MAX).or_else(invalid_range(field)),
+        Type::Int8 => integer(field, text, i8::MIN, i8::MAX),
+        Type::Int16 => integer(field, text, i16::MIN, i16::MAX),
+        Type::Uint16 => integer(field, text, 0, u16::MAX),
+        Type::Int32 => integer(field, text, i32::MIN, i32::MAX),
+        Type::Uint32 => integer(field, text, 0, u32::MAX),
+        Type::Int64 => integer(field, text, i64::MIN, i64::MAX),
         Type::Float64 => match text.parse::<f64>() {
             Ok(0.0) => Ok(DefaultValue::Natural),
-            Ok(number) => Ok(DefaultValue::Float(number)),
-            Err(_) => invalid("use a decimal number"),
+            Ok(number) if number.is_finite() => Ok(DefaultValue::Float(number)),
+            _ => invalid("use a finite decimal number"),
         },
         Type::Uuid => match URL_SAFE_NO_PAD.decode(text).map(<[u8; 16]>::try_from) {
             Ok(Ok(bytes)) if bytes == [0; 16] => Ok(DefaultValue::Natural),
@@ -241,24 +288,24 @@ pub(super) fn default_value(field: &FieldSchema, ty: &Type) -> Result<DefaultVal
     }
 }
 
-fn integer(text: &str, least: i64, most: i64) -> Result<DefaultValue, ()> {
+fn integer<T: Into<i64>>(
+    field: &FieldSchema,
+    text: &str,
+    least: T,
+    most: T,
+) -> Result<DefaultValue, Problem> {
     let number = match text.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16),
         None => text.parse(),
     };
     match number {
         Ok(0) => Ok(DefaultValue::Natural),
-        Ok(number) if (least..=most).contains(&number) => Ok(DefaultValue::Int(number)),
-        _ => Err(()),
-    }
-}
-
-fn invalid_range(field: &FieldSchema) -> impl Fn(()) -> Result<DefaultValue, Problem> {
-    let (text, ty) = (field.default.clone().unwrap_or_default(), field.ty.clone());
-    move |()| {
-        problem(
-            format!("\"{text}\" is no default for type {ty}"),
+        Ok(number) if (least.into()..=most.into()).contains(&number) => {
+            Ok(DefaultValue::Int(number))
+        }
+        _ => problem(
+            format!("\"{text}\" is no default for type {}", field.ty),
             "use a whole number that fits, decimal or with 0x",
-        )
+        ),
     }
 }

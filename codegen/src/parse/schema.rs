@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::source::{Object, Source, text_of};
 use crate::error::SchemaError;
-use crate::versions::Versions;
+use crate::versions::{ParseVersionsError, Versions};
 
 /// One schema file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct MessageSchema {
     pub fields: Vec<FieldSchema>,
     /// `commonStructs`.
     pub common_structs: Vec<CommonStruct>,
+    /// `about`, on one line.
+    pub about: Option<String>,
 }
 
 /// A struct that several fields of a message share.
@@ -50,6 +53,8 @@ pub struct CommonStruct {
     pub versions: Versions,
     /// `fields`.
     pub fields: Vec<FieldSchema>,
+    /// `about`, on one line.
+    pub about: Option<String>,
 }
 
 /// One field.
@@ -83,6 +88,8 @@ pub struct FieldSchema {
     pub entity_type: Option<String>,
     /// `fields` of an inline struct.
     pub fields: Vec<FieldSchema>,
+    /// `about`, on one line.
+    pub about: Option<String>,
 }
 
 const MESSAGE_KEYS: &[&str] = &[
@@ -100,7 +107,7 @@ const MESSAGE_KEYS: &[&str] = &[
     "about",
 ];
 
-const STRUCT_KEYS: &[&str] = &["name", "versions", "fields", "about"];
+const STRUCT_KEYS: &[&str] = &["name", "versions", "deprecatedVersions", "fields", "about"];
 
 const FIELD_KEYS: &[&str] = &[
     "name",
@@ -126,47 +133,36 @@ const FIELD_KEYS: &[&str] = &[
 pub fn parse_message(file: &Path, text: &str) -> Result<MessageSchema, SchemaError> {
     let source = Source::new(file, text);
     let root = source.root()?;
-    let raw = source.object(root, "", MESSAGE_KEYS)?;
+    let (raw, field) = source.object(root, "", MESSAGE_KEYS)?;
     let at = At {
         source: &source,
         line: source.line_of(root.get()),
-        field: String::new(),
+        field,
     };
     let name = at.required_text("name", &raw)?;
-    let at = At { field: name, ..at };
     let valid_versions = match at.versions("validVersions", &raw)? {
         Some(versions) => versions,
         None => return Err(at.missing("validVersions", "\"0\" for a first version")),
     };
-    let raw_structs: Vec<&RawValue> = match raw.get("commonStructs") {
-        Some(raw) => source.read(raw, &at.field)?,
-        None => Vec::new(),
-    };
+    let raw_structs: Vec<&RawValue> = at.list("commonStructs", &raw)?;
     Ok(MessageSchema {
         file: file.to_owned(),
         line: at.line,
         kind: at.required_text("type", &raw)?,
-        api_key: match at.integer("apiKey", &raw)? {
-            None => None,
-            Some(key) => Some(i16::try_from(key).map_err(|_| {
-                at.error(&format!("apiKey is {key}"), "use a number from 0 to 32767")
-            })?),
-        },
+        api_key: at.api_key(&raw)?,
         valid_versions,
         deprecated_versions: at.versions("deprecatedVersions", &raw)?,
         flexible_versions: at.versions("flexibleVersions", &raw)?,
         header_versions: at.header_versions(&raw)?,
-        listeners: match raw.get("listeners") {
-            Some(raw) => source.read(raw, &at.field)?,
-            None => Vec::new(),
-        },
+        listeners: at.list("listeners", &raw)?,
         latest_version_unstable: at.boolean("latestVersionUnstable", &raw)?,
-        fields: fields(&source, &at.field, raw.get("fields"))?,
+        fields: at.fields(&raw)?,
         common_structs: raw_structs
             .into_iter()
             .map(|raw| common_struct(&source, &at.field, raw))
             .collect::<Result<_, _>>()?,
-        name: at.field,
+        about: at.about(&raw)?,
+        name,
     })
 }
 
@@ -175,49 +171,36 @@ fn common_struct(
     message: &str,
     raw_value: &RawValue,
 ) -> Result<CommonStruct, SchemaError> {
-    let raw = source.object(raw_value, message, STRUCT_KEYS)?;
-    let mut at = At {
+    let (raw, field) = source.object(raw_value, message, STRUCT_KEYS)?;
+    let at = At {
         source,
         line: source.line_of(raw_value.get()),
-        field: message.to_owned(),
+        field,
     };
     let name = at.required_text("name", &raw)?;
-    at.field = format!("{message}.{name}");
     let versions = match at.versions("versions", &raw)? {
         Some(versions) => versions,
         None => return Err(at.missing("versions", "\"0+\" when every version has the struct")),
     };
+    // Kafka reads it and makes nothing of it.
+    at.versions("deprecatedVersions", &raw)?;
     Ok(CommonStruct {
         line: at.line,
-        fields: fields(source, &at.field, raw.get("fields"))?,
+        fields: at.fields(&raw)?,
+        about: at.about(&raw)?,
         name,
         versions,
     })
 }
 
-fn fields(
-    source: &Source,
-    parent: &str,
-    raw: Option<&RawValue>,
-) -> Result<Vec<FieldSchema>, SchemaError> {
-    let Some(raw) = raw else {
-        return Ok(Vec::new());
-    };
-    let list: Vec<&RawValue> = source.read(raw, parent)?;
-    list.into_iter()
-        .map(|raw| field(source, parent, raw))
-        .collect()
-}
-
 fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSchema, SchemaError> {
-    let raw = source.object(raw_value, parent, FIELD_KEYS)?;
-    let mut at = At {
+    let (raw, path) = source.object(raw_value, parent, FIELD_KEYS)?;
+    let at = At {
         source,
         line: source.line_of(raw_value.get()),
-        field: parent.to_owned(),
+        field: path,
     };
     let name = at.required_text("name", &raw)?;
-    at.field = format!("{parent}.{name}");
     let tagged_versions = at
         .versions("taggedVersions", &raw)?
         .unwrap_or(Versions::NONE);
@@ -247,7 +230,8 @@ fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSch
             .get("entityType")
             .map(|raw| at.text("entityType", raw))
             .transpose()?,
-        fields: fields(source, &at.field, raw.get("fields"))?,
+        fields: at.fields(&raw)?,
+        about: at.about(&raw)?,
         name,
     })
 }
@@ -264,23 +248,37 @@ impl At<'_> {
         self.source.error(self.line, &self.field, problem, remedy)
     }
 
+    /// A value that is not as it should be.
+    fn wrong(&self, key: &str, value: &RawValue, remedy: &str) -> SchemaError {
+        let line = self.source.line_of(value.get());
+        let problem = match value.get() {
+            long if long.len() > 60 => format!("`{key}` has a value of another type"),
+            value => format!("`{key}` is {value}"),
+        };
+        self.source.error(line, &self.field, &problem, remedy)
+    }
+
     fn missing(&self, key: &str, example: &str) -> SchemaError {
-        self.error(
-            &format!("`{key}` is missing"),
-            &format!("add it, for example {example}"),
-        )
+        self.error(&format!("`{key}` is missing"), &format!("add {example}"))
     }
 
     fn text(&self, key: &str, raw: &RawValue) -> Result<String, SchemaError> {
-        text_of(raw)
-            .ok_or_else(|| self.error(&format!("`{key}` is {}", raw.get()), "write it as a string"))
+        text_of(raw).ok_or_else(|| self.wrong(key, raw, "write it as a string"))
     }
 
     fn required_text(&self, key: &str, raw: &Object<'_>) -> Result<String, SchemaError> {
         match raw.get(key) {
             Some(raw) => self.text(key, raw),
-            None => Err(self.missing(key, "as the other schemas do")),
+            None => Err(self.missing(key, "it, as the other schemas have it")),
         }
+    }
+
+    /// The schema's own description, for generated documentation.
+    fn about(&self, raw: &Object<'_>) -> Result<Option<String>, SchemaError> {
+        let about = raw.get("about").map(|raw| self.text("about", raw));
+        let about = about.transpose()?.unwrap_or_default();
+        let words: Vec<&str> = about.split_whitespace().collect();
+        Ok((!words.is_empty()).then(|| words.join(" ")))
     }
 
     fn versions(&self, key: &str, raw: &Object<'_>) -> Result<Option<Versions>, SchemaError> {
@@ -291,11 +289,11 @@ impl At<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        Versions::parse(&text).map(Some).ok_or_else(|| {
-            self.error(
-                &format!("`{key}` is \"{text}\""),
-                "write \"none\", \"3\", \"3-5\" or \"3+\"",
-            )
+        text.parse().map(Some).map_err(|error: ParseVersionsError| {
+            let line = self.source.line_of(raw.get());
+            let problem = format!("`{key}` is {}", error.problem());
+            let remedy = ParseVersionsError::REMEDY;
+            self.source.error(line, &self.field, &problem, remedy)
         })
     }
 
@@ -307,7 +305,7 @@ impl At<'_> {
         match text_of(raw).as_deref() {
             Some("true") => Ok(true),
             Some("false") => Ok(false),
-            _ => Err(self.error(&format!("`{key}` is {}", raw.get()), "write true or false")),
+            _ => Err(self.wrong(key, raw, "write true or false")),
         }
     }
 
@@ -318,8 +316,36 @@ impl At<'_> {
         };
         match text_of(raw).and_then(|text| text.parse().ok()) {
             Some(number) => Ok(Some(number)),
-            None => Err(self.error(&format!("`{key}` is {}", raw.get()), "write a whole number")),
+            None => Err(self.wrong(key, raw, "write a whole number")),
         }
+    }
+
+    fn api_key(&self, raw: &Object<'_>) -> Result<Option<i16>, SchemaError> {
+        let (key, Some(value)) = (self.integer("apiKey", raw)?, raw.get("apiKey")) else {
+            return Ok(None);
+        };
+        let in_range = key.map(i16::try_from).transpose();
+        in_range.map_err(|_| self.wrong("apiKey", value, "use a number from 0 to 32767"))
+    }
+
+    /// A list, empty if the key is not there.
+    fn list<'a, T: Deserialize<'a>>(
+        &self,
+        key: &str,
+        raw: &Object<'a>,
+    ) -> Result<Vec<T>, SchemaError> {
+        match raw.get(key) {
+            Some(raw) => serde_json::from_str(raw.get())
+                .map_err(|_| self.wrong(key, raw, "write a list, as the other schemas have it")),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn fields(&self, raw: &Object<'_>) -> Result<Vec<FieldSchema>, SchemaError> {
+        let list: Vec<&RawValue> = self.list("fields", raw)?;
+        list.into_iter()
+            .map(|raw| field(self.source, &self.field, raw))
+            .collect()
     }
 
     fn header_versions(
@@ -329,7 +355,9 @@ impl At<'_> {
         let Some(raw) = raw.get("headerVersions") else {
             return Ok(None);
         };
-        let map: serde_json::Map<String, serde_json::Value> = self.source.read(raw, &self.field)?;
+        let remedy = "map ranges to numbers, such as {\"0-1\": \"1\", \"2+\": \"2\"}";
+        let map: serde_json::Map<String, serde_json::Value> = serde_json::from_str(raw.get())
+            .map_err(|_| self.wrong("headerVersions", raw, remedy))?;
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),

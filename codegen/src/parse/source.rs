@@ -44,42 +44,33 @@ impl Source {
         before.bytes().filter(|byte| *byte == b'\n').count() + 1
     }
 
-    /// Reads a part of the text as `T`.
-    pub(crate) fn read<'a, T: Deserialize<'a>>(
-        &'a self,
-        raw: &'a RawValue,
-        field: &str,
-    ) -> Result<T, SchemaError> {
-        serde_json::from_str(raw.get()).map_err(|error| {
-            let line = self.line_of(raw.get()) + error.line().max(1) - 1;
-            let text = error.to_string();
-            let text = text.split(" at line ").next().unwrap_or(&text);
-            self.error(
-                line,
-                field,
-                text,
-                "use the keys and types of Kafka's message schemas",
-            )
-        })
-    }
-
-    /// Reads an object that has no keys but those `known`.
+    /// Reads an object that has no keys but those `known`. With it comes its path: `parent` and
+    /// the object's name, as far as they are there.
     pub(crate) fn object<'a>(
         &'a self,
         raw: &'a RawValue,
-        field: &str,
+        parent: &str,
         known: &[&str],
-    ) -> Result<Object<'a>, SchemaError> {
-        let object: Object<'a> = self.read(raw, field)?;
+    ) -> Result<(Object<'a>, String), SchemaError> {
+        let object: Object<'a> = serde_json::from_str(raw.get()).map_err(|_| {
+            let line = self.line_of(raw.get());
+            let remedy = "write one, as the other schemas have it";
+            self.error(line, parent, "not an object", remedy)
+        })?;
+        let path = match object.get("name").and_then(text_of) {
+            Some(name) if parent.is_empty() => name,
+            Some(name) => format!("{parent}.{name}"),
+            None => parent.to_owned(),
+        };
         match object
             .0
             .iter()
             .find(|(key, _)| !known.contains(&key.as_str()))
         {
-            None => Ok(object),
+            None => Ok((object, path)),
             Some((key, value)) => Err(self.error(
                 self.line_of(value.get()),
-                field,
+                &path,
                 &format!("unknown key \"{key}\""),
                 &format!("remove it, or use one of {}", known.join(", ")),
             )),
@@ -144,7 +135,8 @@ impl<'de> serde::de::Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// Replaces `//` and `/* */` comments outside strings by spaces.
+/// Replaces `//` and `/* */` comments outside strings by spaces. One that is never closed stays,
+/// for JSON's reader to stumble over where it begins.
 fn blank_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -161,11 +153,18 @@ fn blank_comments(text: &str) -> String {
             rest = &rest[taken..];
         } else if rest.starts_with("//") || rest.starts_with("/*") {
             let end = if rest.starts_with("//") {
-                rest.find('\n')
+                rest.find('\n').unwrap_or(rest.len())
             } else {
-                rest.find("*/").map(|at| at + 2)
+                // The star that opens the comment does not close it.
+                match rest[2..].find("*/") {
+                    Some(at) => at + 4,
+                    None => {
+                        out.push_str(rest);
+                        break;
+                    }
+                }
             };
-            let (comment, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let (comment, after) = rest.split_at(end);
             // One space a byte keeps offsets; line ends stay.
             out.extend(comment.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }));
             rest = after;
@@ -202,6 +201,7 @@ mod tests {
         assert!(blanked.contains("\"// no\""));
         assert!(blanked.contains("\"b\\\"//\""));
         assert!(!blanked.contains('x'));
+        assert_eq!(blank_comments("/*/ 1 */ 2"), "         2");
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub static SCHEMA: Schema = Schema {
                         "A name the client gives itself, used for logs, metrics and quotas; null if none.",
                     ),
                     nullable: VersionRange::from(1),
-                    inflexible: true,
+                    flexible: VersionRange::NONE,
                     ignorable: true,
                     ..field("clientId", FieldType::String, VersionRange::from(1))
                 },

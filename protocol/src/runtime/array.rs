@@ -1,6 +1,7 @@
 //! Arrays of fixed-width elements, left as bytes until somebody reads them.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::Uuid;
 
@@ -173,6 +174,13 @@ impl<T: Fixed> PartialEq for Array<'_, T> {
 }
 
 impl<T: Fixed + Eq> Eq for Array<'_, T> {}
+
+impl<T: Fixed + Hash> Hash for Array<'_, T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_usize(self.len());
+        self.iter().for_each(|value| value.hash(state));
+    }
+}
 
 impl<T: Fixed> PartialEq<[T]> for Array<'_, T> {
     fn eq(&self, other: &[T]) -> bool {

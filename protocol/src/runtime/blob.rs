@@ -1,6 +1,7 @@
 //! Bytes and records: borrowed from the frame, or shared.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use bytes::Bytes;
@@ -56,6 +57,12 @@ impl PartialEq for Blob<'_> {
 }
 
 impl Eq for Blob<'_> {}
+
+impl Hash for Blob<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
 
 impl fmt::Debug for Blob<'_> {
     /// The first bytes in hex and the length: records may be megabytes.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// A tagged field that the schema does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownTag {
     /// The tag.
     pub tag: u32,
@@ -14,7 +14,7 @@ pub struct UnknownTag {
 /// The unknown tagged fields of one struct, in the order in which they came.
 ///
 /// One pointer, null in the common case, so that it costs nothing to build or drop.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(clippy::box_collection)] // A vector is three words, in every struct of every message.
 pub struct UnknownTags(Option<Box<Vec<UnknownTag>>>);
 
