@@ -301,6 +301,8 @@ pub(crate) fn locate_encode(
     walk.partial = true;
     let result = walk.message();
     let path = match (result, error.kind()) {
+        // Nothing else is in the version: the field can only be the message's own.
+        (Ok(()), EncodeErrorKind::UnsupportedField { field, .. }) => (*field).to_owned(),
         (Ok(()), _) => String::new(),
         (Err(_), EncodeErrorKind::UnsupportedField { structure, field }) => {
             // The version lacks the field, so the walk stands at another of the same struct.

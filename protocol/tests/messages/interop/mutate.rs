@@ -71,7 +71,7 @@ impl Find<'_> {
         if is_struct(field) && field.nullable.contains(self.version) && self.fixed(1) < 0 {
             return;
         }
-        self.value(field.ty, self.flexible && !field.inflexible);
+        self.value(field.ty, self.flexible && field.flexible.contains(self.version));
     }
 
     fn value(&mut self, ty: FieldType, compact: bool) {
