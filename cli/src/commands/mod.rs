@@ -1,0 +1,7 @@
+//! The commands, one to a module.
+
+pub(crate) mod apis;
+pub(crate) mod batch;
+pub(crate) mod decode;
+pub(crate) mod describe;
+pub(crate) mod encode;
