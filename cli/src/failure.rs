@@ -10,8 +10,6 @@ pub(crate) enum Failure {
     Usage(String),
     /// The input is not what it should be, or could not be read: exit code 1.
     Failed(String),
-    /// As `Failed`, but what is wrong stands in the output already.
-    Reported,
     /// The reader of the output is gone. It wants no more, so this is no error.
     BrokenPipe,
 }

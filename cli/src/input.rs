@@ -1,7 +1,7 @@
 //! Bytes and text from the command line, a file or standard input.
 
 use std::fs::File;
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, Read, Write, stdin};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -65,7 +65,8 @@ pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
 pub(crate) fn read_stdin(what: &str) -> Result<Vec<u8>, Failure> {
     let mut stdin = stdin().lock();
     if stdin.is_terminal() {
-        eprintln!("Reading {what} from standard input; Ctrl-D ends it.");
+        let hint = format!("Reading {what} from standard input; Ctrl-D ends it.");
+        let _ = writeln!(anstream::stderr(), "{hint}");
     }
     let mut bytes = Vec::new();
     stdin

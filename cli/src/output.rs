@@ -4,9 +4,12 @@ use std::io::{BufWriter, StdoutLock, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::input::Form;
 
 /// Titles of tables and sections.
 pub(crate) const TITLE: Style = Style::new().bold();
@@ -79,6 +82,23 @@ pub(crate) fn json(out: &mut dyn Write, value: &Value, compact: bool) -> Result<
         serde_json::to_writer_pretty(&mut *out, value)?;
     }
     Ok(writeln!(out)?)
+}
+
+/// Writes bytes in their form.
+pub(crate) fn bytes(out: &mut dyn Write, bytes: &[u8], form: Form) -> Result<(), Failure> {
+    if form.raw {
+        // Past the filter that removes colours: it would take bytes for escape sequences.
+        out.flush()?;
+        let mut stdout = std::io::stdout();
+        stdout.write_all(bytes)?;
+        return Ok(stdout.flush()?);
+    }
+    let text = if form.base64 {
+        STANDARD.encode(bytes)
+    } else {
+        hex(bytes)
+    };
+    Ok(writeln!(out, "{text}")?)
 }
 
 /// The digits of the bytes.

@@ -2,14 +2,12 @@
 
 use std::io::Write;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kwire_protocol::json::Mode;
 use serde_json::Value;
 
 use super::decode::MessageArgs;
 use crate::failure::Failure;
-use crate::input;
+use crate::input::{self, Form};
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -31,13 +29,6 @@ pub(crate) struct Args {
     /// JSON, @FILE with JSON in it, or - for standard input
     #[arg(value_name = "JSON|-")]
     input: Option<String>,
-    #[command(flatten)]
-    form: OutputForm,
-}
-
-/// In which form bytes are printed.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct OutputForm {
     /// Write the plain bytes, not hex
     #[arg(long, conflicts_with = "base64")]
     raw: bool,
@@ -46,34 +37,15 @@ pub(crate) struct OutputForm {
     base64: bool,
 }
 
-impl OutputForm {
-    /// Prints bytes.
-    pub(crate) fn print(self, bytes: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
-        if self.raw {
-            return raw(bytes, out);
-        }
-        let text = if self.base64 {
-            STANDARD.encode(bytes)
-        } else {
-            output::hex(bytes)
-        };
-        Ok(writeln!(out, "{text}")?)
-    }
-}
-
-/// Past the filter that removes colours: it would take bytes for escape sequences.
-fn raw(bytes: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
-    out.flush()?;
-    let mut stdout = std::io::stdout();
-    stdout.write_all(bytes)?;
-    Ok(stdout.flush()?)
-}
-
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let (codec, version, input) = args.message.resolve(args.input.as_deref())?;
     let text = input::text(input, "JSON")?;
     let json: Value = serde_json::from_str(&text)
         .map_err(|error| Failure::failed(format!("not JSON: {error}")))?;
     let bytes = (codec.encode_json)(&json, version, Mode::Defaults).map_err(Failure::failed)?;
-    args.form.print(&bytes, out)
+    let form = Form {
+        base64: args.base64,
+        raw: args.raw,
+    };
+    output::bytes(out, &bytes, form)
 }

@@ -5,3 +5,5 @@ pub(crate) mod batch;
 pub(crate) mod decode;
 pub(crate) mod describe;
 pub(crate) mod encode;
+pub(crate) mod frame;
+pub(crate) mod records;
