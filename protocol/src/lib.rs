@@ -3,6 +3,8 @@
 pub mod api;
 #[cfg(feature = "json")]
 pub mod codec;
+pub mod errors;
+pub mod features;
 #[cfg(feature = "json")]
 pub mod json;
 #[rustfmt::skip]
@@ -15,6 +17,7 @@ pub mod schema;
 mod walk;
 
 pub use api::ApiKey;
+pub use errors::ErrorCode;
 pub use runtime::{
     Array, Blob, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, IntoOwned, Limits,
     Message, Request, Str, UnknownTag, UnknownTags, Uuid,

@@ -1,20 +1,22 @@
-//! `cargo xtask codegen`: the checked-in messages of `protocol`, from `schemas/`.
+//! `cargo xtask codegen`: the checked-in messages of `protocol`, from `schemas/`, and its constants.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use kwire_codegen::emit::{File, Json, Options, emit};
 use kwire_codegen::model::{Docs, Message, resolve};
 use kwire_codegen::parse::parse_message;
 
+use crate::constants;
 use crate::schemas::SCHEMAS_DIR;
 
 /// Where the generated code is checked in.
 const MESSAGES_DIR: &str = "protocol/src/messages";
 
-/// Write the generated messages of `protocol` from `schemas/`.
+/// Write the generated code of `protocol`: messages from `schemas/`, errors and features from
+/// `protocol/tables/`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Change nothing; fail if something is stale.
@@ -34,7 +36,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
         ..Options::default()
     };
     let files = emit(&messages, &options)?;
-    sync(Path::new(MESSAGES_DIR), &files, args.check)
+    sync(Path::new(MESSAGES_DIR), &files, args.check)?;
+    for file in constants::files()? {
+        sync_file(&file, args.check)?;
+    }
+    Ok(())
 }
 
 /// The model of everything in `schemas/`.
@@ -114,10 +120,7 @@ fn sync(dir: &Path, files: &[File], check: bool) -> Result<()> {
     }
     if check {
         if let Some(path) = stale.first().or(left_over.first()) {
-            bail!(
-                "{} is not what the generator writes: run `cargo xtask codegen`",
-                path.display()
-            );
+            return Err(stale_error(path));
         }
         return Ok(());
     }
@@ -138,4 +141,28 @@ fn sync(dir: &Path, files: &[File], check: bool) -> Result<()> {
         left_over.len()
     );
     Ok(())
+}
+
+/// Writes one file whose name is its path in the workspace, or checks it.
+fn sync_file(file: &File, check: bool) -> Result<()> {
+    let path = Path::new(&file.name);
+    if fs::read_to_string(path).is_ok_and(|found| found == file.text) {
+        return Ok(());
+    }
+    if check {
+        return Err(stale_error(path));
+    }
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    fs::write(path, &file.text).with_context(|| format!("cannot write {}", file.name))?;
+    println!("wrote {}", file.name);
+    Ok(())
+}
+
+fn stale_error(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{} is not what the generator writes: run `cargo xtask codegen`",
+        path.display()
+    )
 }

@@ -2,6 +2,7 @@
 
 mod capture;
 mod codegen;
+mod constants;
 mod jars;
 mod java;
 mod oracle;

@@ -105,7 +105,10 @@ pub fn emit(messages: &[Message], options: &Options) -> Result<Vec<File>, Error>
 }
 
 /// Formats a file, with an empty line between its items.
-fn format(tokens: TokenStream) -> Result<String, Error> {
+///
+/// # Errors
+/// When the tokens are not a Rust file.
+pub fn format(tokens: TokenStream) -> Result<String, Error> {
     let file = syn::parse2::<syn::File>(tokens)
         .map_err(|error| Error::Request(format!("the generated code is not Rust: {error}")))?;
     let part = |attrs, items| {
