@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{apis, batch, decode, describe, encode, frame, records};
+use commands::{apis, batch, decode, describe, encode, explain, frame, records};
 use failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -42,6 +42,7 @@ enum Command {
     Encode(encode::Args),
     Frame(frame::Args),
     Batch(batch::Args),
+    Explain(explain::Args),
     Records(records::Args),
 }
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Encode(args) => encode::run(&args, &mut out),
         Command::Frame(args) => frame::run(&args, &mut out),
         Command::Records(args) => records::run(&args, &mut out),
+        Command::Explain(args) => explain::run(&args, &mut out),
         Command::Batch(args) => batch::run(&args, &mut out),
     };
     // Also after a failure: what was found before it is worth having.

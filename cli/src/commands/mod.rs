@@ -5,5 +5,6 @@ pub(crate) mod batch;
 pub(crate) mod decode;
 pub(crate) mod describe;
 pub(crate) mod encode;
+pub(crate) mod explain;
 pub(crate) mod frame;
 pub(crate) mod records;
