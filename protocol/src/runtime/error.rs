@@ -102,7 +102,21 @@ pub enum DecodeErrorKind {
     FrameLength {
         /// The length as it came.
         len: i32,
+        /// The limit in bytes.
+        limit: usize,
+        /// What the four bytes are in another protocol, where one is known (KIP-498).
+        looks_like: Option<ForeignProtocol>,
     },
+}
+
+/// What a peer speaks that is not Kafka's protocol, as the first four bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ForeignProtocol {
+    /// A TLS record: one end of the connection uses TLS, and the other does not.
+    Tls,
+    /// An HTTP request or response.
+    Http,
 }
 
 impl DecodeError {
@@ -211,7 +225,28 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "no such version: there are {lowest} to {highest}")
             }
             DecodeErrorKind::UnknownApi { api_key } => write!(f, "unknown API key {api_key}"),
-            DecodeErrorKind::FrameLength { len } => write!(f, "a frame of {len} bytes"),
+            DecodeErrorKind::FrameLength {
+                len,
+                limit,
+                looks_like,
+            } => {
+                if *len < 0 {
+                    write!(f, "a frame of {len} bytes")?;
+                } else {
+                    write!(f, "a frame of {len} bytes, more than the limit of {limit}")?;
+                }
+                match looks_like {
+                    Some(ForeignProtocol::Tls) => f.write_str(
+                        "; these are the first bytes of a TLS record: \
+                         one end of the connection uses TLS, and the other does not",
+                    ),
+                    Some(ForeignProtocol::Http) => f.write_str(
+                        "; these are the first bytes of an HTTP message: \
+                         the peer does not speak Kafka's protocol",
+                    ),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -286,6 +321,13 @@ pub enum EncodeErrorKind {
         /// The highest that it has.
         highest: i16,
     },
+    /// An API key that no schema has.
+    UnknownApi {
+        /// The key.
+        api_key: i16,
+    },
+    /// A message that is no response, where only a response can be written.
+    NotAResponse,
     /// A frame of more than `i32::MAX` bytes.
     FrameTooLong {
         /// Its length in bytes.
@@ -373,7 +415,11 @@ impl fmt::Display for EncodeErrorKind {
             EncodeErrorKind::UnsupportedVersion { lowest, highest } => {
                 write!(f, "no such version: there are {lowest} to {highest}")
             }
-            EncodeErrorKind::FrameTooLong { len } => write!(f, "a frame of {len} bytes"),
+            EncodeErrorKind::UnknownApi { api_key } => write!(f, "unknown API key {api_key}"),
+            EncodeErrorKind::NotAResponse => f.write_str("the message is not a response"),
+            EncodeErrorKind::FrameTooLong { len } => {
+                write!(f, "a frame of {len} bytes, more than 2147483647")
+            }
         }
     }
 }

@@ -212,7 +212,7 @@ fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
 
 #[cold]
 #[inline(never)]
-fn unsupported_encode(schema: &'static Schema, version: i16) -> EncodeError {
+pub(crate) fn unsupported_encode(schema: &'static Schema, version: i16) -> EncodeError {
     let kind = EncodeErrorKind::UnsupportedVersion {
         lowest: schema.versions.lowest,
         highest: schema.versions.highest,

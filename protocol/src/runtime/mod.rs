@@ -16,8 +16,9 @@ mod uuid;
 
 pub use array::{Array, ArrayIter, Fixed};
 pub use blob::Blob;
-pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, ForeignProtocol};
 pub use limits::Limits;
+pub(crate) use message::unsupported_encode;
 pub use message::{IntoOwned, Message, Read, Request, Str, Write};
 pub use reader::Reader;
 pub use run::{ReadRun, WriteRun};
