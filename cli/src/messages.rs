@@ -134,6 +134,11 @@ pub(crate) fn unknown_among(
     Failure::usage(format!("there is no {what} '{name}'{hint}"))
 }
 
+/// Says that there is no such API, and which are near to it.
+pub(crate) fn unknown_api(name: &str) -> Failure {
+    unknown_among("API", name, api_names())
+}
+
 /// The names of all APIs.
 pub(crate) fn api_names() -> impl Iterator<Item = &'static str> {
     APIS.iter().map(|info| info.name)

@@ -1,8 +1,10 @@
 //! Standard output and standard error: colours, width, words.
 
+use std::fmt;
 use std::io::{BufWriter, StdoutLock, Write};
+use std::sync::LazyLock;
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,24 +13,44 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::input::Form;
 
-/// Titles of tables and sections.
-pub(crate) const TITLE: Style = Style::new().bold();
-/// Names: of APIs, messages and fields.
-pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
-/// What is said in passing.
-pub(crate) const DIM: Style = Style::new().dimmed();
-/// What is wrong.
-pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+/// A style of standard output: nothing, unless that is a terminal that wants colours.
+///
+/// Output is not filtered of styles afterwards: a filter takes bytes of the data for them.
+#[derive(Clone, Copy)]
+pub(crate) struct Paint(Style);
 
-/// Standard output with a buffer. It drops colours unless it is a terminal that wants them.
-pub(crate) fn stdout() -> BufWriter<AutoStream<StdoutLock<'static>>> {
-    BufWriter::with_capacity(64 << 10, AutoStream::auto(std::io::stdout().lock()))
+/// Titles of tables and sections.
+pub(crate) const TITLE: Paint = Paint(Style::new().bold());
+/// Names: of APIs, messages and fields.
+pub(crate) const NAME: Paint = Paint(AnsiColor::Cyan.on_default());
+/// What is said in passing.
+pub(crate) const DIM: Paint = Paint(Style::new().dimmed());
+/// What is wrong.
+pub(crate) const BAD: Paint = Paint(AnsiColor::Red.on_default());
+/// All the rest.
+pub(crate) const PLAIN: Paint = Paint(Style::new());
+
+impl fmt::Display for Paint {
+    /// As [`Style`] does: `{}` begins it, `{:#}` ends it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        static WANTED: LazyLock<bool> =
+            LazyLock::new(|| AutoStream::choice(&std::io::stdout()) != ColorChoice::Never);
+        match *WANTED {
+            true => self.0.fmt(f),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Standard output with a buffer.
+pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::with_capacity(64 << 10, std::io::stdout().lock())
 }
 
 /// Says on standard error, in one line, what is wrong.
 pub(crate) fn error(message: &str) {
     // Nobody is left to be told if this fails.
-    let bold = BAD.bold();
+    let bold = AnsiColor::Red.on_default().bold();
     let _ = writeln!(
         anstream::stderr(),
         "{bold}error:{bold:#} {}",
@@ -87,11 +109,7 @@ pub(crate) fn json(out: &mut dyn Write, value: &Value, compact: bool) -> Result<
 /// Writes bytes in their form.
 pub(crate) fn bytes(out: &mut dyn Write, bytes: &[u8], form: Form) -> Result<(), Failure> {
     if form.raw {
-        // Past the filter that removes colours: it would take bytes for escape sequences.
-        out.flush()?;
-        let mut stdout = std::io::stdout();
-        stdout.write_all(bytes)?;
-        return Ok(stdout.flush()?);
+        return Ok(out.write_all(bytes)?);
     }
     let text = if form.base64 {
         STANDARD.encode(bytes)

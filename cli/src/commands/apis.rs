@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
+use kwire_protocol::ApiKey;
 use kwire_protocol::api::{APIS, ApiInfo};
 use kwire_protocol::schema::{Kind, VersionRange};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::messages;
-use crate::output::{self, DIM, NAME, TITLE};
+use crate::messages::{self, CODECS};
+use crate::output::{self, DIM, NAME, PLAIN, Paint, TITLE};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,21 +40,20 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         return table(out);
     };
-    let Some(info) = messages::api(name) else {
-        let name = name.as_str();
-        // Who names the request means the API.
-        let api = name
-            .strip_suffix("Request")
-            .or_else(|| name.strip_suffix("Response"));
-        return match api.and_then(messages::api) {
-            Some(info) => detail(info, args.json, out),
-            None => {
-                let names = messages::api_names();
-                Err(messages::unknown_among("API", name, names))
-            }
-        };
-    };
-    detail(info, args.json, out)
+    match messages::api(name).or_else(|| of_message(name)) {
+        Some(info) => detail(info, args.json, out),
+        None => Err(messages::unknown_api(name)),
+    }
+}
+
+/// The API whose request or response has this name: who names that, means it.
+fn of_message(name: &str) -> Option<&'static ApiInfo> {
+    let mut schemas = CODECS.iter().map(|codec| codec.schema);
+    let schema = schemas.find(|schema| schema.name.eq_ignore_ascii_case(name))?;
+    match schema.kind {
+        Kind::Request | Kind::Response => ApiKey(schema.api_key?).info(),
+        _ => None,
+    }
 }
 
 fn detail(info: &ApiInfo, as_json_value: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -104,7 +104,7 @@ fn table(out: &mut dyn Write) -> Result<(), Failure> {
             *width = (*width).max(cell.len());
         }
     }
-    let mut line = |cells: &[&str], style: anstyle::Style, name: anstyle::Style| {
+    let mut line = |cells: &[&str], style: Paint, name: Paint| {
         for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
             let cell_style = if at == 1 { name } else { style };
             // Numbers stand to the right; the last column needs no filling.
@@ -121,7 +121,7 @@ fn table(out: &mut dyn Write) -> Result<(), Failure> {
     line(&titles, TITLE, TITLE)?;
     for row in &rows {
         let cells: Vec<&str> = row.iter().map(String::as_str).collect();
-        line(&cells, anstyle::Style::new(), NAME)?;
+        line(&cells, PLAIN, NAME)?;
     }
     Ok(())
 }

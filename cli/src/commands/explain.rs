@@ -55,8 +55,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let mut apis = Vec::new();
     for name in &args.api {
-        let info = messages::api(name)
-            .ok_or_else(|| messages::unknown_among("API", name, messages::api_names()))?;
+        let info = messages::api(name).ok_or_else(|| messages::unknown_api(name))?;
         apis.push(info.key.0);
     }
     let bytes = match args.file.as_str() {

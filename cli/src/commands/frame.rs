@@ -8,15 +8,15 @@ use kwire_protocol::schema::Kind;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::frames::{self, Frame, FrameError, Shape};
+use crate::frames::{self, Frame, FrameError};
 use crate::input::{self, Form};
 use crate::messages;
 use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
-  kwire frame request 001200040000000100057261667400046b77697265023100
-  kwire frame response --api Vote --version 2 0000014400000000
+  kwire frame request 001200040000000100047261667400066b77697265023100
+  kwire frame response --api Vote --version 2 000001440000000100
   kwire frame request --raw request.bin | kwire frame request --encode --length
 
 A length prefix of four bytes is recognised when it matches the rest.";
@@ -32,8 +32,8 @@ requestApiVersion; what is missing in header and body takes its default.";
 
 const RESPONSE_EXAMPLES: &str = "\
 Examples:
-  kwire frame response --api Vote --version 2 00000144000000000000
-  kwire frame response --api 52 --version 2 --base64 AAABRAAAAAAAAA==
+  kwire frame response --api Vote --version 2 000001440000000100
+  kwire frame response --api 52 --version 2 --base64 AAABRAAAAAEA
   kwire frame response --encode '{\"api\": \"Vote\", \"version\": 2, \"header\": {\"correlationId\": 7}}'
 
 A response does not say what it answers, so --api and --version must; with --encode the JSON may.";
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let frame = match (kind, api, version) {
         (Kind::Request, ..) => prefixed(&bytes, frames::request),
         (_, Some(info), Some(version)) => {
-            prefixed(&bytes, |bytes| frames::response(bytes, info, version))
+            prefixed(&bytes, |bytes| frames::response(bytes, info.key, version))
         }
         _ => return Err(Failure::usage("a response needs --api and --version")),
     };
@@ -170,26 +170,24 @@ fn encode(
         (None, Some(value)) => number(value, "version")?,
         (None, None) => return Err(Failure::failed("version is missing")),
     };
-    let shape = Shape::new(info, kind, version).map_err(Failure::failed)?;
+    let header_version = frames::header_version(info, kind, version).map_err(Failure::failed)?;
     if let Some(given) = json.get("headerVersion")
-        && number(given, "headerVersion")? != shape.header_version
+        && number(given, "headerVersion")? != header_version
     {
-        let name = shape.codec.schema.name;
-        let wanted = shape.header_version;
-        let message = format!("headerVersion: {given}, but {name} v{version} has {wanted}");
+        let name = info.name;
+        let message = format!("headerVersion: {given}, but {name} v{version} has {header_version}");
         return Err(Failure::failed(message));
     }
     if kind == Kind::Request {
         complete(&mut header, "requestApiKey", info.key.0)?;
         complete(&mut header, "requestApiVersion", version)?;
     }
-    let mut bytes = shape.write(&header, &body).map_err(Failure::failed)?;
-    if what.length {
-        let length = i32::try_from(bytes.len())
-            .map_err(|_| Failure::failed("the frame is too long for a length of 32 bits"))?;
-        bytes.splice(0..0, length.to_be_bytes());
-    }
-    Ok(bytes)
+    let bytes = frames::encode(info, kind, version, &header, &body);
+    let bytes = match what.length {
+        true => bytes.and_then(|bytes| frames::with_length(&bytes)),
+        false => bytes,
+    };
+    bytes.map_err(Failure::failed)
 }
 
 /// Puts the number into the header, unless it is there; another one there is an error.
@@ -214,6 +212,6 @@ fn number(value: &Value, name: &str) -> Result<i16, Failure> {
 }
 
 /// The API with this name or key.
-pub(crate) fn api_named(name: &str) -> Result<&'static ApiInfo, Failure> {
-    messages::api(name).ok_or_else(|| messages::unknown_among("API", name, messages::api_names()))
+fn api_named(name: &str) -> Result<&'static ApiInfo, Failure> {
+    messages::api(name).ok_or_else(|| messages::unknown_api(name))
 }

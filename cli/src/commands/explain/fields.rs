@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::commands::describe::{default, struct_of};
 use crate::failure::Failure;
-use crate::output::{self, BAD, DIM, NAME};
+use crate::output::{self, BAD, DIM, NAME, PLAIN};
 
 /// Structs of an array, and numbers or texts of one, that are shown unless all are asked for.
 const SOME_STRUCTS: usize = 4;
@@ -117,7 +117,7 @@ impl Fields<'_> {
                 column += 1;
             }
             let (name, value) = (item.name, &item.value);
-            let style = if item.bad { BAD } else { anstyle::Style::new() };
+            let style = if item.bad { BAD } else { PLAIN };
             write!(self.out, "{NAME}{name}{NAME:#}={style}{value}{style:#}")?;
             column += len;
         }
