@@ -69,10 +69,12 @@ fn odd_recordings() {
     let recording = [
         // Answered under another correlation id than the frame has, and twice.
         format!(
-            r#"{{{vote}17,"dir":"req","corr":8,"hex":"0034000200000007000000 00ffffffff0100"}}"#
+            r#"{{{vote}18,"dir":"req","corr":8,"hex":"0034000200000007000000 00ffffffff0100"}}"#
         ),
         format!(r#"{{{vote}9,"dir":"resp","corr":8,"hex":"000000080000000100"}}"#),
         format!(r#"{{{vote}9,"dir":"resp","corr":8,"hex":"000000080000000100"}}"#),
+        // Longer than it says.
+        format!(r#"{{{vote}8,"dir":"resp","corr":8,"hex":"000000080000000100"}}"#),
         // Not answered, cut, not hex, of no API, and no message.
         format!(r#"{{{vote}99,"dir":"req","corr":9,"hex":"0034"}}"#),
         format!(r#"{{{vote}1,"dir":"req","corr":10,"hex":"zz"}}"#),
@@ -87,7 +89,7 @@ fn odd_recordings() {
     assert_eq!(run.code, 1);
     assert_eq!(
         run.err,
-        "error: -: line 9 is no frame: missing field `conn` at line 1 column 2, and 1 more such lines\n"
+        "error: -: line 10 is no frame: missing field `conn` at line 1 column 2, and 1 more such lines\n"
     );
     assert_snapshot!("explain_odd", run.out);
 

@@ -53,8 +53,11 @@ impl Recorded {
     pub(super) fn decode(&self) -> Result<Frame, String> {
         let bytes = input::unhex(self.hex.as_bytes())?;
         let len = self.len.unwrap_or(bytes.len());
-        if self.truncated || len != bytes.len() {
-            let recorded = bytes.len();
+        let recorded = bytes.len();
+        if len < recorded {
+            return Err(format!("of {len} bytes, but {recorded} are recorded"));
+        }
+        if self.truncated || len > recorded {
             return Err(format!("recorded in part only, {recorded} of {len} bytes"));
         }
         if self.dir == Direction::Req {

@@ -77,15 +77,21 @@ impl Text {
     }
 
     fn message(&self, message: &MessageView, out: &mut dyn Write) -> Result<(), Failure> {
+        if let Some(error) = &message.error {
+            let name = &message.name;
+            // Errors of a message have its name already.
+            let error = match error.starts_with(name) {
+                true => error.clone(),
+                false => format!("{name}: {error}"),
+            };
+            return Ok(write!(out, "  {BAD}{error}{BAD:#}")?);
+        }
         write!(out, "  {}", message.name)?;
         if let Some(version) = message.version {
             write!(out, " v{version}")?;
         }
         if let Some(data) = &message.data {
             write!(out, " {data}")?;
-        }
-        if let Some(error) = &message.error {
-            write!(out, " {BAD}{error}{BAD:#}")?;
         }
         Ok(())
     }
