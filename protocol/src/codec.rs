@@ -13,6 +13,7 @@ use crate::schema::{Kind, Schema};
 /// A table of all of them is made by `for_each_message!(kwire_protocol::codec_table)`, in the
 /// crate that needs it: it compiles the code of every message.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::type_complexity)] // Names for the two signatures would hide what they say.
 pub struct Codec {
     /// The message's schema.
     pub schema: &'static Schema,

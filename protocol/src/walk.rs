@@ -82,39 +82,46 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
 
     fn structure(&mut self, structure: &'static StructSchema) -> Result<B::Value, DecodeError> {
         self.structs.push((structure.name, self.path.len()));
-        let mut fields = B::Struct::default();
-        for field in structure.fields {
+        let mut unknown = UnknownTags::EMPTY;
+        let mut values = Vec::with_capacity(structure.fields.len());
+        for (place, field) in structure.fields.iter().enumerate() {
             let untagged =
                 field.versions.contains(self.version) && !field.tagged.contains(self.version);
             if untagged {
                 self.path.push(Step::Field(field.name));
                 let value = self.untagged(field)?;
                 self.path.pop();
-                self.build.field(&mut fields, field, value);
+                values.push((place, field, value));
             }
         }
         if self.schema.flexible.contains(self.version) {
-            self.tags(structure, &mut fields)?;
+            self.tags(structure, &mut values, &mut unknown)?;
+            // In the order of the schema, in which tagged fields may come before others.
+            values.sort_by_key(|(place, ..)| *place);
         }
         self.structs.pop();
+        let mut fields = B::Struct::default();
+        for (_, field, value) in values {
+            self.build.field(&mut fields, field, value);
+        }
+        if !unknown.is_empty() {
+            self.build.unknown_tags(&mut fields, &unknown);
+        }
         Ok(self.build.finish(fields))
     }
 
     fn tags(
         &mut self,
         structure: &'static StructSchema,
-        fields: &mut B::Struct,
+        values: &mut Vec<(usize, &'static FieldSchema, B::Value)>,
+        unknown: &mut UnknownTags,
     ) -> Result<(), DecodeError> {
-        let mut unknown = UnknownTags::EMPTY;
-        let mut known: Vec<(&'static FieldSchema, B::Value)> = Vec::new();
         for _ in 0..self.reader.tag_count()? {
             let (tag, size) = self.reader.tag()?;
-            let field = structure
-                .fields
-                .iter()
-                .find(|field| !field.tagged.is_empty() && field.tag == tag);
-            let Some(field) = field else {
-                self.reader.unknown_tag(&mut unknown, tag, size)?;
+            let mut fields = structure.fields.iter().enumerate();
+            let field = fields.find(|(_, field)| !field.tagged.is_empty() && field.tag == tag);
+            let Some((place, field)) = field else {
+                self.reader.unknown_tag(unknown, tag, size)?;
                 continue;
             };
             self.path.push(Step::Field(field.name));
@@ -125,22 +132,9 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             let value = self.tagged(field)?;
             self.reader.check_tag_end(tag, size, end)?;
             self.path.pop();
-            known.retain(|(other, _)| other.tag != tag);
-            known.push((field, value));
-        }
-        // In the order of the schema, whatever the order on the wire.
-        known.sort_by_key(|(field, _)| {
-            let place = structure
-                .fields
-                .iter()
-                .position(|f| std::ptr::eq(f, *field));
-            place.unwrap_or(usize::MAX)
-        });
-        for (field, value) in known {
-            self.build.field(fields, field, value);
-        }
-        if !unknown.is_empty() {
-            self.build.unknown_tags(fields, &unknown);
+            // Of a tag that comes twice, the last counts.
+            values.retain(|(other, ..)| *other != place);
+            values.push((place, field, value));
         }
         Ok(())
     }

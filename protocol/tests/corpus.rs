@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{CODECS, hex, lines, unhex};
+use common::{CODECS, hex, lines, same, unhex};
 use kwire_protocol::Limits;
 use kwire_protocol::codec::{Codec, find};
 use kwire_protocol::json::Mode;
@@ -102,6 +102,10 @@ fn same_value(codec: &Codec, version: i16, line: &Value) -> Result<(), String> {
     if json != expected {
         return Err(format!("expected {expected}, got {json}"));
     }
+    // Older releases have some fields in another order.
+    if line["kafka"] == "4.4.0" && !same(&json, &expected) {
+        return Err(format!("expected the order of {expected}, got {json}"));
+    }
     for mode in [Mode::Strict, Mode::Defaults] {
         let encoded = (codec.encode_json)(value, version, mode).map_err(|e| e.to_string())?;
         if encoded != bytes {
@@ -120,7 +124,8 @@ fn without_absent(schema: &Schema, structure: &StructSchema, version: i16, json:
     let Value::Object(fields) = json else { return };
     for field in structure.fields {
         if !field.versions.contains(version) {
-            fields.remove(field.name);
+            // The order of the others is compared.
+            fields.shift_remove(field.name);
         }
         let Some(value) = fields.get_mut(field.name) else {
             continue;

@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask --help`.
 
+mod bench;
 mod capture;
 mod codegen;
 mod constants;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Capture(capture::Args),
     Codegen(codegen::Args),
     Oracle(oracle::Args),
@@ -39,6 +41,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Bench(args) => bench::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
         Command::Oracle(args) => oracle::run(args),

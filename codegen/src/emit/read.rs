@@ -145,21 +145,23 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
     let mut elsewhere = Vec::new();
     let arms: Vec<TokenStream> = fields
         .iter()
-        .map(|(tag, field)| {
-            let tag = Literal::u32_unsuffixed(*tag);
+        .map(|(number, field)| {
+            let tag = Literal::u32_unsuffixed(*number);
             let name = ident(&field.rust_name);
             let value = tagged_value(field);
             match Condition::new(field.tagged, flexible) {
                 Condition::If(condition) => {
-                    elsewhere.push(tag.clone());
+                    elsewhere.push(*number);
                     quote!(#tag if #condition => self.#name = #value,)
                 }
                 _ => quote!(#tag => self.#name = #value,),
             }
         })
         .collect();
-    let elsewhere = (!elsewhere.is_empty())
-        .then(|| quote!(#(#elsewhere)|* => return Err(r.tag_not_in_version(tag)),));
+    let elsewhere = (!elsewhere.is_empty()).then(|| {
+        let tags = patterns(&elsewhere);
+        quote!(#(#tags)|* => return Err(r.tag_not_in_version(tag)),)
+    });
     Condition::new(message.flexible, possible).guard(quote! {
         for _ in 0..r.tag_count()? {
             let (tag, size) = r.tag()?;
@@ -172,6 +174,20 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
             r.check_tag_end(tag, size, end)?;
         }
     })
+}
+
+/// Patterns for ascending tags: three neighbours or more are a range, as Clippy would have it.
+fn patterns(tags: &[u32]) -> Vec<TokenStream> {
+    let mut patterns = Vec::new();
+    for run in tags.chunk_by(|a, b| a + 1 == *b) {
+        let literals = run.iter().map(|tag| Literal::u32_unsuffixed(*tag));
+        let literals: Vec<Literal> = literals.collect();
+        match literals.as_slice() {
+            [first, _, .., last] => patterns.push(quote!(#first..=#last)),
+            few => patterns.extend(few.iter().map(|tag| quote!(#tag))),
+        }
+    }
+    patterns
 }
 
 /// The fields that are tagged in some possible version, by tag.

@@ -28,14 +28,15 @@ pub(super) fn definition(
         }
     });
     let eq = structure.eq.then(|| quote!(, Eq));
-    let natural = structure.fields.iter().all(|f| default_is_derived(f));
+    let natural = structure.fields.iter().all(default_is_derived);
     let default = if natural {
         quote!(, Default)
     } else {
         TokenStream::new()
     };
     let default_impl = (!natural).then(|| default_impl(message, index));
-    let into_owned = structure.borrows.then(|| into_owned(message, index));
+    // Generic code asks it of every message, of nested structs only where there is a borrow.
+    let into_owned = (structure.borrows || index == 0).then(|| into_owned(message, index));
     quote! {
         #doc
         #[derive(Clone, Debug #default, PartialEq #eq)]
@@ -172,6 +173,18 @@ fn natural(ty: &Type) -> TokenStream {
 fn into_owned(message: &Message, index: usize) -> TokenStream {
     let borrowed = elided(message, index);
     let owned = with_lifetime(message, index, "'static");
+    if !message.structs[index].borrows {
+        return quote! {
+            impl IntoOwned for #borrowed {
+                type Owned = #owned;
+
+                #[inline]
+                fn into_owned(self) -> Self::Owned {
+                    self
+                }
+            }
+        };
+    }
     let bare = ident(&message.structs[index].rust_name);
     let fields = message.structs[index].fields.iter().map(|field| {
         let name = ident(&field.rust_name);

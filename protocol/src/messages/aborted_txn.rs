@@ -27,6 +27,14 @@ pub struct AbortedTxn {
     pub last_stable_offset: i64,
 }
 
+impl IntoOwned for AbortedTxn {
+    type Owned = AbortedTxn;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for AbortedTxn {
     const MIN_LEN: usize = 32;
     #[inline]

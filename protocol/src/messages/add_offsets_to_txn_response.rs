@@ -21,6 +21,14 @@ pub struct AddOffsetsToTxnResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for AddOffsetsToTxnResponse {
+    type Owned = AddOffsetsToTxnResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for AddOffsetsToTxnResponse {
     const MIN_LEN: usize = 6;
     #[inline]

@@ -32,6 +32,14 @@ impl Default for AllocateProducerIdsRequest {
     }
 }
 
+impl IntoOwned for AllocateProducerIdsRequest {
+    type Owned = AllocateProducerIdsRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for AllocateProducerIdsRequest {
     const MIN_LEN: usize = 13;
     #[inline]

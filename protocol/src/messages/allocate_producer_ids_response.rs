@@ -29,6 +29,14 @@ pub struct AllocateProducerIdsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for AllocateProducerIdsResponse {
+    type Owned = AllocateProducerIdsResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for AllocateProducerIdsResponse {
     const MIN_LEN: usize = 19;
     #[inline]

@@ -37,6 +37,14 @@ impl Default for AssignReplicasToDirsRequest {
     }
 }
 
+impl IntoOwned for AssignReplicasToDirsRequest {
+    type Owned = AssignReplicasToDirsRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for AssignReplicasToDirsRequest {
     const MIN_LEN: usize = 14;
     #[inline]

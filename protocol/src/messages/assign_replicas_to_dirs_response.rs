@@ -25,6 +25,14 @@ pub struct AssignReplicasToDirsResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for AssignReplicasToDirsResponse {
+    type Owned = AssignReplicasToDirsResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for AssignReplicasToDirsResponse {
     const MIN_LEN: usize = 8;
     #[inline]

@@ -47,6 +47,14 @@ impl Default for BrokerHeartbeatResponse {
     }
 }
 
+impl IntoOwned for BrokerHeartbeatResponse {
+    type Owned = BrokerHeartbeatResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for BrokerHeartbeatResponse {
     const MIN_LEN: usize = 10;
     #[inline]

@@ -68,7 +68,7 @@ impl<'a> Read<'a> for BrokerRegistrationChangeRecord<'a> {
                 1 if version >= 1 => self.in_controlled_shutdown = r.i8()?,
                 2 if version >= 2 => self.log_dirs = r.array()?,
                 3 if version >= 3 => self.cordoned_log_dirs = r.nullable_array(true)?,
-                1 | 2 | 3 => return Err(r.tag_not_in_version(tag)),
+                1..=3 => return Err(r.tag_not_in_version(tag)),
                 _ => r.unknown_tag(&mut self.unknown_tags, tag, size)?,
             }
             r.check_tag_end(tag, size, end)?;

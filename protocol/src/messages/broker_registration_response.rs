@@ -37,6 +37,14 @@ impl Default for BrokerRegistrationResponse {
     }
 }
 
+impl IntoOwned for BrokerRegistrationResponse {
+    type Owned = BrokerRegistrationResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for BrokerRegistrationResponse {
     const MIN_LEN: usize = 15;
     #[inline]

@@ -21,6 +21,14 @@ pub struct ConsumerGroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ConsumerGroupMetadataValue {
+    type Owned = ConsumerGroupMetadataValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ConsumerGroupMetadataValue {
     const MIN_LEN: usize = 5;
     #[inline]

@@ -21,6 +21,14 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ConsumerGroupTargetAssignmentMetadataValue {
+    type Owned = ConsumerGroupTargetAssignmentMetadataValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ConsumerGroupTargetAssignmentMetadataValue {
     const MIN_LEN: usize = 5;
     #[inline]

@@ -15,6 +15,14 @@ pub struct ControlRecordTypeSchema {
     pub r#type: i16,
 }
 
+impl IntoOwned for ControlRecordTypeSchema {
+    type Owned = ControlRecordTypeSchema;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ControlRecordTypeSchema {
     const MIN_LEN: usize = 2;
     #[inline]

@@ -32,6 +32,14 @@ impl Default for ControlledShutdownRequest {
     }
 }
 
+impl IntoOwned for ControlledShutdownRequest {
+    type Owned = ControlledShutdownRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ControlledShutdownRequest {
     const MIN_LEN: usize = 4;
     #[inline]

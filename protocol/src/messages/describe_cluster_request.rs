@@ -37,6 +37,14 @@ impl Default for DescribeClusterRequest {
     }
 }
 
+impl IntoOwned for DescribeClusterRequest {
+    type Owned = DescribeClusterRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for DescribeClusterRequest {
     const MIN_LEN: usize = 2;
     #[inline]

@@ -13,6 +13,14 @@ pub struct EndTransactionRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for EndTransactionRecord {
+    type Owned = EndTransactionRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for EndTransactionRecord {
     const MIN_LEN: usize = 1;
     #[inline]

@@ -15,6 +15,14 @@ pub struct EndTxnMarker {
     pub coordinator_epoch: i32,
 }
 
+impl IntoOwned for EndTxnMarker {
+    type Owned = EndTxnMarker;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for EndTxnMarker {
     const MIN_LEN: usize = 4;
     #[inline]

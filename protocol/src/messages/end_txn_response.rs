@@ -42,6 +42,14 @@ impl Default for EndTxnResponse {
     }
 }
 
+impl IntoOwned for EndTxnResponse {
+    type Owned = EndTxnResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for EndTxnResponse {
     const MIN_LEN: usize = 6;
     #[inline]

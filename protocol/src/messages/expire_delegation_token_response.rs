@@ -25,6 +25,14 @@ pub struct ExpireDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ExpireDelegationTokenResponse {
+    type Owned = ExpireDelegationTokenResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ExpireDelegationTokenResponse {
     const MIN_LEN: usize = 14;
     #[inline]

@@ -21,6 +21,14 @@ pub struct FenceBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for FenceBrokerRecord {
+    type Owned = FenceBrokerRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for FenceBrokerRecord {
     const MIN_LEN: usize = 13;
     #[inline]

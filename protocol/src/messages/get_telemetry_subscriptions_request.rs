@@ -17,6 +17,14 @@ pub struct GetTelemetrySubscriptionsRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for GetTelemetrySubscriptionsRequest {
+    type Owned = GetTelemetrySubscriptionsRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for GetTelemetrySubscriptionsRequest {
     const MIN_LEN: usize = 17;
     #[inline]

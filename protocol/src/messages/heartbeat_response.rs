@@ -21,6 +21,14 @@ pub struct HeartbeatResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for HeartbeatResponse {
+    type Owned = HeartbeatResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for HeartbeatResponse {
     const MIN_LEN: usize = 2;
     #[inline]

@@ -52,6 +52,14 @@ impl Default for InitProducerIdResponse {
     }
 }
 
+impl IntoOwned for InitProducerIdResponse {
+    type Owned = InitProducerIdResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for InitProducerIdResponse {
     const MIN_LEN: usize = 16;
     #[inline]

@@ -21,6 +21,14 @@ pub struct KRaftVersionRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for KRaftVersionRecord {
+    type Owned = KRaftVersionRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for KRaftVersionRecord {
     const MIN_LEN: usize = 5;
     #[inline]

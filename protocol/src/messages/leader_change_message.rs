@@ -29,6 +29,14 @@ pub struct LeaderChangeMessage {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for LeaderChangeMessage {
+    type Owned = LeaderChangeMessage;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for LeaderChangeMessage {
     const MIN_LEN: usize = 9;
     #[inline]

@@ -13,6 +13,14 @@ pub struct NoOpRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for NoOpRecord {
+    type Owned = NoOpRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for NoOpRecord {
     const MIN_LEN: usize = 1;
     #[inline]

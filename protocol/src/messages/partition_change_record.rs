@@ -122,7 +122,7 @@ impl<'a> Read<'a> for PartitionChangeRecord<'a> {
                 }
                 7 if version >= 2 => self.last_known_elr = r.nullable_array(true)?,
                 8 if version >= 1 => self.directories = r.nullable_array(true)?,
-                6 | 7 | 8 => return Err(r.tag_not_in_version(tag)),
+                6..=8 => return Err(r.tag_not_in_version(tag)),
                 _ => r.unknown_tag(&mut self.unknown_tags, tag, size)?,
             }
             r.check_tag_end(tag, size, end)?;

@@ -37,6 +37,14 @@ impl Default for ProducerIdsRecord {
     }
 }
 
+impl IntoOwned for ProducerIdsRecord {
+    type Owned = ProducerIdsRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ProducerIdsRecord {
     const MIN_LEN: usize = 21;
     #[inline]

@@ -19,6 +19,14 @@ pub struct ProducerSnapshot {
     pub producer_entries: Vec<ProducerEntry>,
 }
 
+impl IntoOwned for ProducerSnapshot {
+    type Owned = ProducerSnapshot;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ProducerSnapshot {
     const MIN_LEN: usize = 8;
     #[inline]

@@ -21,6 +21,14 @@ pub struct PushTelemetryResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for PushTelemetryResponse {
+    type Owned = PushTelemetryResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for PushTelemetryResponse {
     const MIN_LEN: usize = 7;
     #[inline]

@@ -17,6 +17,14 @@ pub struct RemoveAccessControlEntryRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for RemoveAccessControlEntryRecord {
+    type Owned = RemoveAccessControlEntryRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for RemoveAccessControlEntryRecord {
     const MIN_LEN: usize = 17;
     #[inline]

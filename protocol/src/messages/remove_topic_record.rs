@@ -17,6 +17,14 @@ pub struct RemoveTopicRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for RemoveTopicRecord {
+    type Owned = RemoveTopicRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for RemoveTopicRecord {
     const MIN_LEN: usize = 17;
     #[inline]

@@ -25,6 +25,14 @@ pub struct RenewDelegationTokenResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for RenewDelegationTokenResponse {
+    type Owned = RenewDelegationTokenResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for RenewDelegationTokenResponse {
     const MIN_LEN: usize = 14;
     #[inline]

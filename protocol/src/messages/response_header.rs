@@ -17,6 +17,14 @@ pub struct ResponseHeader {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ResponseHeader {
+    type Owned = ResponseHeader;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ResponseHeader {
     const MIN_LEN: usize = 4;
     #[inline]

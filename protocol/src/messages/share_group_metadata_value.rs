@@ -21,6 +21,14 @@ pub struct ShareGroupMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ShareGroupMetadataValue {
+    type Owned = ShareGroupMetadataValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ShareGroupMetadataValue {
     const MIN_LEN: usize = 13;
     #[inline]

@@ -21,6 +21,14 @@ pub struct ShareGroupTargetAssignmentMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ShareGroupTargetAssignmentMetadataValue {
+    type Owned = ShareGroupTargetAssignmentMetadataValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ShareGroupTargetAssignmentMetadataValue {
     const MIN_LEN: usize = 5;
     #[inline]

@@ -62,6 +62,14 @@ impl Default for ShareSnapshotValue {
     }
 }
 
+impl IntoOwned for ShareSnapshotValue {
+    type Owned = ShareSnapshotValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ShareSnapshotValue {
     const MIN_LEN: usize = 38;
     #[inline]

@@ -47,6 +47,14 @@ impl Default for ShareUpdateValue {
     }
 }
 
+impl IntoOwned for ShareUpdateValue {
+    type Owned = ShareUpdateValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ShareUpdateValue {
     const MIN_LEN: usize = 18;
     #[inline]

@@ -17,6 +17,14 @@ pub struct SnapshotFooterRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for SnapshotFooterRecord {
+    type Owned = SnapshotFooterRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for SnapshotFooterRecord {
     const MIN_LEN: usize = 3;
     #[inline]

@@ -21,6 +21,14 @@ pub struct SnapshotHeaderRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for SnapshotHeaderRecord {
+    type Owned = SnapshotHeaderRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for SnapshotHeaderRecord {
     const MIN_LEN: usize = 11;
     #[inline]

@@ -21,6 +21,14 @@ pub struct StreamsGroupTargetAssignmentMetadataValue {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for StreamsGroupTargetAssignmentMetadataValue {
+    type Owned = StreamsGroupTargetAssignmentMetadataValue;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for StreamsGroupTargetAssignmentMetadataValue {
     const MIN_LEN: usize = 5;
     #[inline]

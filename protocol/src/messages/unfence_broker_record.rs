@@ -21,6 +21,14 @@ pub struct UnfenceBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for UnfenceBrokerRecord {
+    type Owned = UnfenceBrokerRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for UnfenceBrokerRecord {
     const MIN_LEN: usize = 13;
     #[inline]

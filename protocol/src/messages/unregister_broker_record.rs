@@ -21,6 +21,14 @@ pub struct UnregisterBrokerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for UnregisterBrokerRecord {
+    type Owned = UnregisterBrokerRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for UnregisterBrokerRecord {
     const MIN_LEN: usize = 13;
     #[inline]

@@ -17,6 +17,14 @@ pub struct UnregisterBrokerRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for UnregisterBrokerRequest {
+    type Owned = UnregisterBrokerRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for UnregisterBrokerRequest {
     const MIN_LEN: usize = 5;
     #[inline]

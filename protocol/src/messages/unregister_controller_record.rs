@@ -17,6 +17,14 @@ pub struct UnregisterControllerRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for UnregisterControllerRecord {
+    type Owned = UnregisterControllerRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for UnregisterControllerRecord {
     const MIN_LEN: usize = 5;
     #[inline]

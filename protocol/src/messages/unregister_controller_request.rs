@@ -17,6 +17,14 @@ pub struct UnregisterControllerRequest {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for UnregisterControllerRequest {
+    type Owned = UnregisterControllerRequest;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for UnregisterControllerRequest {
     const MIN_LEN: usize = 5;
     #[inline]

@@ -17,6 +17,14 @@ pub struct UpdateMetadataResponse {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for UpdateMetadataResponse {
+    type Owned = UpdateMetadataResponse;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for UpdateMetadataResponse {
     const MIN_LEN: usize = 2;
     #[inline]

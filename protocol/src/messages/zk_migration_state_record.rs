@@ -17,6 +17,14 @@ pub struct ZkMigrationStateRecord {
     pub unknown_tags: UnknownTags,
 }
 
+impl IntoOwned for ZkMigrationStateRecord {
+    type Owned = ZkMigrationStateRecord;
+    #[inline]
+    fn into_owned(self) -> Self::Owned {
+        self
+    }
+}
+
 impl<'a> Read<'a> for ZkMigrationStateRecord {
     const MIN_LEN: usize = 2;
     #[inline]

@@ -314,6 +314,11 @@ pub enum EncodeErrorKind {
         /// The tag.
         tag: u32,
     },
+    /// An unknown tagged field with a tag that Java does not write: `i32::MAX`, or above.
+    TagTooHigh {
+        /// The tag.
+        tag: u32,
+    },
     /// A version that the message does not have.
     UnsupportedVersion {
         /// The lowest that it has.
@@ -411,6 +416,9 @@ impl fmt::Display for EncodeErrorKind {
             }
             EncodeErrorKind::KnownTag { tag } => {
                 write!(f, "unknown tag {tag} belongs to a field of the schema")
+            }
+            EncodeErrorKind::TagTooHigh { tag } => {
+                write!(f, "unknown tag {tag} is not below 2147483647")
             }
             EncodeErrorKind::UnsupportedVersion { lowest, highest } => {
                 write!(f, "no such version: there are {lowest} to {highest}")

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 use super::{Array, Blob, Counter, Fixed, Limits, Reader, Sink, Writer};
 use crate::schema::Schema;
@@ -109,12 +111,27 @@ pub trait Message: Write + Default + Sized {
         Self: Read<'a>,
     {
         let (message, rest) = Self::decode_prefix(bytes, version, limits)?;
-        if rest.is_empty() {
-            return Ok(message);
-        }
-        let left = rest.len();
-        let error = DecodeError::new(DecodeErrorKind::TrailingBytes { left }, bytes.len() - left);
-        Err(error.located(Self::SCHEMA.name, version, String::new()))
+        whole(message, bytes, rest, Self::SCHEMA, version)
+    }
+
+    /// As [`Message::decode_with`], but bytes and records share the frame instead of borrowing
+    /// from it, so that [`IntoOwned::into_owned`] copies strings and arrays of numbers only.
+    ///
+    /// # Errors
+    /// When the bytes are not this message at this version, or the limits are passed.
+    #[inline]
+    fn decode_shared<'a>(
+        frame: &'a Bytes,
+        version: i16,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError>
+    where
+        Self: Read<'a>,
+    {
+        let flexible = Self::SCHEMA.flexible.contains(version);
+        let reader = Reader::sharing(frame, flexible, limits);
+        let (message, rest) = read_message::<Self>(reader, frame, version, limits)?;
+        whole(message, frame, rest, Self::SCHEMA, version)
     }
 
     /// Reads a message from the start of `bytes`, and gives what follows it.
@@ -130,16 +147,8 @@ pub trait Message: Write + Default + Sized {
     where
         Self: Read<'a>,
     {
-        let schema = Self::SCHEMA;
-        if !schema.versions.contains(version) {
-            return Err(unsupported_decode(schema, version));
-        }
-        let mut reader = Reader::new(bytes, schema.flexible.contains(version), limits);
-        let mut message = Self::default();
-        match message.read(&mut reader, version) {
-            Ok(()) => Ok((message, reader.rest())),
-            Err(error) => Err(walk::locate_decode(error, schema, version, bytes, limits)),
-        }
+        let reader = Reader::new(bytes, Self::SCHEMA.flexible.contains(version), limits);
+        read_message::<Self>(reader, bytes, version, limits)
     }
 
     /// Appends the message's bytes to `out`, which is left as it was if that fails.
@@ -200,6 +209,47 @@ pub trait Request: Message {
     type Response<'r>: Message + Read<'r>;
 }
 
+/// Reads a message, and says where in it an error lies.
+#[inline]
+fn read_message<'a, M: Message + Read<'a>>(
+    mut reader: Reader<'a>,
+    bytes: &'a [u8],
+    version: i16,
+    limits: &Limits,
+) -> Result<(M, &'a [u8]), DecodeError> {
+    if !M::SCHEMA.versions.contains(version) {
+        return Err(unsupported_decode(M::SCHEMA, version));
+    }
+    let mut message = M::default();
+    match message.read(&mut reader, version) {
+        Ok(()) => Ok((message, reader.rest())),
+        Err(error) => Err(walk::locate_decode(
+            error,
+            M::SCHEMA,
+            version,
+            bytes,
+            limits,
+        )),
+    }
+}
+
+/// The message, if nothing follows it.
+#[inline]
+fn whole<M>(
+    message: M,
+    bytes: &[u8],
+    rest: &[u8],
+    schema: &'static Schema,
+    version: i16,
+) -> Result<M, DecodeError> {
+    let left = rest.len();
+    if left == 0 {
+        return Ok(message);
+    }
+    let error = DecodeError::new(DecodeErrorKind::TrailingBytes { left }, bytes.len() - left);
+    Err(error.located(schema.name, version, String::new()))
+}
+
 #[cold]
 #[inline(never)]
 fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
@@ -218,4 +268,36 @@ pub(crate) fn unsupported_encode(schema: &'static Schema, version: i16) -> Encod
         highest: schema.versions.highest,
     };
     EncodeError::new(kind).located(schema.name, version, String::new())
+}
+
+#[cfg(all(test, feature = "clients"))]
+mod tests {
+    use super::*;
+    use crate::messages::{ProduceRequest, produce_request};
+
+    #[test]
+    fn shared_records_are_parts_of_the_frame() {
+        let request = ProduceRequest {
+            topic_data: vec![produce_request::TopicProduceData {
+                name: "t".into(),
+                partition_data: vec![produce_request::PartitionProduceData {
+                    records: Some(b"opaque".into()),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let frame = Bytes::from(request.encode_to_vec(11).unwrap());
+        let owned = ProduceRequest::decode_shared(&frame, 11, &Limits::DEFAULT)
+            .unwrap()
+            .into_owned();
+        assert_eq!(owned, request);
+        let Some(Blob::Shared(records)) = &owned.topic_data[0].partition_data[0].records else {
+            panic!("{owned:?}");
+        };
+        assert!(frame.as_ptr_range().contains(&records.as_ptr()));
+        let trailing = [&frame[..], b"x"].concat().into();
+        assert!(ProduceRequest::decode_shared(&trailing, 11, &Limits::DEFAULT).is_err());
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use super::error::{DecodeError, DecodeErrorKind};
 use super::{Array, Blob, Fixed, Limits, Read, ReadRun, Str, UnknownTags, Uuid};
 
@@ -19,6 +21,8 @@ pub struct Reader<'a> {
     flexible: bool,
     budget: usize,
     limits: Limits,
+    /// The frame as a value that can be shared; bytes and records are then parts of it.
+    owner: Option<&'a Bytes>,
 }
 
 macro_rules! read_fixed {
@@ -41,6 +45,16 @@ impl<'a> Reader<'a> {
             flexible,
             budget: limits.max_allocated_bytes,
             limits: *limits,
+            owner: None,
+        }
+    }
+
+    /// A reader at the start of `frame` whose bytes and records share the frame.
+    #[inline]
+    pub fn sharing(frame: &'a Bytes, flexible: bool, limits: &Limits) -> Reader<'a> {
+        Reader {
+            owner: Some(frame),
+            ..Reader::new(frame, flexible, limits)
         }
     }
 
@@ -202,11 +216,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
+    fn blob(&mut self, len: usize) -> Result<Blob<'a>> {
+        let start = self.offset();
+        let bytes = self.take(len)?;
+        Ok(match self.owner {
+            Some(frame) => Blob::Shared(frame.slice(start..start + len)),
+            None => Blob::Borrowed(bytes),
+        })
+    }
+
     /// Reads bytes or records that may not be null.
     #[inline]
     pub fn bytes(&mut self) -> Result<Blob<'a>> {
         match usize::try_from(self.long_len()?) {
-            Ok(len) => self.take(len).map(Blob::Borrowed),
+            Ok(len) => self.blob(len),
             Err(_) => Err(self.unexpected_null()),
         }
     }
@@ -215,7 +239,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn nullable_bytes(&mut self, allowed: bool) -> Result<Option<Blob<'a>>> {
         match usize::try_from(self.long_len()?) {
-            Ok(len) => self.take(len).map(|bytes| Some(Blob::Borrowed(bytes))),
+            Ok(len) => self.blob(len).map(Some),
             Err(_) if allowed => Ok(None),
             Err(_) => Err(self.unexpected_null()),
         }
@@ -301,26 +325,49 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn fixed_elements<T: Fixed>(&mut self, len: usize) -> Result<Array<'a, T>> {
-        self.take(len * T::LEN).map(Array::from_wire)
+    /// Takes an array of fixed-width elements whose length is one byte, as nearly all are.
+    #[inline]
+    fn short_array<T: Fixed>(&mut self) -> Option<Array<'a, T>> {
+        let (byte, rest) = self.rest.split_first()?;
+        let len = usize::from(*byte).wrapping_sub(1);
+        if !self.flexible || len >= 0x7f || len > self.limits.max_array_len as usize {
+            return None;
+        }
+        let (elements, rest) = rest.split_at_checked(len * T::LEN)?;
+        self.rest = rest;
+        Some(Array::from_wire(elements))
+    }
+
+    #[inline(never)]
+    fn long_array<T: Fixed>(&mut self) -> Result<Option<Array<'a, T>>> {
+        match self.array_len(T::LEN)? {
+            Some(len) => Ok(Some(Array::from_wire(self.take(len * T::LEN)?))),
+            None => Ok(None),
+        }
     }
 
     /// Reads an array of fixed-width elements that may not be null.
     #[inline]
     pub fn array<T: Fixed>(&mut self) -> Result<Array<'a, T>> {
-        match self.array_len(T::LEN)? {
-            Some(len) => self.fixed_elements(len),
-            None => Err(self.unexpected_null()),
+        match self.short_array() {
+            Some(array) => Ok(array),
+            None => match self.long_array()? {
+                Some(array) => Ok(array),
+                None => Err(self.unexpected_null()),
+            },
         }
     }
 
     /// Reads an array of fixed-width elements; null passes if it is `allowed` in the version.
     #[inline]
     pub fn nullable_array<T: Fixed>(&mut self, allowed: bool) -> Result<Option<Array<'a, T>>> {
-        match self.array_len(T::LEN)? {
-            Some(len) => self.fixed_elements(len).map(Some),
-            None if allowed => Ok(None),
-            None => Err(self.unexpected_null()),
+        match self.short_array() {
+            Some(array) => Ok(Some(array)),
+            None => match self.long_array()? {
+                Some(array) => Ok(Some(array)),
+                None if allowed => Ok(None),
+                None => Err(self.unexpected_null()),
+            },
         }
     }
 

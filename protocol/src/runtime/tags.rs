@@ -15,6 +15,7 @@ pub struct UnknownTag {
 ///
 /// One pointer, null in the common case, so that it costs nothing to build or drop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::box_collection)] // A vector is three words, in every struct of every message.
 pub struct UnknownTags(Option<Box<Vec<UnknownTag>>>);
 
 impl UnknownTags {

@@ -1,8 +1,14 @@
 //! Where encoded bytes go: into a buffer, or merely counted.
 
-use super::error::{EncodeError, EncodeErrorKind};
-use super::reader::MAX_STRING_LEN;
-use super::{Array, Blob, Fixed, Str, UnknownTags, Uuid, Write, WriteRun};
+mod counter;
+mod writer;
+
+pub use counter::Counter;
+pub use writer::Writer;
+
+use crate::runtime::error::{EncodeError, EncodeErrorKind};
+use crate::runtime::reader::MAX_STRING_LEN;
+use crate::runtime::{Array, Blob, Fixed, Str, UnknownTags, Uuid, Write, WriteRun};
 
 type Result<T> = std::result::Result<T, EncodeError>;
 
@@ -437,7 +443,7 @@ pub trait Sink {
     /// Puts unknown tagged fields, of which there are some.
     ///
     /// # Errors
-    /// When they are not ascending, or have tags of the schema.
+    /// When they are not ascending, or have tags of the schema or too high ones.
     #[cold]
     #[inline(never)]
     fn unknown_tags_slow(&mut self, unknown: &UnknownTags, known: u32) -> Result<()> {
@@ -449,6 +455,9 @@ pub trait Sink {
             }
             if previous.is_some_and(|previous| tag <= previous) {
                 return Err(EncodeError::new(EncodeErrorKind::TagOrder { tag }));
+            }
+            if tag >= i32::MAX as u32 {
+                return Err(EncodeError::new(EncodeErrorKind::TagTooHigh { tag }));
             }
             previous = Some(tag);
             self.uvarint(tag);
@@ -469,204 +478,5 @@ fn check_null(allowed: bool) -> Result<()> {
         Ok(())
     } else {
         Err(EncodeError::new(EncodeErrorKind::UnexpectedNull))
-    }
-}
-
-/// The number of bytes of an unsigned varint.
-fn uvarint_len(value: u32) -> usize {
-    (31 - (value | 1).leading_zeros() as usize) / 7 + 1
-}
-
-/// Appends to a buffer.
-#[derive(Debug)]
-pub struct Writer {
-    out: Vec<u8>,
-    flexible: bool,
-}
-
-impl Writer {
-    /// A writer that appends to `out`, for a version that is flexible or not.
-    #[inline]
-    pub fn new(out: Vec<u8>, flexible: bool) -> Writer {
-        Writer { out, flexible }
-    }
-
-    /// The buffer with what was appended.
-    #[inline]
-    pub fn into_inner(self) -> Vec<u8> {
-        self.out
-    }
-}
-
-impl Sink for Writer {
-    #[inline]
-    fn flexible(&self) -> bool {
-        self.flexible
-    }
-
-    #[inline]
-    fn set_flexible(&mut self, flexible: bool) {
-        self.flexible = flexible;
-    }
-
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
-    }
-
-    #[inline]
-    fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
-        match array.as_wire() {
-            Some(bytes) => self.put(bytes),
-            None => array.iter().for_each(|value| value.write(&mut self.out)),
-        }
-    }
-
-    #[inline]
-    fn begin_tag(&mut self, tag: u32) -> TagMark {
-        self.uvarint(tag);
-        // Nearly every tagged field is shorter than 128 bytes: one byte for the size, patched.
-        self.out.push(0);
-        TagMark { at: self.out.len() }
-    }
-
-    #[inline]
-    fn end_tag(&mut self, mark: TagMark) {
-        let size = self.out.len() - mark.at;
-        if size < 0x80 {
-            self.out[mark.at - 1] = size as u8;
-        } else {
-            self.widen_tag_size(mark.at, size);
-        }
-    }
-}
-
-impl Writer {
-    /// Moves a payload so that its size gets the room that it needs.
-    #[cold]
-    #[inline(never)]
-    fn widen_tag_size(&mut self, at: usize, size: usize) {
-        let end = self.out.len();
-        self.long_uvarint(size as u32);
-        let width = self.out.len() - end;
-        // Now the size stands behind the payload; rotate it to the front, over the spare byte.
-        self.out[at - 1..].rotate_right(width);
-        self.out.remove(at - 1 + width);
-    }
-}
-
-/// Counts bytes. The same code that writes runs against it, so that they cannot disagree.
-#[derive(Debug)]
-pub struct Counter {
-    len: usize,
-    flexible: bool,
-}
-
-impl Counter {
-    /// A counter at zero, for a version that is flexible or not.
-    #[inline]
-    pub fn new(flexible: bool) -> Counter {
-        Counter { len: 0, flexible }
-    }
-
-    /// How many bytes have been put.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether nothing has been put.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-}
-
-impl Sink for Counter {
-    #[inline]
-    fn flexible(&self) -> bool {
-        self.flexible
-    }
-
-    #[inline]
-    fn set_flexible(&mut self, flexible: bool) {
-        self.flexible = flexible;
-    }
-
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        self.len += bytes.len();
-    }
-
-    #[inline]
-    fn uvarint(&mut self, value: u32) {
-        self.len += uvarint_len(value);
-    }
-
-    #[inline]
-    fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
-        self.len += array.len() * T::LEN;
-    }
-
-    #[inline]
-    fn begin_tag(&mut self, tag: u32) -> TagMark {
-        self.uvarint(tag);
-        TagMark { at: self.len }
-    }
-
-    #[inline]
-    fn end_tag(&mut self, mark: TagMark) {
-        self.uvarint((self.len - mark.at) as u32);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tag_sizes_of_every_width() {
-        for len in [0, 1, 127, 128, 300, 16_383, 16_384, 70_000] {
-            let payload = vec![7; len];
-            let mut writer = Writer::new(vec![9], true);
-            let mut counter = Counter::new(true);
-            let mark = writer.begin_tag(300);
-            writer.put(&payload);
-            writer.end_tag(mark);
-            writer.put(&[8]);
-            let mark = counter.begin_tag(300);
-            counter.put(&payload);
-            counter.end_tag(mark);
-
-            let mut expected = Writer::new(vec![9], true);
-            expected.uvarint(300);
-            expected.uvarint(len as u32);
-            expected.put(&payload);
-            expected.put(&[8]);
-            let written = writer.into_inner();
-            assert_eq!(written, expected.into_inner());
-            assert_eq!(counter.len() + 2, written.len());
-        }
-    }
-
-    #[test]
-    fn varint_lengths() {
-        for value in [
-            0,
-            1,
-            127,
-            128,
-            16_383,
-            16_384,
-            2_097_151,
-            2_097_152,
-            268_435_455,
-            268_435_456,
-            u32::MAX,
-        ] {
-            let mut writer = Writer::new(Vec::new(), true);
-            writer.uvarint(value);
-            assert_eq!(writer.into_inner().len(), uvarint_len(value), "{value}");
-        }
     }
 }

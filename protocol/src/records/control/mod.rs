@@ -1,6 +1,13 @@
 //! Control records: what batches with the control attribute hold.
 //!
-//! The key says what a record is; the value is a message of its own, here as plain bytes.
+//! The key says what a record is; the value is a message of its own: plain bytes in
+//! [`ControlRecord`], taken apart in `ControlMessage` (feature `raft`).
+
+#[cfg(feature = "raft")]
+mod message;
+
+#[cfg(feature = "raft")]
+pub use message::{ControlMessage, ControlMessageError};
 
 use super::error::{Error, ErrorKind};
 use super::record::Record;

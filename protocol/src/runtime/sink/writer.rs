@@ -1,0 +1,128 @@
+//! Encoded bytes into a buffer.
+
+use super::{Sink, TagMark};
+use crate::runtime::{Array, Fixed};
+
+/// Appends to a buffer.
+#[derive(Debug)]
+pub struct Writer {
+    out: Vec<u8>,
+    flexible: bool,
+}
+
+impl Writer {
+    /// A writer that appends to `out`, for a version that is flexible or not.
+    #[inline]
+    pub fn new(out: Vec<u8>, flexible: bool) -> Writer {
+        Writer { out, flexible }
+    }
+
+    /// The buffer with what was appended.
+    #[inline]
+    pub fn into_inner(self) -> Vec<u8> {
+        self.out
+    }
+}
+
+impl Sink for Writer {
+    #[inline]
+    fn flexible(&self) -> bool {
+        self.flexible
+    }
+
+    #[inline]
+    fn set_flexible(&mut self, flexible: bool) {
+        self.flexible = flexible;
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
+        match array.as_wire() {
+            Some(bytes) => self.put(bytes),
+            None => array.iter().for_each(|value| value.write(&mut self.out)),
+        }
+    }
+
+    #[inline]
+    fn begin_tag(&mut self, tag: u32) -> TagMark {
+        self.uvarint(tag);
+        // Nearly every tagged field is shorter than 128 bytes: one byte for the size, patched.
+        self.out.push(0);
+        TagMark { at: self.out.len() }
+    }
+
+    #[inline]
+    fn end_tag(&mut self, mark: TagMark) {
+        let size = self.out.len() - mark.at;
+        if size < 0x80 {
+            self.out[mark.at - 1] = size as u8;
+        } else {
+            self.widen_tag_size(mark.at, size);
+        }
+    }
+}
+
+impl Writer {
+    /// Moves a payload so that its size gets the room that it needs.
+    #[cold]
+    #[inline(never)]
+    fn widen_tag_size(&mut self, at: usize, size: usize) {
+        let end = self.out.len();
+        self.long_uvarint(size as u32);
+        let width = self.out.len() - end;
+        // Now the size stands behind the payload; rotate it to the front, over the spare byte.
+        self.out[at - 1..].rotate_right(width);
+        self.out.remove(at - 1 + width);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Counter, UnknownTags};
+
+    #[test]
+    fn tag_sizes_of_every_width() {
+        for len in [0, 1, 127, 128, 300, 16_383, 16_384, 70_000] {
+            let payload = vec![7; len];
+            let mut writer = Writer::new(vec![9], true);
+            let mut counter = Counter::new(true);
+            let mark = writer.begin_tag(300);
+            writer.put(&payload);
+            writer.end_tag(mark);
+            writer.put(&[8]);
+            let mark = counter.begin_tag(300);
+            counter.put(&payload);
+            counter.end_tag(mark);
+
+            let mut expected = Writer::new(vec![9], true);
+            expected.uvarint(300);
+            expected.uvarint(len as u32);
+            expected.put(&payload);
+            expected.put(&[8]);
+            let written = writer.into_inner();
+            assert_eq!(written, expected.into_inner());
+            assert_eq!(counter.len() + 2, written.len());
+        }
+    }
+
+    #[test]
+    fn tags_that_java_does_not_write() {
+        for (tag, is_written) in [
+            (1, true),
+            (i32::MAX as u32 - 1, true),
+            (i32::MAX as u32, false),
+        ] {
+            let mut unknown = UnknownTags::EMPTY;
+            unknown.push(tag, vec![7]);
+            let mut writer = Writer::new(Vec::new(), true);
+            let result = writer.end_struct(&unknown);
+            assert_eq!(result.is_ok(), is_written, "{tag}");
+        }
+    }
+}
