@@ -1,0 +1,150 @@
+//! A recorded conversation: reading it, and finding which response answers which request.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
+use kwire_protocol::ApiKey;
+use serde::Deserialize;
+
+use crate::frames::{self, Frame};
+use crate::input;
+
+/// One frame as it was recorded.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Recorded {
+    /// Which recording it is of, if several were put together.
+    #[serde(default)]
+    pub(super) src: String,
+    #[serde(default)]
+    pub(super) phase: String,
+    pub(super) conn: i64,
+    /// Who was asked.
+    #[serde(default)]
+    pub(super) link: String,
+    /// Who asked.
+    #[serde(default)]
+    pub(super) client: String,
+    pub(super) dir: Direction,
+    pub(super) corr: i32,
+    pub(super) api_key: i16,
+    pub(super) api_version: i16,
+    /// The length of the frame, of which `hex` may have a part only.
+    pub(super) len: Option<usize>,
+    #[serde(default)]
+    pub(super) truncated: bool,
+    hex: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Direction {
+    Req,
+    Resp,
+}
+
+impl Recorded {
+    pub(super) fn api(&self) -> String {
+        ApiKey(self.api_key).to_string()
+    }
+
+    /// The message in it, or why there is none to be had.
+    pub(super) fn decode(&self) -> Result<Frame, String> {
+        let bytes = input::unhex(self.hex.as_bytes())?;
+        let len = self.len.unwrap_or(bytes.len());
+        let recorded = bytes.len();
+        if len < recorded {
+            return Err(format!("of {len} bytes, but {recorded} are recorded"));
+        }
+        if self.truncated || len > recorded {
+            return Err(format!("recorded in part only, {recorded} of {len} bytes"));
+        }
+        if self.dir == Direction::Req {
+            return frames::request(&bytes).map_err(|error| error.to_string());
+        }
+        let api = ApiKey(self.api_key);
+        frames::response(&bytes, api, self.api_version).map_err(|error| error.to_string())
+    }
+}
+
+/// A request and what answers it; one of the two may not have been recorded.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) request: Option<Recorded>,
+    pub(super) response: Option<Recorded>,
+}
+
+impl Exchange {
+    /// The frame that came first: the request, unless it is missing.
+    pub(super) fn first(&self) -> Option<&Recorded> {
+        self.request.as_ref().or(self.response.as_ref())
+    }
+
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Recorded> {
+        self.request.iter().chain(&self.response)
+    }
+}
+
+/// All of a recording.
+#[derive(Debug, Default)]
+pub(super) struct Recording {
+    /// In the order of their first frames.
+    pub(super) exchanges: Vec<Exchange>,
+    /// Lines that are no frames, by number, and why.
+    pub(super) bad_lines: Vec<(usize, String)>,
+}
+
+impl Recording {
+    /// Reads JSON lines, plain or gzipped.
+    pub(super) fn read(bytes: &[u8]) -> Recording {
+        let reader: Box<dyn Read + '_> = if bytes.starts_with(&[0x1f, 0x8b]) {
+            Box::new(MultiGzDecoder::new(bytes))
+        } else {
+            Box::new(bytes)
+        };
+        let mut recording = Recording::default();
+        // The requests that wait for an answer, by connection and correlation id.
+        let mut open: HashMap<(String, i64, i32), usize> = HashMap::new();
+        for (at, line) in BufReader::new(reader).split(b'\n').enumerate() {
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    recording.bad_lines.push((at + 1, error.to_string()));
+                    break;
+                }
+            };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let frame: Recorded = match serde_json::from_slice(&line) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    recording.bad_lines.push((at + 1, error.to_string()));
+                    continue;
+                }
+            };
+            let key = (frame.src.clone(), frame.conn, frame.corr);
+            match frame.dir {
+                Direction::Req => {
+                    open.insert(key, recording.exchanges.len());
+                    recording.exchanges.push(Exchange {
+                        request: Some(frame),
+                        response: None,
+                    });
+                }
+                Direction::Resp => {
+                    let asked = open.remove(&key);
+                    match asked.and_then(|at| recording.exchanges.get_mut(at)) {
+                        Some(exchange) => exchange.response = Some(frame),
+                        None => recording.exchanges.push(Exchange {
+                            request: None,
+                            response: Some(frame),
+                        }),
+                    }
+                }
+            }
+        }
+        recording
+    }
+}

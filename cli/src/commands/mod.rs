@@ -1,0 +1,10 @@
+//! The commands, one to a module.
+
+pub(crate) mod apis;
+pub(crate) mod batch;
+pub(crate) mod decode;
+pub(crate) mod describe;
+pub(crate) mod encode;
+pub(crate) mod explain;
+pub(crate) mod frame;
+pub(crate) mod records;
