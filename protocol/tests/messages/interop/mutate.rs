@@ -71,7 +71,10 @@ impl Find<'_> {
         if is_struct(field) && field.nullable.contains(self.version) && self.fixed(1) < 0 {
             return;
         }
-        self.value(field.ty, self.flexible && field.flexible.contains(self.version));
+        self.value(
+            field.ty,
+            self.flexible && field.flexible.contains(self.version),
+        );
     }
 
     fn value(&mut self, ty: FieldType, compact: bool) {
