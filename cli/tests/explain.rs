@@ -21,7 +21,7 @@ fn without_path(text: &str) -> String {
 
 #[test]
 fn an_election() {
-    let text = explain(&["--phase", "tr-graceful", "--sort"]).ok();
+    let text = explain(&["--phase", "tr-kill"]).ok();
     assert!(
         text.lines()
             .all(|line| line.chars().count() <= 100 || line.contains("fixtures"))
@@ -45,6 +45,33 @@ fn choices() {
         error.starts_with("there is no phase 'nosuch', only clients-"),
         "{error}"
     );
+}
+
+/// What is in the order of time stays as it is, and so does what shall.
+#[test]
+fn order() {
+    let frame = |phase: &str, conn: i32, corr: i32| {
+        let start =
+            format!(r#"{{"phase":"{phase}","conn":{conn},"corr":{corr},"client":"c{corr}""#);
+        format!(r#"{start},"link":"n","dir":"req","apiKey":52,"apiVersion":2,"hex":"00"}}"#)
+    };
+    let clients = |args: &[&str], lines: &[String]| -> Vec<String> {
+        let run = kwire_with(
+            &[&["explain", "-"], args].concat(),
+            lines.join("\n").as_bytes(),
+        );
+        let talks = run.out.lines().filter_map(|line| line.split_once(" -> "));
+        talks.map(|(client, _)| client.to_owned()).collect()
+    };
+    let in_order = [frame("a", 2, 7), frame("a", 1, 3), frame("b", 1, 4)];
+    assert_eq!(clients(&[], &in_order), ["c7", "c3", "c4"]);
+    // A phase that goes on after the next one began; a connection that counts backwards.
+    let mixed = [frame("a", 2, 7), frame("b", 1, 4), frame("a", 1, 3)];
+    assert_eq!(clients(&[], &mixed), ["c7", "c3", "c4"]);
+    assert_eq!(clients(&["--limit", "2"], &mixed), ["c7", "c3"]);
+    assert_eq!(clients(&["--file-order"], &mixed), ["c7", "c4", "c3"]);
+    let backwards = [frame("a", 1, 8), frame("a", 1, 7)];
+    assert_eq!(clients(&[], &backwards), ["c7", "c8"]);
 }
 
 /// No frame of the recordings is left unexplained but those recorded in part.

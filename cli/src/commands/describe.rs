@@ -1,5 +1,7 @@
 //! `kwire describe`: the fields of a message.
 
+mod json;
+
 use std::io::Write;
 
 use kwire_protocol::Uuid;
@@ -7,7 +9,7 @@ use kwire_protocol::codec::{self, Codec};
 use kwire_protocol::schema::{
     DefaultValue, FieldSchema, FieldType, Kind, Schema, StructSchema, VersionRange,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::messages::{self, CODECS, Version};
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if args.json {
         let mut values: Vec<Value> = found
             .iter()
-            .map(|(schema, version)| as_json(schema, *version))
+            .map(|(schema, version)| json::message(schema, *version))
             .collect();
         let value = match values.len() {
             1 => values.remove(0),
@@ -267,57 +269,4 @@ pub(crate) fn default(field: &FieldSchema) -> Value {
         (_, FieldType::Struct(_)) => Value::Object(Map::new()),
         _ => 0.into(),
     }
-}
-
-fn as_json(schema: &'static Schema, version: Option<i16>) -> Value {
-    let mut value = json!({
-        "name": schema.name,
-        "kind": kind(schema.kind),
-        "apiKey": schema.api_key,
-        "versions": schema.versions.to_string(),
-        "flexible": schema.flexible.to_string(),
-    });
-    if let (Some(version), Some(object)) = (version, value.as_object_mut()) {
-        object.insert("version".to_owned(), version.into());
-    }
-    if let (Some(structure), Some(object)) = (schema.structs.first(), value.as_object_mut()) {
-        object.insert("doc".to_owned(), structure.doc.into());
-        object.insert("fields".to_owned(), fields_json(schema, structure, version));
-    }
-    value
-}
-
-fn fields_json(
-    schema: &'static Schema,
-    structure: &'static StructSchema,
-    version: Option<i16>,
-) -> Value {
-    let field = |field: &'static FieldSchema| {
-        let mut json = Map::new();
-        let mut put = |key: &str, value: Value| json.insert(key.to_owned(), value);
-        put("name", field.name.into());
-        put("type", type_name(schema, field.ty).into());
-        put("versions", field.versions.to_string().into());
-        if !field.nullable.is_empty() {
-            put("nullable", field.nullable.to_string().into());
-        }
-        if !field.tagged.is_empty() {
-            put("tag", field.tag.into());
-            put("tagged", field.tagged.to_string().into());
-        }
-        if !matches!(field.ty, FieldType::Struct(_)) || field.default == DefaultValue::Null {
-            put("default", default(field));
-        }
-        put("ignorable", field.ignorable.into());
-        put("mapKey", field.map_key.into());
-        if !field.entity_type.is_empty() {
-            put("entityType", field.entity_type.into());
-        }
-        put("doc", field.doc.into());
-        if let Some(inner) = struct_of(schema, field.ty) {
-            put("fields", fields_json(schema, inner, version));
-        }
-        Value::from(json)
-    };
-    fields_at(structure, version).map(field).collect()
 }

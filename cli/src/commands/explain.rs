@@ -18,15 +18,16 @@ use recording::{Direction, Exchange, Recorded, Recording};
 
 const EXAMPLES: &str = "\
 Examples:
-  kwire explain captures.jsonl.gz --phase tr-graceful --sort
+  kwire explain captures.jsonl.gz --phase tr-graceful
   kwire explain captures.jsonl.gz --api Vote,BeginQuorumEpoch,EndQuorumEpoch
   kwire explain captures.jsonl.gz --phase 'real-*' --limit 20
   zcat captures.jsonl.gz | kwire explain - --api Fetch --full
 
 A recording is JSON lines, gzipped or not, each with a frame: conn, client (who asks), link (who is
 asked), dir (req or resp), corr, apiKey, apiVersion, len, hex, and maybe src, phase and truncated.
-Requests stand in the order of the file, each with its response below it. Of a message, the fields
-are shown that differ from their defaults.";
+Each request has its response below it. Of a message, the fields are shown that differ from their
+defaults. Where phases interleave or a connection counts backwards, the file is not in the order of
+time: it is restored then, from phases, correlation ids and the epochs of KRaft.";
 
 /// Show a recorded conversation as a readable dialogue
 #[derive(Debug, clap::Args)]
@@ -40,10 +41,9 @@ pub(crate) struct Args {
     /// Only these APIs, by name or key (comma-separated)
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     api: Vec<String>,
-    /// Restore an order that the file lost: by phase, on each connection by correlation id, and
-    /// between connections by KRaft epoch
+    /// Leave the frames as the file has them, also if that is not the order of time
     #[arg(long)]
-    sort: bool,
+    file_order: bool,
     /// No more than so many requests
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -63,8 +63,9 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         path => input::read_file(path)?,
     };
     let mut recording = Recording::read(&bytes);
-    if args.sort {
-        recording.exchanges = order::in_order(recording.exchanges);
+    let reordered = !args.file_order && order::is_lost(&recording.exchanges);
+    if reordered {
+        recording.exchanges = order::restored(recording.exchanges);
     }
     check_phases(&args.phase, &recording)?;
     let chosen: Vec<&Exchange> = recording
@@ -84,6 +85,11 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         out,
     };
     dialogue.summary(&args.file, &recording, shown)?;
+    if reordered {
+        dialogue.remark(
+            "The file has lost the order of time; here it is restored, as far as it can be.",
+        )?;
+    }
     dialogue.all(shown)?;
     match recording.bad_lines.as_slice() {
         [] => Ok(()),
@@ -171,6 +177,10 @@ impl Dialogue<'_> {
             writeln!(self.out, "  {title:<8} {text}")?;
         }
         Ok(())
+    }
+
+    fn remark(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "  {DIM}{text}{DIM:#}")?)
     }
 
     fn all(&mut self, exchanges: &[&Exchange]) -> Result<(), Failure> {

@@ -118,7 +118,10 @@ fn response(api: ApiKey, body: &Value) -> Option<String> {
             {
                 return Some(format!("fetch {} instead", snapshot(id)?));
             }
-            format!("ok, high watermark {}", number(of, "highWatermark")?)
+            match number(of, "highWatermark")? {
+                known @ 0.. => format!("ok, high watermark {known}"),
+                _ => "ok, high watermark not known yet".to_owned(),
+            }
         }
         ApiKey::DESCRIBE_QUORUM => {
             let of = partition(body, "topics", "partitions")?;

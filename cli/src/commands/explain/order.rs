@@ -1,4 +1,4 @@
-//! Puts a recording back into an order that it lost, as when samples were taken by API.
+//! The order of time, restored for a recording that lost it, as when samples were taken by API.
 //!
 //! Two things are certain: a phase comes before the next, and on one connection requests are
 //! numbered. Between connections only the epochs of KRaft tell what was before what, and in one
@@ -14,8 +14,30 @@ use super::recording::{Exchange, Recorded};
 /// Where in the course of elections a request belongs.
 type Place = (i64, u8);
 
+/// Whether the exchanges cannot be in the order of time: a phase goes on after another began, or
+/// a connection counts backwards.
+pub(super) fn is_lost(exchanges: &[Exchange]) -> bool {
+    let mut phases: Vec<&str> = Vec::new();
+    let mut counts: BTreeMap<(&str, i64), i32> = BTreeMap::new();
+    exchanges.iter().filter_map(Exchange::first).any(|frame| {
+        let interleaved = match phases.iter().position(|phase| *phase == frame.phase) {
+            Some(at) => at + 1 != phases.len(),
+            None => {
+                phases.push(&frame.phase);
+                false
+            }
+        };
+        // It is sent before what was numbered earlier and waits for it.
+        if frame.api_key == ApiKey::API_VERSIONS.0 {
+            return interleaved;
+        }
+        let before = counts.insert((&frame.src, frame.conn), frame.corr);
+        interleaved || before.is_some_and(|before| before > frame.corr)
+    })
+}
+
 /// The exchanges in order: by phase, and in a phase as the module says.
-pub(super) fn in_order(exchanges: Vec<Exchange>) -> Vec<Exchange> {
+pub(super) fn restored(exchanges: Vec<Exchange>) -> Vec<Exchange> {
     let mut phases: Vec<(String, Vec<Exchange>)> = Vec::new();
     for exchange in exchanges {
         let phase = exchange.first().map_or("", |frame| &frame.phase);
