@@ -133,7 +133,7 @@ fn decode_refuses() {
         (
             &["VoteRequest", "2", "00ffffffff010000"],
             1,
-            "VoteRequest v2: 1 bytes are left behind the message (at byte 7)",
+            "VoteRequest v2: 1 byte is left behind the message (at byte 7)",
         ),
         (
             &["VoteRequest", "2", "0"],

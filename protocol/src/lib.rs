@@ -69,3 +69,8 @@ pub use runtime::{
     Array, Blob, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, ForeignProtocol,
     IntoOwned, Limits, Message, Request, Str, UnknownTag, UnknownTags, Uuid,
 };
+
+/// The examples of the README, compiled and run with the other documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -246,8 +246,11 @@ fn marks(field: &FieldSchema, version: Option<i16>) -> Vec<String> {
     if field.map_key {
         marks.push("map key".to_owned());
     }
-    if field.inflexible {
-        marks.push("int16 length in all versions".to_owned());
+    // An override for strings and bytes; Kafka has one, the client id of the request header.
+    if field.flexible.is_empty() {
+        marks.push("never compact".to_owned());
+    } else if field.flexible != VersionRange::from(0) {
+        marks.push(format!("compact {}", field.flexible));
     }
     marks
 }

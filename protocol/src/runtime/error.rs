@@ -187,7 +187,12 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "the bytes end: {wanted} wanted, {left} left")
             }
             DecodeErrorKind::TrailingBytes { left } => {
-                write!(f, "{left} bytes are left behind the message")
+                let (bytes, are) = if *left == 1 {
+                    ("byte", "is")
+                } else {
+                    ("bytes", "are")
+                };
+                write!(f, "{left} {bytes} {are} left behind the message")
             }
             DecodeErrorKind::VarintTooLong => f.write_str("a varint of more than 5 bytes"),
             DecodeErrorKind::UnexpectedNull => f.write_str("null is not allowed here"),

@@ -277,7 +277,7 @@ fn what_is_left_over_is_an_error() {
     let error = decode_request(&bytes, &Limits::DEFAULT).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Vote v0 (correlation id 0): VoteRequest v0: 1 bytes are left behind the message (at byte 3)"
+        "Vote v0 (correlation id 0): VoteRequest v0: 1 byte is left behind the message (at byte 3)"
     );
 
     let mut bytes = answered(0, 8, &VoteResponse::default()).split_off(4);
