@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::emit::{File, Json, Layout, Options, emit};
 use crate::error::Error;
 use crate::model::{Direction, Docs, Narrowing, resolve};
-use crate::parse::{parse_dir, schema_files};
+use crate::parse::{MessageSchema, parse_dir, schema_files};
 
 /// Generates the messages of a crate's own schemas, usually from its `build.rs`.
 ///
@@ -36,6 +36,7 @@ pub struct Builder {
     runtime_path: Option<String>,
     attributes: Vec<String>,
     json: bool,
+    before_3_0: bool,
     layout: Option<Layout>,
     out_dir: Option<PathBuf>,
 }
@@ -102,6 +103,13 @@ impl Builder {
         self
     }
 
+    /// Whether the schemas are of a release before Kafka 3.0, where no `flexibleVersions` meant
+    /// none. Later generators refuse that, and so does this one unless told otherwise.
+    pub fn before_3_0(mut self, before_3_0: bool) -> Builder {
+        self.before_3_0 = before_3_0;
+        self
+    }
+
     /// How the code is spread over files: [`Layout::SingleFile`] if not told otherwise.
     /// [`Layout::FilePerMessage`] is for code that is checked in.
     pub fn layout(mut self, layout: Layout) -> Builder {
@@ -159,6 +167,11 @@ impl Builder {
         let mut schemas = Vec::new();
         for path in &self.schemas {
             schemas.extend(parse_dir(path)?);
+        }
+        if self.before_3_0 {
+            schemas
+                .iter_mut()
+                .for_each(MessageSchema::assume_before_3_0);
         }
         let messages = self.narrowing()?.apply(resolve(&schemas, &docs)?)?;
         if messages.iter().all(|message| message.versions.is_empty()) {

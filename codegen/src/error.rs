@@ -67,9 +67,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Schema(error) => Some(error),
             Error::Io { source, .. } => Some(source),
-            Error::Request(_) | Error::Docs(_) => None,
+            // A schema's error prints itself in full; a chain would print it twice.
+            Error::Schema(_) | Error::Request(_) | Error::Docs(_) => None,
         }
     }
 }

@@ -109,3 +109,21 @@ fn refusals() {
     let docs = fixtures().docs("no.toml").files().unwrap_err();
     assert!(docs.to_string().starts_with("no.toml: "), "{docs}");
 }
+
+#[test]
+fn schemas_of_before_3_0_may_leave_flexible_versions_out() {
+    let schema = "tests/refused/message-flexible-missing.json";
+    let refused = Builder::new().schemas(schema).files().unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("`flexibleVersions` is missing"),
+        "{refused}"
+    );
+    let files = Builder::new()
+        .schemas(schema)
+        .before_3_0(true)
+        .files()
+        .unwrap();
+    assert!(files[0].text.contains("flexible none"), "{}", files[0].text);
+}

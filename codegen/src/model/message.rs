@@ -32,7 +32,7 @@ pub(super) fn flexible(schema: &MessageSchema) -> Result<Versions, Problem> {
     match schema.flexible_versions {
         None => problem(
             "`flexibleVersions` is missing",
-            "add \"0+\" for a new message",
+            "add \"0+\" for a new message (before Kafka 3.0 nothing meant \"none\")",
         ),
         Some(flexible) if !flexible.is_empty() && !flexible.is_open_ended() => problem(
             format!("`flexibleVersions` {flexible} is not open-ended"),

@@ -42,6 +42,14 @@ pub struct MessageSchema {
     pub about: Option<String>,
 }
 
+impl MessageSchema {
+    /// Reads the schema as generators before Kafka 3.0 did: without `flexibleVersions` there are
+    /// none. Later ones refuse that, because it is too easily forgotten.
+    pub fn assume_before_3_0(&mut self) {
+        self.flexible_versions.get_or_insert(Versions::NONE);
+    }
+}
+
 /// A struct that several fields of a message share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommonStruct {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use kwire_codegen::Versions;
+use kwire_codegen::emit::{Options, emit};
+use kwire_codegen::model::{Docs, resolve};
 use kwire_codegen::parse::MessageSchema;
 
 use merge::Merged;
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     },
     /// Fetch the jars with Maven, then import them
     Update,
+    /// Read the schemas of releases as they are in the jars, and generate from them
+    Upstream,
 }
 
 /// The releases from which the schemas come: the newest, and the last one with the versions
@@ -40,19 +44,53 @@ pub(crate) fn run(command: Command) -> Result<()> {
             let _lock = crate::jars::lock()?;
             let mut files = Vec::new();
             for release in RELEASES {
-                let release = release.parse().map_err(anyhow::Error::msg)?;
-                for entry in fs::read_dir(crate::jars::fetch(&release)?)? {
-                    let path = entry?.path();
-                    let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    if name.starts_with("kafka") && name.ends_with(".jar") {
-                        files.push(path);
-                    }
-                }
+                files.extend(kafka_jars(release)?);
             }
-            files.sort();
             import(&files)
         }
+        Command::Upstream => {
+            let _lock = crate::jars::lock()?;
+            crate::jars::RELEASES
+                .iter()
+                .try_for_each(|release| upstream(release))
+        }
     }
+}
+
+/// Fetches the jars of a release, and gives those that are Kafka's own, in the order of their names.
+fn kafka_jars(release: &str) -> Result<Vec<PathBuf>> {
+    let release = release.parse().map_err(anyhow::Error::msg)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(crate::jars::fetch(&release)?)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("kafka") && name.ends_with(".jar") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Shows that the generator takes a release's own schemas: comments, quoted tags and all.
+fn upstream(release: &str) -> Result<()> {
+    let mut schemas = Vec::new();
+    for jar in kafka_jars(release)? {
+        schemas.extend(jars::schemas(&jar)?);
+    }
+    if release.starts_with("2.") {
+        schemas
+            .iter_mut()
+            .for_each(MessageSchema::assume_before_3_0);
+    }
+    let messages = resolve(&schemas, &Docs::default())?;
+    let files = emit(&messages, &Options::default())?;
+    let lines: usize = files.iter().map(|file| file.text.lines().count()).sum();
+    println!(
+        "Kafka {release}: {} schemas, {lines} lines of Rust",
+        schemas.len()
+    );
+    Ok(())
 }
 
 /// Where the merged schemas are kept.
