@@ -15,7 +15,7 @@ use crate::parse::{MessageSchema, parse_dir, schema_files};
 /// The code goes to one file, `messages.rs` in `OUT_DIR`, with a module for each message. It is
 /// made to be included:
 ///
-/// ```ignore
+/// ```text
 /// pub mod messages {
 ///     //! The messages of the plant.
 ///     include!(concat!(env!("OUT_DIR"), "/messages.rs"));

@@ -72,11 +72,26 @@ impl Fixed for Uuid {
 #[derive(Clone)]
 pub struct Array<'a, T>(Repr<'a, T>);
 
+/// The most bytes that fit into the value itself: with three replicas, nearly every array of a
+/// Metadata response.
+const SHORT_LEN: usize = 15;
+
 #[derive(Clone)]
 enum Repr<'a, T> {
     /// A whole number of elements as they are on the wire.
     Wire(&'a [u8]),
+    /// The same, of at most [`SHORT_LEN`] bytes, without a frame and without an allocation.
+    Short {
+        len: u8,
+        bytes: [u8; SHORT_LEN],
+    },
     Owned(Vec<T>),
+}
+
+/// Where the elements of an array are.
+enum Place<'s, T> {
+    Wire(&'s [u8]),
+    Owned(&'s [T]),
 }
 
 impl<'a, T: Fixed> Array<'a, T> {
@@ -89,12 +104,23 @@ impl<'a, T: Fixed> Array<'a, T> {
         Array(Repr::Wire(&bytes[..bytes.len() - bytes.len() % T::LEN]))
     }
 
+    #[inline]
+    fn place(&self) -> Place<'_, T> {
+        match &self.0 {
+            Repr::Wire(bytes) => Place::Wire(bytes),
+            Repr::Short { len, bytes } => {
+                Place::Wire(bytes.get(..usize::from(*len)).unwrap_or_default())
+            }
+            Repr::Owned(values) => Place::Owned(values),
+        }
+    }
+
     /// The number of elements.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Wire(bytes) => bytes.len() / T::LEN,
-            Repr::Owned(values) => values.len(),
+        match self.place() {
+            Place::Wire(bytes) => bytes.len() / T::LEN,
+            Place::Owned(values) => values.len(),
         }
     }
 
@@ -107,21 +133,21 @@ impl<'a, T: Fixed> Array<'a, T> {
     /// The element at `index`, if there is one.
     #[inline]
     pub fn get(&self, index: usize) -> Option<T> {
-        match &self.0 {
-            Repr::Wire(bytes) => {
+        match self.place() {
+            Place::Wire(bytes) => {
                 let start = index.checked_mul(T::LEN)?;
                 bytes.get(start..)?.get(..T::LEN).map(T::read)
             }
-            Repr::Owned(values) => values.get(index).copied(),
+            Place::Owned(values) => values.get(index).copied(),
         }
     }
 
     /// The elements in order.
     #[inline]
     pub fn iter(&self) -> ArrayIter<'_, T> {
-        match &self.0 {
-            Repr::Wire(bytes) => ArrayIter(Iter::Wire(bytes.chunks_exact(T::LEN))),
-            Repr::Owned(values) => ArrayIter(Iter::Owned(values.iter())),
+        match self.place() {
+            Place::Wire(bytes) => ArrayIter(Iter::Wire(bytes.chunks_exact(T::LEN))),
+            Place::Owned(values) => ArrayIter(Iter::Owned(values.iter())),
         }
     }
 
@@ -132,29 +158,37 @@ impl<'a, T: Fixed> Array<'a, T> {
 
     /// The elements as a vector that can be changed; reads them from the frame first if need be.
     pub fn to_mut(&mut self) -> &mut Vec<T> {
-        if let Repr::Wire(_) = self.0 {
+        if !matches!(self.0, Repr::Owned(_)) {
             self.0 = Repr::Owned(self.to_vec());
         }
         match &mut self.0 {
             Repr::Owned(values) => values,
             // Just replaced above.
-            Repr::Wire(_) => unreachable!(),
+            Repr::Wire(_) | Repr::Short { .. } => unreachable!(),
         }
     }
 
-    /// The elements as they are on the wire, if they came from there.
+    /// The elements as they are on the wire, if they are kept so.
     #[inline]
     pub(crate) fn as_wire(&self) -> Option<&[u8]> {
-        match &self.0 {
-            Repr::Wire(bytes) => Some(bytes),
-            Repr::Owned(_) => None,
+        match self.place() {
+            Place::Wire(bytes) => Some(bytes),
+            Place::Owned(_) => None,
         }
     }
 
-    /// The same elements without a borrow.
+    /// The same elements without a borrow. A few elements need no allocation for that.
+    #[inline]
     pub fn into_owned(self) -> Array<'static, T> {
         match self.0 {
+            Repr::Wire(wire) if wire.len() <= SHORT_LEN => {
+                let mut bytes = [0; SHORT_LEN];
+                bytes[..wire.len()].copy_from_slice(wire);
+                let len = wire.len() as u8;
+                Array(Repr::Short { len, bytes })
+            }
             Repr::Wire(_) => Array(Repr::Owned(self.to_vec())),
+            Repr::Short { len, bytes } => Array(Repr::Short { len, bytes }),
             Repr::Owned(values) => Array(Repr::Owned(values)),
         }
     }
@@ -270,6 +304,23 @@ mod tests {
         changed.to_mut().push(5);
         assert_eq!(changed, owned);
         assert_eq!(changed.into_owned().to_vec(), [1, -1, 5]);
+    }
+
+    #[test]
+    fn arrays_cut_loose_are_equal_at_every_length() {
+        let bytes: Vec<u8> = (1..=64).collect();
+        for len in 0..=bytes.len() {
+            let wire: Array<'_, i32> = Array::from_wire(&bytes[..len]);
+            let owned = wire.clone().into_owned();
+            assert_eq!(owned, wire, "{len}");
+            assert_eq!(owned.len(), len / 4);
+            assert_eq!(owned.get(0), wire.get(0));
+            assert_eq!(owned.clone().into_owned(), wire);
+            let mut changed = owned;
+            changed.to_mut().push(7);
+            assert_eq!(changed.len(), len / 4 + 1);
+            assert_eq!(changed.get(len / 4), Some(7));
+        }
     }
 
     #[test]
