@@ -10,7 +10,7 @@ pub type Split<'a> = (&'a [u8], &'a [u8]);
 /// what follows it. `None` means that more bytes are needed.
 ///
 /// Four bytes within `max_len` are always taken for a length, so a limit far above
-/// [`DEFAULT_MAX_LEN`] lets other protocols wait for bytes that never come.
+/// [`DEFAULT_MAX_LEN`](super::DEFAULT_MAX_LEN) lets other protocols wait for bytes that never come.
 ///
 /// # Errors
 /// When the length is negative or over `max_len`; the error says so if the bytes are those of TLS
