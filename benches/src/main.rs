@@ -1,9 +1,12 @@
 //! Times encoding and decoding beside kafka-protocol, in one process, in turns.
 //!
 //! Prints a table of the least time of many rounds, and the ratios. Run it with
-//! `cargo xtask bench codec`; `cargo xtask bench shapes` times what leaves could be made of.
+//! `cargo xtask bench codec`; `cargo xtask bench shapes` times what leaves could be made of, and
+//! `cargo xtask bench corpus` counts what the peer reads and writes as Java does.
 
 mod cases;
+#[cfg(feature = "corpus")]
+mod corpus;
 mod shapes;
 mod timing;
 
@@ -18,6 +21,8 @@ use timing::{Contest, row};
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("shapes") => shapes::run(),
+        #[cfg(feature = "corpus")]
+        Some("corpus") => corpus::run().expect("the corpus is there"),
         _ => codec(),
     }
 }

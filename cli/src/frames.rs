@@ -35,6 +35,19 @@ impl fmt::Display for FrameError {
     }
 }
 
+impl FrameError {
+    /// What is no frame turned out to be one behind four bytes that are not its length.
+    pub(crate) fn behind_wrong_length(self, bytes: &[u8]) -> FrameError {
+        let Some((length, rest)) = bytes.split_first_chunk() else {
+            return self;
+        };
+        let (length, left) = (i32::from_be_bytes(*length), rest.len());
+        FrameError(format!(
+            "{self}; if the first four bytes are a length, they say {length}, and {left} bytes follow"
+        ))
+    }
+}
+
 macro_rules! from {
     ($($error:ty),*) => {$(
         impl From<$error> for FrameError {

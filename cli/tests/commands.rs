@@ -303,6 +303,10 @@ fn frames_refused() {
     let error = kwire(&["frame", "request", "7fff0000000000000000"]).fails(1);
     assert!(error.contains("unknown API key 32767"), "{error}");
     kwire(&["frame", "request", "00"]).fails(1);
+    let short = "00000019001200040000000100047261667400066b77697265023100";
+    let error = kwire(&["frame", "request", short]).fails(1);
+    let hint = "; if the first four bytes are a length, they say 25, and 24 bytes follow";
+    assert!(error.ends_with(hint), "{error}");
     let error = kwire(&["frame", "response", "--api", "Vot", "--version", "2", "00"]).fails(2);
     assert_eq!(error, "there is no API 'Vot'; did you mean Vote?");
     assert_eq!(kwire(&["frame", "response", "00"]).code, 2);

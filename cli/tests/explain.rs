@@ -36,6 +36,12 @@ fn choices() {
     ])
     .ok();
     assert_snapshot!("explain_choices", without_path(&text));
+    let nothing = explain(&["--phase", "tr-kill", "--api", "AddRaftVoter"]).ok();
+    assert_eq!(
+        without_path(&nothing),
+        "0 of 416 frames, 0 requests and 0 responses\n  \
+         Nothing in it is of these APIs in these phases.\n"
+    );
     assert_eq!(
         explain(&["--api", "Vot"]).fails(2),
         "there is no API 'Vot'; did you mean Vote?"
@@ -116,7 +122,7 @@ fn odd_recordings() {
     assert_eq!(run.code, 1);
     assert_eq!(
         run.err,
-        "error: -: line 10 is no frame: missing field `conn` at line 1 column 2, and 1 more such lines\n"
+        "error: standard input: line 10 is no frame: missing field `conn` at line 1 column 2, and 1 more such lines\n"
     );
     assert_snapshot!("explain_odd", run.out);
 

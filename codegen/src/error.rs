@@ -36,7 +36,8 @@ impl fmt::Display for SchemaError {
 impl std::error::Error for SchemaError {}
 
 /// Why code could not be generated.
-#[derive(Debug)]
+///
+/// `{:?}` prints the same text as `{}`: that is what a build script shows whose `main` returns this.
 #[non_exhaustive]
 pub enum Error {
     /// A schema is wrong.
@@ -61,6 +62,12 @@ impl fmt::Display for Error {
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),
             Error::Request(what) | Error::Docs(what) => f.write_str(what),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

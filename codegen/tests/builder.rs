@@ -78,6 +78,13 @@ fn order_of_directories_changes_nothing() {
     );
 }
 
+/// A build script whose `main` returns the error shows it with `{:?}`.
+#[test]
+fn errors_read_the_same_from_main() {
+    let error = Builder::new().files().unwrap_err();
+    assert_eq!(format!("{error:?}"), error.to_string());
+}
+
 #[test]
 fn refusals() {
     let error = |builder: Builder| builder.files().unwrap_err().to_string();

@@ -35,11 +35,18 @@
 //! | module | what |
 //! |---|---|
 //! | [`messages`] | requests, responses, headers, records: a module each, generated |
+//! | [`frame`] | whole requests and responses with their headers, as they follow on a connection |
+//! | [`negotiate`] | which version of each API two nodes speak with each other |
+//! | `records` | record batches, control records, record framing (feature `records`) |
 //! | [`api`] | API keys, versions and headers as a table; enums of all requests and responses |
+//! | [`errors`], [`features`] | names of error codes; features of a cluster and their levels |
 //! | [`runtime`] | what generated code is written against: readers, sinks, leaf types, traits |
 //! | [`schema`] | the types of the field table that every message carries |
 //! | `json`, `codec` | Kafka's JSON form, and messages by name (feature `json`) |
-//! | `records` | record batches, control records, record framing (feature `records`) |
+//!
+//! What every message can do is in [`Message`]. [`frame`], [`negotiate`] and `records` begin with
+//! an example each: of a request and its answer on a connection, of a client and a server that
+//! agree on versions, of a batch that is written and read.
 //!
 //! Features: groups of messages (`raft`, `clients`, `admin`, `brokers`, `metadata-records`,
 //! `coordinator-records`, or `all`), `dispatch`, `json`, `docs`, `records` and a feature for each

@@ -26,6 +26,8 @@ enum What {
     Shapes,
     /// The time to compile each library
     Compile,
+    /// How many lines of Java's corpus kafka-protocol writes with the same bytes
+    Corpus,
 }
 
 /// Runs a measurement.
@@ -34,6 +36,10 @@ pub(crate) fn run(args: Args) -> Result<()> {
         What::Codec => cargo(&["run", "--release", "--quiet"]),
         What::Shapes => cargo(&["run", "--release", "--quiet", "--", "shapes"]),
         What::Compile => compile(),
+        What::Corpus => {
+            let run = ["run", "--release", "--quiet", "--features", "corpus"];
+            cargo(&[&run[..], &["--", "corpus"]].concat())
+        }
     }
 }
 

@@ -23,7 +23,8 @@ Examples:
   kwire batch < messages.jsonl > answers.jsonl
 
 Each line of standard input has one message, as \"hex\" or as \"json\" (a missing field takes its
-default), and maybe an \"id\" of any kind. Each gets one line in answer, in order:
+default), and maybe an \"id\" of any kind; \"schema\" is a message's name, in its very case. Each line gets
+one in answer, in order:
   {\"id\",\"schema\",\"version\",\"hex\",\"json\"}  the message, decoded and encoded again
   {\"id\",\"schema\",\"version\",\"error\":{\"kind\",\"message\"}}
 

@@ -84,8 +84,15 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         width: output::width(),
         out,
     };
-    dialogue.summary(&args.file, &recording, shown)?;
-    if reordered {
+    let file = match args.file.as_str() {
+        "-" => "standard input",
+        path => path,
+    };
+    dialogue.summary(file, &recording, shown)?;
+    if chosen.is_empty() && !recording.exchanges.is_empty() {
+        dialogue.remark("Nothing in it is of these APIs in these phases.")?;
+    }
+    if reordered && !shown.is_empty() {
         dialogue.remark(
             "The file has lost the order of time; here it is restored, as far as it can be.",
         )?;
@@ -98,10 +105,14 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
                 0 => String::new(),
                 more => format!(", and {more} more such lines"),
             };
-            let message = format!("{}: line {line} is no frame: {why}{more}", args.file);
+            let message = format!("{file}: line {line} is no frame: {why}{more}");
             Err(Failure::failed(message))
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn is_phase(pattern: &str, frame: &Recorded) -> bool {
@@ -152,10 +163,15 @@ impl Dialogue<'_> {
         };
         writeln!(
             self.out,
-            "{TITLE}{}{TITLE:#}: {}{of} frames, {requests} requests and {responses} responses",
+            "{TITLE}{}{TITLE:#}: {}{of} frames, {} and {}",
             output::one_line(file),
-            frames.len()
+            frames.len(),
+            counted(requests, "request"),
+            counted(responses, "response"),
         )?;
+        if frames.is_empty() {
+            return Ok(());
+        }
         let clients: BTreeSet<&str> = frames.iter().map(|f| f.client.as_str()).collect();
         let nodes: BTreeSet<&str> = frames.iter().map(|f| f.link.as_str()).collect();
         let mut apis: BTreeMap<i16, usize> = BTreeMap::new();

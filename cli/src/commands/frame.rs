@@ -132,7 +132,10 @@ fn prefixed(
     read: impl Fn(&[u8]) -> Result<Frame, FrameError>,
 ) -> Result<Frame, FrameError> {
     let Some(rest) = frames::behind_length(bytes) else {
-        return read(bytes);
+        return read(bytes).map_err(|error| match bytes.get(4..) {
+            Some(rest) if read(rest).is_ok() => error.behind_wrong_length(bytes),
+            _ => error,
+        });
     };
     read(rest).or_else(|error| read(bytes).map_err(|_| error))
 }

@@ -423,7 +423,7 @@ pub struct FetchPartition {
     ///
     /// Versions 17+; tag 0; ignorable.
     pub replica_directory_id: Uuid,
-    /// The high watermark the follower knows, so that the leader can answer at once if its own is higher; -1 if it knows none.
+    /// The high watermark the follower knows, so that the leader can answer at once if its own is higher; -1 if it knows none, the largest int64 if it does not say.
     ///
     /// Versions 18+; tag 1; ignorable; default 9223372036854775807.
     pub high_watermark: i64,
@@ -856,7 +856,7 @@ pub static SCHEMA: Schema = Schema {
                 },
                 FieldSchema {
                     doc: doc(
-                        "The high watermark the follower knows, so that the leader can answer at once if its own is higher; -1 if it knows none.",
+                        "The high watermark the follower knows, so that the leader can answer at once if its own is higher; -1 if it knows none, the largest int64 if it does not say.",
                     ),
                     tagged: VersionRange::from(18),
                     tag: 1,

@@ -25,11 +25,11 @@ pub struct PartitionRecord<'a> {
     ///
     /// Versions 0+.
     pub isr: Array<'a, i32>,
-    /// The broker ids of the replicas being removed by a reassignment; empty or null if none.
+    /// The broker ids of the replicas being removed by a reassignment; empty if none.
     ///
     /// Versions 0+.
     pub removing_replicas: Array<'a, i32>,
-    /// The broker ids of the replicas being added by a reassignment; empty or null if none.
+    /// The broker ids of the replicas being added by a reassignment; empty if none.
     ///
     /// Versions 0+.
     pub adding_replicas: Array<'a, i32>,
@@ -284,7 +284,7 @@ pub static SCHEMA: Schema = Schema {
                 },
                 FieldSchema {
                     doc: doc(
-                        "The broker ids of the replicas being removed by a reassignment; empty or null if none.",
+                        "The broker ids of the replicas being removed by a reassignment; empty if none.",
                     ),
                     entity_type: "brokerId",
                     ..field(
@@ -295,7 +295,7 @@ pub static SCHEMA: Schema = Schema {
                 },
                 FieldSchema {
                     doc: doc(
-                        "The broker ids of the replicas being added by a reassignment; empty or null if none.",
+                        "The broker ids of the replicas being added by a reassignment; empty if none.",
                     ),
                     entity_type: "brokerId",
                     ..field(

@@ -17,7 +17,7 @@ pub struct StreamsGroupCurrentMemberAssignmentValue<'a> {
     ///
     /// Versions 0+.
     pub previous_member_epoch: i32,
-    /// The state of the member: 0 stable, 1 has tasks to give up, 2 waits for tasks others must give up.
+    /// The state of the member: 1 stable, 2 has tasks to give up, 3 waits for tasks others must give up.
     ///
     /// Versions 0+.
     pub state: i8,
@@ -263,7 +263,7 @@ pub static SCHEMA: Schema = Schema {
                 },
                 FieldSchema {
                     doc: doc(
-                        "The state of the member: 0 stable, 1 has tasks to give up, 2 waits for tasks others must give up.",
+                        "The state of the member: 1 stable, 2 has tasks to give up, 3 waits for tasks others must give up.",
                     ),
                     ..field("state", FieldType::Int8, VersionRange::from(0))
                 },

@@ -109,7 +109,7 @@ pub struct DescribedGroup<'a> {
     ///
     /// Versions 1+; nullable; default null.
     pub topology_description: Option<TopologyDescription<'a>>,
-    /// Whether a topology description is available, and if not, why.
+    /// Whether a topology description is there: 0 not asked for, 1 not stored, 2 an error, 3 available.
     ///
     /// Versions 1+.
     pub topology_description_status: i8,
@@ -1087,7 +1087,7 @@ pub struct TopologyDescriptionNode<'a> {
     ///
     /// Versions 1+.
     pub name: Str<'a>,
-    /// The kind of the node: source, processor or sink.
+    /// The kind of the node: 1 source, 2 processor, 3 sink.
     ///
     /// Versions 1+.
     pub node_type: i8,
@@ -1344,7 +1344,7 @@ pub static SCHEMA: Schema = Schema {
                 },
                 FieldSchema {
                     doc: doc(
-                        "Whether a topology description is available, and if not, why.",
+                        "Whether a topology description is there: 0 not asked for, 1 not stored, 2 an error, 3 available.",
                     ),
                     ..field(
                         "topologyDescriptionStatus",
@@ -1721,7 +1721,7 @@ pub static SCHEMA: Schema = Schema {
                     ..field("name", FieldType::String, VersionRange::from(1))
                 },
                 FieldSchema {
-                    doc: doc("The kind of the node: source, processor or sink."),
+                    doc: doc("The kind of the node: 1 source, 2 processor, 3 sink."),
                     ..field("nodeType", FieldType::Int8, VersionRange::from(1))
                 },
                 FieldSchema {

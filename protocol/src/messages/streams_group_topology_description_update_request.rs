@@ -209,7 +209,7 @@ pub struct TopologyDescriptionNode<'a> {
     ///
     /// Versions 0+.
     pub name: Str<'a>,
-    /// The kind of the node: source, processor or sink.
+    /// The kind of the node: 1 source, 2 processor, 3 sink.
     ///
     /// Versions 0+.
     pub node_type: i8,
@@ -453,7 +453,7 @@ pub static SCHEMA: Schema = Schema {
                     ..field("name", FieldType::String, VersionRange::from(0))
                 },
                 FieldSchema {
-                    doc: doc("The kind of the node: source, processor or sink."),
+                    doc: doc("The kind of the node: 1 source, 2 processor, 3 sink."),
                     ..field("nodeType", FieldType::Int8, VersionRange::from(0))
                 },
                 FieldSchema {

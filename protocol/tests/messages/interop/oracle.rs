@@ -79,7 +79,12 @@ impl Oracle {
     /// Starts the process that the release's environment variable describes, or says why not.
     pub fn start(release: &'static str) -> Result<Oracle, String> {
         let variable = format!("KWIRE_ORACLE_{}", release.replace('.', "_"));
-        let words = std::env::var(&variable).map_err(|_| format!("{variable} is not set"))?;
+        let words = std::env::var(&variable).map_err(|_| {
+            format!(
+                "{variable} is not set; `cargo xtask oracle --release {release} --print-command` \
+                 prints what to set it to"
+            )
+        })?;
         let words: Vec<String> = serde_json::from_str(&words)
             .unwrap_or_else(|e| panic!("{variable} is no JSON array of words: {e}"));
         let (program, arguments) = words
