@@ -9,7 +9,7 @@ use kwire_protocol::json::{self, FromJsonError, Mode, ToJsonError};
 use kwire_protocol::messages::{RequestHeader, ResponseHeader};
 use kwire_protocol::negotiate::decode_api_versions_response;
 use kwire_protocol::schema::Kind;
-use kwire_protocol::{ApiKey, DecodeError, EncodeError, Limits};
+use kwire_protocol::{ApiKey, DecodeError, EncodeError};
 use serde_json::Value;
 
 use crate::messages;
@@ -72,7 +72,7 @@ pub(crate) fn request(bytes: &[u8]) -> Result<Frame, FrameError> {
     let parts = frame::decode_request_header(bytes)?;
     let (info, codec) = message_of(parts.api_key(), Kind::Request)?;
     let version = parts.version();
-    let (body, _) = codec.to_json(parts.body, version, &Limits::DEFAULT)?;
+    let (body, _) = codec.to_json(parts.body, version, &messages::LIMITS)?;
     Ok(Frame {
         info,
         codec,
@@ -90,11 +90,11 @@ pub(crate) fn response(bytes: &[u8], api: ApiKey, version: i16) -> Result<Frame,
     // Who does not know the version of this very request answers at version 0.
     let version = match api {
         ApiKey::API_VERSIONS => {
-            decode_api_versions_response(version, parts.body, &Limits::DEFAULT)?.0
+            decode_api_versions_response(version, parts.body, &messages::LIMITS)?.0
         }
         _ => version,
     };
-    let (body, _) = codec.to_json(parts.body, version, &Limits::DEFAULT)?;
+    let (body, _) = codec.to_json(parts.body, version, &messages::LIMITS)?;
     Ok(Frame {
         info,
         codec,

@@ -8,6 +8,10 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 
 use crate::failure::Failure;
 
+/// The longest line that is read. Twice the bytes of the largest request that Kafka takes, and
+/// room for more: what is longer is no message, and must not fill the memory.
+pub(crate) const MAX_LINE: usize = 256 << 20;
+
 /// In which form bytes are given.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct Form {

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use kwire_protocol::ApiKey;
+use kwire_protocol::Limits;
 use kwire_protocol::api::{APIS, ApiInfo};
 use kwire_protocol::codec::{self, Codec};
 use kwire_protocol::schema::{Kind, Schema};
@@ -11,6 +12,13 @@ use crate::failure::Failure;
 
 /// Every message, by name.
 pub(crate) static CODECS: &[Codec] = kwire_protocol::for_each_message!(kwire_protocol::codec_table);
+
+/// What a message and its JSON may cost. JSON takes many times as much memory as the message, and
+/// who asks for it on their own machine shall get that of large ones too.
+pub(crate) const LIMITS: Limits = Limits {
+    max_allocated_bytes: 2 << 30,
+    ..Limits::DEFAULT
+};
 
 /// A version on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,10 @@ use crate::schema::{FieldSchema, FieldType, Schema, StructSchema};
 
 /// What is made of the values that the walk meets.
 pub(crate) trait Build {
+    /// Bytes that a value costs with its place in an array or struct, besides its content; zero
+    /// if nothing is built. They are paid for from the walk's budget, as content is.
+    const COST: usize;
+
     /// A finished value.
     type Value: Default;
     /// A struct's fields so far.
@@ -47,6 +51,10 @@ pub(crate) struct Walk<'a, 'b, B> {
     structs: Vec<(&'static str, usize)>,
     /// Whether the bytes end somewhere in the message, so that array lengths prove nothing.
     partial: bool,
+    /// Of partial bytes, the path to the outermost struct that ends where they do.
+    ended: Option<Vec<Step>>,
+    /// Where another reader of the same bytes was out of budget, and so is the walk.
+    stop: Option<usize>,
 }
 
 impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
@@ -66,6 +74,8 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             path: Vec::new(),
             structs: Vec::new(),
             partial: false,
+            ended: None,
+            stop: None,
         }
     }
 
@@ -80,6 +90,23 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
         self.reader.rest()
     }
 
+    /// Stops where another reader did, just behind the size that it could not pay for.
+    fn check_stop(&self) -> Result<(), DecodeError> {
+        if self.stop == Some(self.reader.offset()) {
+            return Err(self.reader.over_budget());
+        }
+        Ok(())
+    }
+
+    /// Pays for something to be built out of `values` values and `bytes` bytes of content.
+    fn pay(&mut self, values: usize, bytes: usize) -> Result<(), DecodeError> {
+        if B::COST == 0 {
+            return Ok(());
+        }
+        self.reader
+            .charge(values.saturating_mul(B::COST).saturating_add(bytes))
+    }
+
     fn structure(&mut self, structure: &'static StructSchema) -> Result<B::Value, DecodeError> {
         self.structs.push((structure.name, self.path.len()));
         let mut unknown = UnknownTags::EMPTY;
@@ -89,6 +116,7 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
                 field.versions.contains(self.version) && !field.tagged.contains(self.version);
             if untagged {
                 self.path.push(Step::Field(field.name));
+                self.pay(1, field.name.len())?;
                 let value = self.untagged(field)?;
                 self.path.pop();
                 values.push((place, field, value));
@@ -100,6 +128,9 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             values.sort_by_key(|(place, ..)| *place);
         }
         self.structs.pop();
+        if self.partial && self.reader.rest().is_empty() {
+            self.ended = Some(self.path.clone());
+        }
         let mut fields = B::Struct::default();
         for (_, field, value) in values {
             self.build.field(&mut fields, field, value);
@@ -121,7 +152,14 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             let mut fields = structure.fields.iter().enumerate();
             let field = fields.find(|(_, field)| !field.tagged.is_empty() && field.tag == tag);
             let Some((place, field)) = field else {
-                self.reader.unknown_tag(unknown, tag, size)?;
+                self.check_stop()?;
+                if B::COST == 0 {
+                    self.reader.skip_tag(size)?;
+                } else {
+                    // A pair of numbers in a list, in twice as many hex digits as bytes.
+                    self.pay(3, size.saturating_mul(2))?;
+                    self.reader.unknown_tag(unknown, tag, size)?;
+                }
                 continue;
             };
             self.path.push(Step::Field(field.name));
@@ -129,6 +167,7 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
                 return Err(self.reader.tag_not_in_version(tag));
             }
             let end = self.reader.tag_end(size);
+            self.pay(1, field.name.len())?;
             let value = self.tagged(field)?;
             self.reader.check_tag_end(tag, size, end)?;
             self.path.pop();
@@ -182,11 +221,18 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             FieldType::Float64 => self.build.float(r.f64()?),
             FieldType::Uuid => self.build.uuid(r.uuid()?),
             FieldType::String => match r.nullable_string(allowed)? {
-                Some(text) => self.build.string(text),
+                Some(text) => {
+                    self.pay(0, text.len())?;
+                    self.build.string(text)
+                }
                 None => B::Value::default(),
             },
             FieldType::Bytes | FieldType::Records => match r.nullable_bytes(allowed)? {
-                Some(blob) => self.build.bytes(blob),
+                Some(blob) => {
+                    // As base64.
+                    self.pay(0, blob.len().saturating_mul(2))?;
+                    self.build.bytes(blob)
+                }
                 None => B::Value::default(),
             },
             FieldType::Struct(index) => self.structure(&self.schema.structs[index])?,
@@ -207,7 +253,9 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             }
             return Err(self.reader.error(DecodeErrorKind::UnexpectedNull));
         };
-        let mut values = Vec::new();
+        self.check_stop()?;
+        self.pay(len, 0)?;
+        let mut values = Vec::with_capacity(if B::COST == 0 { 0 } else { len });
         for index in 0..len {
             self.path.push(Step::Index(index));
             values.push(self.value(element, false)?);
@@ -216,18 +264,28 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
         Ok(self.build.array(values))
     }
 
-    /// The path to where the walk is, such as `topics[3].name`.
-    fn path_text(&self, steps: usize) -> String {
-        let mut text = String::new();
-        for step in &self.path[..steps.min(self.path.len())] {
-            match step {
-                Step::Field(name) if text.is_empty() => text.push_str(name),
-                Step::Field(name) => text.extend([".", name]),
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
-            }
-        }
-        text
+    /// Says of an error that ended the walk where it happened.
+    pub(crate) fn locate(&self, error: DecodeError) -> DecodeError {
+        error.located(self.schema.name, self.version, self.path_text(usize::MAX))
     }
+
+    /// The path to where the walk is.
+    fn path_text(&self, steps: usize) -> String {
+        path_text(&self.path[..steps.min(self.path.len())])
+    }
+}
+
+/// A path such as `topics[3].name`.
+fn path_text(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        match step {
+            Step::Field(name) if text.is_empty() => text.push_str(name),
+            Step::Field(name) => text.extend([".", name]),
+            Step::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    text
 }
 
 fn fixed_len(ty: FieldType) -> Option<usize> {
@@ -245,6 +303,7 @@ fn fixed_len(ty: FieldType) -> Option<usize> {
 struct Nothing;
 
 impl Build for Nothing {
+    const COST: usize = 0;
     type Value = ();
     type Struct = ();
 
@@ -272,10 +331,12 @@ pub(crate) fn locate_decode(
 ) -> DecodeError {
     let mut nothing = Nothing;
     let mut walk = Walk::new(schema, version, bytes, limits, &mut nothing);
+    // The walk builds nothing, so that it is never out of budget by itself.
+    let over_budget = matches!(error.kind(), DecodeErrorKind::OverBudget { .. });
+    walk.stop = over_budget.then(|| error.offset());
     match walk.message() {
         // The walk reads field by field, so its offset is exact where a run's is its start.
-        Err(exact) => exact.located(schema.name, version, walk.path_text(usize::MAX)),
-        // It builds nothing, so a budget that was exceeded is no error to it.
+        Err(exact) => walk.locate(exact),
         Ok(()) => error.located(schema.name, version, String::new()),
     }
 }
@@ -303,6 +364,9 @@ pub(crate) fn locate_encode(
     let path = match (result, error.kind()) {
         // Nothing else is in the version: the field can only be the message's own.
         (Ok(()), EncodeErrorKind::UnsupportedField { field, .. }) => (*field).to_owned(),
+        // Found behind the last field of a struct, where others may end too: of those, the
+        // outermost is sure.
+        (_, EncodeErrorKind::TagsNotInVersion) => path_text(walk.ended.as_deref().unwrap_or(&[])),
         (Ok(()), _) => String::new(),
         (Err(_), EncodeErrorKind::UnsupportedField { structure, field }) => {
             // The version lacks the field, so the walk stands at another of the same struct.

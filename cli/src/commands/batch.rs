@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write, stdin};
 
-use kwire_protocol::Limits;
 use kwire_protocol::codec::{self, CodecError};
 use kwire_protocol::json::Mode;
 use serde::de::DeserializeOwned;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::input;
+use crate::input::{self, MAX_LINE};
 use crate::messages::{self, CODECS};
 use crate::output;
 use crate::progress::Progress;
@@ -38,10 +37,6 @@ Errors in lines leave the exit code at 0.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {}
-
-/// The longest line that is read. Twice the bytes of the largest request that Kafka takes, and
-/// room for more: what is longer is no message, and must not fill the memory.
-const MAX_LINE: usize = 256 << 20;
 
 pub(crate) fn run(_: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let progress = Progress::counter("lines");
@@ -228,7 +223,7 @@ fn recode(question: &Question<'_>) -> Result<(Value, Vec<u8>), Refusal> {
         (None, None) => return Err(bad_line("neither hex nor json is there")),
     };
     codec
-        .to_json(&bytes, version, &Limits::DEFAULT)
+        .to_json(&bytes, version, &messages::LIMITS)
         .map_err(refusal)
 }
 

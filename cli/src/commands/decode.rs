@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use kwire_protocol::Limits;
 use kwire_protocol::codec::Codec;
 
 use crate::failure::Failure;
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let (codec, version, input) = args.message.resolve(args.input.as_deref())?;
     let bytes = input::bytes(input, args.form)?;
     let (json, _) = codec
-        .to_json(&bytes, version, &Limits::DEFAULT)
+        .to_json(&bytes, version, &messages::LIMITS)
         .map_err(Failure::failed)?;
     output::json(out, &json, args.compact)
 }

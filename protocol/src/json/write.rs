@@ -55,7 +55,8 @@ pub fn to_json<M: Message>(message: &M, version: i16) -> Result<Value, ToJsonErr
 /// The JSON of a message that is there as bytes, without the generated structs.
 ///
 /// # Errors
-/// When the bytes are not this message at this version, or the limits are passed.
+/// When the bytes are not this message at this version, or the limits are passed. The JSON is paid
+/// for out of [`Limits::max_allocated_bytes`], and takes several times as much as the message.
 pub fn bytes_to_json(
     schema: &'static Schema,
     version: i16,
@@ -64,19 +65,24 @@ pub fn bytes_to_json(
 ) -> Result<Value, DecodeError> {
     let mut build = JsonBuild;
     let mut walk = Walk::new(schema, version, bytes, limits, &mut build);
-    let value = walk.message()?;
+    let value = match walk.message() {
+        Ok(value) => value,
+        Err(error) => return Err(walk.locate(error)),
+    };
     match walk.rest().len() {
         0 => Ok(value),
-        left => Err(DecodeError::new(
-            DecodeErrorKind::TrailingBytes { left },
-            bytes.len() - left,
-        )),
+        left => {
+            let kind = DecodeErrorKind::TrailingBytes { left };
+            Err(walk.locate(DecodeError::new(kind, bytes.len() - left)))
+        }
     }
 }
 
 struct JsonBuild;
 
 impl Build for JsonBuild {
+    // With its name, and a place in a map, which has room for more than it holds.
+    const COST: usize = 2 * (size_of::<Value>() + size_of::<String>() + 2 * size_of::<usize>());
     type Value = Value;
     type Struct = Map<String, Value>;
 

@@ -276,10 +276,16 @@ impl<'a> Reader<'a> {
                 self.budget = left;
                 Ok(())
             }
-            None => Err(self.error(DecodeErrorKind::OverBudget {
-                limit: self.limits.max_allocated_bytes,
-            })),
+            None => Err(self.over_budget()),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn over_budget(&self) -> DecodeError {
+        self.error(DecodeErrorKind::OverBudget {
+            limit: self.limits.max_allocated_bytes,
+        })
     }
 
     /// An empty vector with room for `len` elements, which the budget has paid for.
@@ -505,12 +511,17 @@ impl<'a> Reader<'a> {
     #[cold]
     #[inline(never)]
     pub fn unknown_tag(&mut self, unknown: &mut UnknownTags, tag: u32, size: usize) -> Result<()> {
-        // A field costs the same many times over what the shortest takes on the wire, which is
-        // why their number has a limit of its own.
-        self.charge(size + 2 * size_of::<super::UnknownTag>())?;
+        // A field costs many times over what the shortest takes on the wire, which is why their
+        // number has a limit of its own.
+        self.charge(size + unknown.growth())?;
         let data = self.take(size)?;
         unknown.push(tag, data.to_vec());
         Ok(())
+    }
+
+    /// Takes the payload of a tag that nobody wants to keep.
+    pub(crate) fn skip_tag(&mut self, size: usize) -> Result<()> {
+        self.take(size).map(drop)
     }
 
     /// Where a tagged field that begins here has to end.

@@ -7,6 +7,7 @@ mod common;
 mod corpus;
 mod frames;
 mod headers;
+mod hostile;
 mod interop;
 mod matrix;
 mod probes;

@@ -8,7 +8,7 @@ use kwire_protocol::ApiKey;
 use serde::Deserialize;
 
 use crate::frames::{self, Frame};
-use crate::input;
+use crate::input::{self, MAX_LINE};
 
 /// One frame as it was recorded.
 #[derive(Debug, Deserialize)]
@@ -98,6 +98,11 @@ pub(super) struct Recording {
 impl Recording {
     /// Reads JSON lines, plain or gzipped.
     pub(super) fn read(bytes: &[u8]) -> Recording {
+        Recording::read_lines(bytes, MAX_LINE)
+    }
+
+    /// A small file may unpack to one line without an end, so lines have a limit.
+    fn read_lines(bytes: &[u8], max_line: usize) -> Recording {
         let reader: Box<dyn Read + '_> = if bytes.starts_with(&[0x1f, 0x8b]) {
             Box::new(MultiGzDecoder::new(bytes))
         } else {
@@ -106,14 +111,24 @@ impl Recording {
         let mut recording = Recording::default();
         // The requests that wait for an answer, by connection and correlation id.
         let mut open: HashMap<(String, i64, i32), usize> = HashMap::new();
-        for (at, line) in BufReader::new(reader).split(b'\n').enumerate() {
-            let line = match line {
-                Ok(line) => line,
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        for at in 0.. {
+            line.clear();
+            let mut part = (&mut reader).take(max_line as u64 + 1);
+            match part.read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) if line.len() > max_line => {
+                    let message = format!("a line of more than {max_line} bytes");
+                    recording.bad_lines.push((at + 1, message));
+                    break;
+                }
+                Ok(_) => {}
                 Err(error) => {
                     recording.bad_lines.push((at + 1, error.to_string()));
                     break;
                 }
-            };
+            }
             if line.trim_ascii().is_empty() {
                 continue;
             }
@@ -146,5 +161,30 @@ impl Recording {
             }
         }
         recording
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn endless_lines_are_not_unpacked() {
+        let frame = r#"{"conn":1,"dir":"req","corr":1,"apiKey":18,"apiVersion":0,"hex":""}"#;
+        let text = format!("{frame}\n{}", "0".repeat(10_000));
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        for bytes in [text.as_bytes(), &packed] {
+            let recording = Recording::read_lines(bytes, 200);
+            assert_eq!(recording.exchanges.len(), 1);
+            let message = "a line of more than 200 bytes".to_owned();
+            assert_eq!(recording.bad_lines, [(2, message)]);
+        }
     }
 }

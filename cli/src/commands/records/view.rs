@@ -1,6 +1,5 @@
 //! What is shown of a batch and of a record, for text and JSON alike.
 
-use kwire_protocol::Limits;
 use kwire_protocol::records::control::{ControlRecord, ControlRecordType, EndTxnMarker};
 use kwire_protocol::records::framing::MetadataFrame;
 use kwire_protocol::records::{self, Batch, Record, TimestampType};
@@ -235,7 +234,7 @@ impl MessageView {
         let Ok((codec, version)) = messages::message(schema, messages::Version::Number(0)) else {
             return MessageView::bad(name, format!("there is no {schema}"));
         };
-        match codec.to_json(value, version, &Limits::DEFAULT) {
+        match codec.to_json(value, version, &messages::LIMITS) {
             Ok((data, _)) => MessageView {
                 name: name.to_owned(),
                 version: Some(version),
@@ -268,7 +267,7 @@ impl MessageView {
             return MessageView::bad(&name, "the type is not known".to_owned());
         };
         let name = codec.schema.name;
-        match codec.to_json(frame.message, frame.version, &Limits::DEFAULT) {
+        match codec.to_json(frame.message, frame.version, &messages::LIMITS) {
             Ok((data, _)) => MessageView {
                 name: name.to_owned(),
                 version: Some(frame.version),
