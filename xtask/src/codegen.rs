@@ -113,6 +113,7 @@ fn sync(dir: &Path, files: &[File], check: bool) -> Result<()> {
         if let Some(path) = stale.first().or(left_over.first()) {
             return Err(stale_error(path));
         }
+        println!("{} files are as the generator writes them", files.len());
         return Ok(());
     }
     fs::create_dir_all(dir)?;
