@@ -59,11 +59,7 @@ fn features(messages: &[Message]) -> Result<BTreeMap<String, Vec<String>>> {
     let groups: BTreeMap<String, Vec<String>> = toml::from_str(&text)?;
     let mut features: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for message in messages {
-        let api = message
-            .name
-            .strip_suffix("Request")
-            .or_else(|| message.name.strip_suffix("Response"))
-            .unwrap_or(&message.name);
+        let api = message.api_name();
         let named = |group: &&String| {
             groups[*group]
                 .iter()
@@ -80,11 +76,9 @@ fn features(messages: &[Message]) -> Result<BTreeMap<String, Vec<String>>> {
         features.insert(message.name.clone(), if always { Vec::new() } else { of });
     }
     for name in groups.values().flatten() {
-        let known = messages.iter().any(|m| {
-            m.name == *name
-                || m.name == format!("{name}Request")
-                || m.name == format!("{name}Response")
-        });
+        let known = messages
+            .iter()
+            .any(|m| m.name == *name || m.api_name() == name);
         if !known {
             bail!("schemas/features.toml: there is no schema for {name}: remove it");
         }

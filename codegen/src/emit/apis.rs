@@ -47,7 +47,7 @@ impl Emitter<'_> {
     fn keys(&self) -> TokenStream {
         let requests = self.requests();
         let constants = requests.iter().map(|message| {
-            let api = api_name(message);
+            let api = message.api_name();
             let name = ident(&api.replace("KRaft", "Kraft").to_shouty_snake_case());
             let key = Literal::i16_unsuffixed(message.api_key.unwrap_or(-1));
             let doc = format!(" {}", message.top().doc);
@@ -64,7 +64,7 @@ impl Emitter<'_> {
     fn api_table(&self) -> TokenStream {
         let requests = self.requests();
         let rows = requests.iter().map(|request| {
-            let name = api_name(request);
+            let name = request.api_name();
             let key = Literal::i16_unsuffixed(request.api_key.unwrap_or(-1));
             let versions = range(request.versions);
             let flexible = range(request.flexible.intersect(request.versions));
@@ -118,24 +118,24 @@ impl Emitter<'_> {
                 .collect()
         };
         let variants = each(&|message| {
-            let variant = ident(api_name(message));
+            let variant = ident(message.api_name());
             let module = ident(&message.module);
             let ty = with_lifetime(message, 0, "'a");
             let doc = format!(" {}", message.top().doc);
             quote!(#[doc = #doc] #variant(super::#module::#ty),)
         });
         let decode = each(&|message| {
-            let variant = ident(api_name(message));
+            let variant = ident(message.api_name());
             let key = Literal::i16_unsuffixed(message.api_key.unwrap_or(-1));
             quote!(#key => Message::decode_with(bytes, version, limits).map(Self::#variant),)
         });
         let keys = each(&|message| {
-            let variant = ident(api_name(message));
+            let variant = ident(message.api_name());
             let key = Literal::i16_unsuffixed(message.api_key.unwrap_or(-1));
             quote!(Self::#variant(_) => ApiKey(#key),)
         });
         let encode = each(&|message| {
-            let variant = ident(api_name(message));
+            let variant = ident(message.api_name());
             quote!(Self::#variant(message) => message.encode(version, out),)
         });
         quote! {
@@ -202,14 +202,6 @@ impl Emitter<'_> {
             }
         }
     }
-}
-
-/// `FetchRequest` to `Fetch`.
-fn api_name(message: &Message) -> &str {
-    let name = message.name.as_str();
-    name.strip_suffix("Request")
-        .or_else(|| name.strip_suffix("Response"))
-        .unwrap_or(name)
 }
 
 fn headers(headers: &[(Versions, i16)]) -> Vec<TokenStream> {

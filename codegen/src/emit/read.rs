@@ -87,15 +87,27 @@ fn one(message: &Message, field: &Field, possible: Versions) -> TokenStream {
     } else {
         quote!(self.#name = #value;)
     };
+    own_flexible(message, field, possible, "r", read)
+}
+
+/// `body` with the field's own flexible versions, if it has any, for a reader or sink.
+pub(super) fn own_flexible(
+    message: &Message,
+    field: &Field,
+    possible: Versions,
+    wire: &str,
+    body: TokenStream,
+) -> TokenStream {
     let Some(flexible) = field.flexible else {
-        return read;
+        return body;
     };
+    let wire = ident(wire);
     let own = Condition::new(flexible, possible).expression();
     let message = Condition::new(message.flexible, possible).expression();
     quote! {
-        r.set_flexible(#own);
-        #read
-        r.set_flexible(#message);
+        #wire.set_flexible(#own);
+        #body
+        #wire.set_flexible(#message);
     }
 }
 

@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use super::conditions::Condition;
 use super::layout::{self, Piece};
-use super::read::{tagged_fields, uses};
+use super::read::{own_flexible, tagged_fields, uses};
 use super::structs::{default_value, has_tags};
 use super::types::{elided, fixed_method, ident, takes_version, varying_method};
 use crate::model::{DefaultValue, Field, Message, Type};
@@ -132,21 +132,10 @@ fn piece(message: &Message, piece: &Piece<'_>, possible: Versions) -> TokenStrea
                 s.run(run);
             }
         }
-        Piece::One(field) => one(message, field, possible),
-    }
-}
-
-fn one(message: &Message, field: &Field, possible: Versions) -> TokenStream {
-    let write = untagged_value(field, possible);
-    let Some(flexible) = field.flexible else {
-        return write;
-    };
-    let own = Condition::new(flexible, possible).expression();
-    let message = Condition::new(message.flexible, possible).expression();
-    quote! {
-        s.set_flexible(#own);
-        #write
-        s.set_flexible(#message);
+        Piece::One(field) => {
+            let write = untagged_value(field, possible);
+            own_flexible(message, field, possible, "s", write)
+        }
     }
 }
 

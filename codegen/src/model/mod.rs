@@ -196,6 +196,14 @@ impl Field {
 }
 
 impl Message {
+    /// The API of a request or response: `Fetch` for `FetchRequest`. Other messages' own name.
+    pub fn api_name(&self) -> &str {
+        let name = self.name.as_str();
+        name.strip_suffix("Request")
+            .or_else(|| name.strip_suffix("Response"))
+            .unwrap_or(name)
+    }
+
     /// The struct that is the message itself.
     pub fn top(&self) -> &Struct {
         &self.structs[0]

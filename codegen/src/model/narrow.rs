@@ -84,9 +84,7 @@ impl Narrowing {
 
 fn answers_to(message: &Message, name: &str) -> bool {
     message.name == name
-        || (matches!(message.kind, Kind::Request | Kind::Response)
-            && (message.name.strip_suffix("Request") == Some(name)
-                || message.name.strip_suffix("Response") == Some(name)))
+        || (matches!(message.kind, Kind::Request | Kind::Response) && message.api_name() == name)
 }
 
 /// Leaves a message the versions `kept` alone.
