@@ -353,12 +353,7 @@ pub(crate) fn locate_encode(
     start: usize,
 ) -> EncodeError {
     let mut nothing = Nothing;
-    let limits = Limits {
-        max_array_len: u32::MAX,
-        max_tagged_fields: u32::MAX,
-        max_allocated_bytes: usize::MAX,
-    };
-    let mut walk = Walk::new(schema, version, &out[start..], &limits, &mut nothing);
+    let mut walk = Walk::new(schema, version, &out[start..], &Limits::NONE, &mut nothing);
     walk.partial = true;
     let result = walk.message();
     let path = match (result, error.kind()) {

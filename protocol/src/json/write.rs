@@ -44,12 +44,7 @@ pub fn to_json<M: Message>(message: &M, version: i16) -> Result<Value, ToJsonErr
     message
         .encode(version, &mut bytes)
         .map_err(ToJsonError::Encode)?;
-    let limits = Limits {
-        max_array_len: u32::MAX,
-        max_tagged_fields: u32::MAX,
-        max_allocated_bytes: usize::MAX,
-    };
-    bytes_to_json(M::SCHEMA, version, &bytes, &limits).map_err(ToJsonError::Decode)
+    bytes_to_json(M::SCHEMA, version, &bytes, &Limits::NONE).map_err(ToJsonError::Decode)
 }
 
 /// The JSON of a message that is there as bytes, without the generated structs.

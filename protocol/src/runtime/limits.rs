@@ -19,6 +19,13 @@ impl Limits {
         max_tagged_fields: 10_000,
         max_allocated_bytes: 256 << 20,
     };
+
+    /// For bytes that this crate has just written itself.
+    pub(crate) const NONE: Limits = Limits {
+        max_array_len: u32::MAX,
+        max_tagged_fields: u32::MAX,
+        max_allocated_bytes: usize::MAX,
+    };
 }
 
 impl Default for Limits {
