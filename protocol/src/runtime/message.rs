@@ -110,8 +110,15 @@ pub trait Message: Write + Default + Sized {
     where
         Self: Read<'a>,
     {
-        let (message, rest) = Self::decode_prefix(bytes, version, limits)?;
-        whole(message, bytes, rest, Self::SCHEMA, version)
+        let flexible = Self::SCHEMA.flexible.contains(version);
+        let mut message = Self::default();
+        read_whole(
+            &mut message,
+            Reader::new(bytes, flexible, limits),
+            bytes,
+            version,
+        )?;
+        Ok(message)
     }
 
     /// As [`Message::decode_with`], but bytes and records share the frame instead of borrowing
@@ -129,9 +136,14 @@ pub trait Message: Write + Default + Sized {
         Self: Read<'a>,
     {
         let flexible = Self::SCHEMA.flexible.contains(version);
-        let reader = Reader::sharing(frame, flexible, limits);
-        let (message, rest) = read_message::<Self>(reader, frame, version, limits)?;
-        whole(message, frame, rest, Self::SCHEMA, version)
+        let mut message = Self::default();
+        read_whole(
+            &mut message,
+            Reader::sharing(frame, flexible, limits),
+            frame,
+            version,
+        )?;
+        Ok(message)
     }
 
     /// Reads a message from the start of `bytes`, and gives what follows it.
@@ -147,8 +159,10 @@ pub trait Message: Write + Default + Sized {
     where
         Self: Read<'a>,
     {
-        let reader = Reader::new(bytes, Self::SCHEMA.flexible.contains(version), limits);
-        read_message::<Self>(reader, bytes, version, limits)
+        let mut reader = Reader::new(bytes, Self::SCHEMA.flexible.contains(version), limits);
+        let mut message = Self::default();
+        read_start(&mut message, &mut reader, bytes, version)?;
+        Ok((message, reader.rest()))
     }
 
     /// Appends the message's bytes to `out`, which is left as it was if that fails.
@@ -209,45 +223,46 @@ pub trait Request: Message {
     type Response<'r>: Message + Read<'r>;
 }
 
-/// Reads a message, and says where in it an error lies.
+/// Reads a message over its defaults, and says where in it an error lies. The message is read
+/// into its place: moving it costs as much as reading a small one.
 #[inline]
-fn read_message<'a, M: Message + Read<'a>>(
-    mut reader: Reader<'a>,
+fn read_start<'a, M: Message + Read<'a>>(
+    message: &mut M,
+    reader: &mut Reader<'a>,
     bytes: &'a [u8],
     version: i16,
-    limits: &Limits,
-) -> Result<(M, &'a [u8]), DecodeError> {
+) -> Result<(), DecodeError> {
     if !M::SCHEMA.versions.contains(version) {
         return Err(unsupported_decode(M::SCHEMA, version));
     }
-    let mut message = M::default();
-    match message.read(&mut reader, version) {
-        Ok(()) => Ok((message, reader.rest())),
-        Err(error) => Err(walk::locate_decode(
-            error,
-            M::SCHEMA,
-            version,
-            bytes,
-            limits,
-        )),
-    }
+    let limits = reader.limits();
+    let Err(error) = message.read(reader, version) else {
+        return Ok(());
+    };
+    Err(walk::locate_decode(
+        error,
+        M::SCHEMA,
+        version,
+        bytes,
+        &limits,
+    ))
 }
 
-/// The message, if nothing follows it.
+/// As [`read_start`], if nothing follows the message.
 #[inline]
-fn whole<M>(
-    message: M,
-    bytes: &[u8],
-    rest: &[u8],
-    schema: &'static Schema,
+fn read_whole<'a, M: Message + Read<'a>>(
+    message: &mut M,
+    mut reader: Reader<'a>,
+    bytes: &'a [u8],
     version: i16,
-) -> Result<M, DecodeError> {
-    let left = rest.len();
+) -> Result<(), DecodeError> {
+    read_start(message, &mut reader, bytes, version)?;
+    let left = reader.rest().len();
     if left == 0 {
-        return Ok(message);
+        return Ok(());
     }
     let error = DecodeError::new(DecodeErrorKind::TrailingBytes { left }, bytes.len() - left);
-    Err(error.located(schema.name, version, String::new()))
+    Err(error.located(M::SCHEMA.name, version, String::new()))
 }
 
 #[cold]

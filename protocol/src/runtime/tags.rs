@@ -18,6 +18,23 @@ pub struct UnknownTag {
 #[allow(clippy::box_collection)] // A vector is three words, in every struct of every message.
 pub struct UnknownTags(Option<Box<Vec<UnknownTag>>>);
 
+impl Drop for UnknownTags {
+    /// Every struct of every message has one of these, nearly always empty: only the test for
+    /// that belongs where a struct is dropped.
+    #[inline]
+    fn drop(&mut self) {
+        #[cold]
+        #[inline(never)]
+        #[allow(clippy::box_collection)]
+        fn free(tags: Box<Vec<UnknownTag>>) {
+            drop(tags);
+        }
+        if let Some(tags) = self.0.take() {
+            free(tags);
+        }
+    }
+}
+
 impl UnknownTags {
     /// No unknown tagged fields.
     pub const EMPTY: UnknownTags = UnknownTags(None);
