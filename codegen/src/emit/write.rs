@@ -184,6 +184,23 @@ fn tagged_value(field: &Field) -> TokenStream {
     }
 }
 
+/// A tagged field of fixed width, whose size is known beforehand: tag, size and value are a run.
+fn tagged_run(tag: u32, field: &Field) -> Option<TokenStream> {
+    let (method, len) = (fixed_method(&field.ty)?, field.ty.fixed_len()?);
+    let tag = u8::try_from(tag).ok().filter(|tag| *tag < 0x80)?;
+    let (tag, size) = (
+        Literal::u8_unsuffixed(tag),
+        Literal::u8_unsuffixed(u8::try_from(len).ok()?),
+    );
+    let (len, name) = (Literal::usize_unsuffixed(2 + len), ident(&field.rust_name));
+    Some(quote! {
+        let mut run = WriteRun::<#len>::new();
+        run.tag(#tag, #size);
+        run.#method(self.#name);
+        s.run(run);
+    })
+}
+
 /// The tagged-field section, where the version has one.
 fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
     if !has_tags(message) {
@@ -209,15 +226,16 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
         }
     });
     let values = fields.iter().zip(&flags).map(|((tag, field), flag)| {
-        let tag = Literal::u32_unsuffixed(*tag);
-        let value = tagged_value(field);
-        quote! {
-            if #flag {
+        let value = tagged_run(*tag, field).unwrap_or_else(|| {
+            let tag = Literal::u32_unsuffixed(*tag);
+            let value = tagged_value(field);
+            quote! {
                 let tag = s.begin_tag(#tag);
                 #value
                 s.end_tag(tag);
             }
-        }
+        });
+        quote!(if #flag { #value })
     });
     let section = quote! {
         #(let #flags = #conditions;)*

@@ -127,9 +127,10 @@ impl Write for ApiVersionsResponse<'_> {
                 s.end_tag(tag);
             }
             if has_finalized_features_epoch {
-                let tag = s.begin_tag(1);
-                s.i64(self.finalized_features_epoch);
-                s.end_tag(tag);
+                let mut run = WriteRun::<10>::new();
+                run.tag(1, 8);
+                run.i64(self.finalized_features_epoch);
+                s.run(run);
             }
             if has_finalized_features {
                 let tag = s.begin_tag(2);
@@ -137,9 +138,10 @@ impl Write for ApiVersionsResponse<'_> {
                 s.end_tag(tag);
             }
             if has_zk_migration_ready {
-                let tag = s.begin_tag(3);
-                s.bool(self.zk_migration_ready);
-                s.end_tag(tag);
+                let mut run = WriteRun::<3>::new();
+                run.tag(3, 1);
+                run.bool(self.zk_migration_ready);
+                s.run(run);
             }
             s.unknown_tags(&self.unknown_tags, 4)?;
         } else {

@@ -119,14 +119,16 @@ impl Write for BrokerRegistrationChangeRecord<'_> {
             &self.unknown_tags,
         );
         if has_fenced {
-            let tag = s.begin_tag(0);
-            s.i8(self.fenced);
-            s.end_tag(tag);
+            let mut run = WriteRun::<3>::new();
+            run.tag(0, 1);
+            run.i8(self.fenced);
+            s.run(run);
         }
         if has_in_controlled_shutdown {
-            let tag = s.begin_tag(1);
-            s.i8(self.in_controlled_shutdown);
-            s.end_tag(tag);
+            let mut run = WriteRun::<3>::new();
+            run.tag(1, 1);
+            run.i8(self.in_controlled_shutdown);
+            s.run(run);
         }
         if has_log_dirs {
             let tag = s.begin_tag(2);

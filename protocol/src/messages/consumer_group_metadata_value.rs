@@ -54,9 +54,10 @@ impl Write for ConsumerGroupMetadataValue {
         let has_metadata_hash = self.metadata_hash != 0;
         s.tag_count(usize::from(has_metadata_hash), &self.unknown_tags);
         if has_metadata_hash {
-            let tag = s.begin_tag(0);
-            s.i64(self.metadata_hash);
-            s.end_tag(tag);
+            let mut run = WriteRun::<10>::new();
+            run.tag(0, 8);
+            run.i64(self.metadata_hash);
+            s.run(run);
         }
         s.unknown_tags(&self.unknown_tags, 1)?;
         Ok(())

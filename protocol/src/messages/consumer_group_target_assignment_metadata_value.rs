@@ -54,9 +54,10 @@ impl Write for ConsumerGroupTargetAssignmentMetadataValue {
         let has_assignment_timestamp = self.assignment_timestamp != 0;
         s.tag_count(usize::from(has_assignment_timestamp), &self.unknown_tags);
         if has_assignment_timestamp {
-            let tag = s.begin_tag(0);
-            s.i64(self.assignment_timestamp);
-            s.end_tag(tag);
+            let mut run = WriteRun::<10>::new();
+            run.tag(0, 8);
+            run.i64(self.assignment_timestamp);
+            s.run(run);
         }
         s.unknown_tags(&self.unknown_tags, 1)?;
         Ok(())

@@ -206,9 +206,10 @@ impl Write for CreatableTopicResult<'_> {
             let has_topic_config_error_code = self.topic_config_error_code != 0;
             s.tag_count(usize::from(has_topic_config_error_code), &self.unknown_tags);
             if has_topic_config_error_code {
-                let tag = s.begin_tag(0);
-                s.i16(self.topic_config_error_code);
-                s.end_tag(tag);
+                let mut run = WriteRun::<4>::new();
+                run.tag(0, 2);
+                run.i16(self.topic_config_error_code);
+                s.run(run);
             }
             s.unknown_tags(&self.unknown_tags, 1)?;
         } else {

@@ -526,14 +526,16 @@ impl Write for FetchPartition {
                 &self.unknown_tags,
             );
             if has_replica_directory_id {
-                let tag = s.begin_tag(0);
-                s.uuid(self.replica_directory_id);
-                s.end_tag(tag);
+                let mut run = WriteRun::<18>::new();
+                run.tag(0, 16);
+                run.uuid(self.replica_directory_id);
+                s.run(run);
             }
             if has_high_watermark {
-                let tag = s.begin_tag(1);
-                s.i64(self.high_watermark);
-                s.end_tag(tag);
+                let mut run = WriteRun::<10>::new();
+                run.tag(1, 8);
+                run.i64(self.high_watermark);
+                s.run(run);
             }
             s.unknown_tags(&self.unknown_tags, 2)?;
         } else {

@@ -234,9 +234,10 @@ impl Write for PartitionSnapshot {
             && self.replica_directory_id != Uuid::ZERO;
         s.tag_count(usize::from(has_replica_directory_id), &self.unknown_tags);
         if has_replica_directory_id {
-            let tag = s.begin_tag(0);
-            s.uuid(self.replica_directory_id);
-            s.end_tag(tag);
+            let mut run = WriteRun::<18>::new();
+            run.tag(0, 16);
+            run.uuid(self.replica_directory_id);
+            s.run(run);
         }
         s.unknown_tags(&self.unknown_tags, 1)?;
         Ok(())

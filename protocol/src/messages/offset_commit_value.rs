@@ -119,9 +119,10 @@ impl Write for OffsetCommitValue<'_> {
             let has_topic_id = self.topic_id != Uuid::ZERO;
             s.tag_count(usize::from(has_topic_id), &self.unknown_tags);
             if has_topic_id {
-                let tag = s.begin_tag(0);
-                s.uuid(self.topic_id);
-                s.end_tag(tag);
+                let mut run = WriteRun::<18>::new();
+                run.tag(0, 16);
+                run.uuid(self.topic_id);
+                s.run(run);
             }
             s.unknown_tags(&self.unknown_tags, 1)?;
         } else {

@@ -185,9 +185,10 @@ impl Write for PartitionChangeRecord<'_> {
             s.end_tag(tag);
         }
         if has_leader {
-            let tag = s.begin_tag(1);
-            s.i32(self.leader);
-            s.end_tag(tag);
+            let mut run = WriteRun::<6>::new();
+            run.tag(1, 4);
+            run.i32(self.leader);
+            s.run(run);
         }
         if has_replicas {
             let tag = s.begin_tag(2);
@@ -205,9 +206,10 @@ impl Write for PartitionChangeRecord<'_> {
             s.end_tag(tag);
         }
         if has_leader_recovery_state {
-            let tag = s.begin_tag(5);
-            s.i8(self.leader_recovery_state);
-            s.end_tag(tag);
+            let mut run = WriteRun::<3>::new();
+            run.tag(5, 1);
+            run.i8(self.leader_recovery_state);
+            s.run(run);
         }
         if has_eligible_leader_replicas {
             let tag = s.begin_tag(6);

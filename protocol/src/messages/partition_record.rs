@@ -196,9 +196,10 @@ impl Write for PartitionRecord<'_> {
             &self.unknown_tags,
         );
         if has_leader_recovery_state {
-            let tag = s.begin_tag(0);
-            s.i8(self.leader_recovery_state);
-            s.end_tag(tag);
+            let mut run = WriteRun::<3>::new();
+            run.tag(0, 1);
+            run.i8(self.leader_recovery_state);
+            s.run(run);
         }
         if has_eligible_leader_replicas {
             let tag = s.begin_tag(1);

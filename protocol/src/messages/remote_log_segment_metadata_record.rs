@@ -124,9 +124,10 @@ impl Write for RemoteLogSegmentMetadataRecord<'_> {
         let has_txn_index_empty = self.txn_index_empty;
         s.tag_count(usize::from(has_txn_index_empty), &self.unknown_tags);
         if has_txn_index_empty {
-            let tag = s.begin_tag(0);
-            s.bool(self.txn_index_empty);
-            s.end_tag(tag);
+            let mut run = WriteRun::<3>::new();
+            run.tag(0, 1);
+            run.bool(self.txn_index_empty);
+            s.run(run);
         }
         s.unknown_tags(&self.unknown_tags, 1)?;
         Ok(())

@@ -89,9 +89,10 @@ impl Write for ShareUpdateValue {
         let has_delivery_complete_count = self.delivery_complete_count != -1;
         s.tag_count(usize::from(has_delivery_complete_count), &self.unknown_tags);
         if has_delivery_complete_count {
-            let tag = s.begin_tag(0);
-            s.i32(self.delivery_complete_count);
-            s.end_tag(tag);
+            let mut run = WriteRun::<6>::new();
+            run.tag(0, 4);
+            run.i32(self.delivery_complete_count);
+            s.run(run);
         }
         s.unknown_tags(&self.unknown_tags, 1)?;
         Ok(())

@@ -115,9 +115,10 @@ impl Write for StreamsGroupMetadataValue<'_> {
             &self.unknown_tags,
         );
         if has_validated_topology_epoch {
-            let tag = s.begin_tag(0);
-            s.i32(self.validated_topology_epoch);
-            s.end_tag(tag);
+            let mut run = WriteRun::<6>::new();
+            run.tag(0, 4);
+            run.i32(self.validated_topology_epoch);
+            s.run(run);
         }
         if has_last_assignment_configs {
             let tag = s.begin_tag(1);
@@ -125,14 +126,16 @@ impl Write for StreamsGroupMetadataValue<'_> {
             s.end_tag(tag);
         }
         if has_stored_description_topology_epoch {
-            let tag = s.begin_tag(2);
-            s.i32(self.stored_description_topology_epoch);
-            s.end_tag(tag);
+            let mut run = WriteRun::<6>::new();
+            run.tag(2, 4);
+            run.i32(self.stored_description_topology_epoch);
+            s.run(run);
         }
         if has_failed_description_topology_epoch {
-            let tag = s.begin_tag(3);
-            s.i32(self.failed_description_topology_epoch);
-            s.end_tag(tag);
+            let mut run = WriteRun::<6>::new();
+            run.tag(3, 4);
+            run.i32(self.failed_description_topology_epoch);
+            s.run(run);
         }
         s.unknown_tags(&self.unknown_tags, 4)?;
         Ok(())

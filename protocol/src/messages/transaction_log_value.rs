@@ -190,24 +190,28 @@ impl Write for TransactionLogValue<'_> {
                 &self.unknown_tags,
             );
             if has_previous_producer_id {
-                let tag = s.begin_tag(0);
-                s.i64(self.previous_producer_id);
-                s.end_tag(tag);
+                let mut run = WriteRun::<10>::new();
+                run.tag(0, 8);
+                run.i64(self.previous_producer_id);
+                s.run(run);
             }
             if has_next_producer_id {
-                let tag = s.begin_tag(1);
-                s.i64(self.next_producer_id);
-                s.end_tag(tag);
+                let mut run = WriteRun::<10>::new();
+                run.tag(1, 8);
+                run.i64(self.next_producer_id);
+                s.run(run);
             }
             if has_client_transaction_version {
-                let tag = s.begin_tag(2);
-                s.i16(self.client_transaction_version);
-                s.end_tag(tag);
+                let mut run = WriteRun::<4>::new();
+                run.tag(2, 2);
+                run.i16(self.client_transaction_version);
+                s.run(run);
             }
             if has_next_producer_epoch {
-                let tag = s.begin_tag(3);
-                s.i16(self.next_producer_epoch);
-                s.end_tag(tag);
+                let mut run = WriteRun::<4>::new();
+                run.tag(3, 2);
+                run.i16(self.next_producer_epoch);
+                s.run(run);
             }
             s.unknown_tags(&self.unknown_tags, 4)?;
         } else {

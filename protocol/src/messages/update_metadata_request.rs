@@ -181,9 +181,10 @@ impl Write for UpdateMetadataRequest<'_> {
             let has_type = version >= 8 && self.r#type != 0;
             s.tag_count(usize::from(has_type), &self.unknown_tags);
             if has_type {
-                let tag = s.begin_tag(0);
-                s.i8(self.r#type);
-                s.end_tag(tag);
+                let mut run = WriteRun::<3>::new();
+                run.tag(0, 1);
+                run.i8(self.r#type);
+                s.run(run);
             }
             s.unknown_tags(&self.unknown_tags, 1)?;
         } else {

@@ -9,16 +9,20 @@ use super::Uuid;
 pub trait Fixed: Copy + PartialEq + fmt::Debug + 'static {
     /// The width on the wire in bytes.
     const LEN: usize;
+    /// As many bytes as an element takes.
+    type Bytes: AsRef<[u8]>;
+
     /// The element in `bytes`, of which there are [`Fixed::LEN`].
     fn read(bytes: &[u8]) -> Self;
-    /// Appends the element's bytes.
-    fn write(self, out: &mut Vec<u8>);
+    /// The element's bytes.
+    fn to_wire(self) -> Self::Bytes;
 }
 
 macro_rules! fixed {
     ($($ty:ty)*) => {$(
         impl Fixed for $ty {
             const LEN: usize = size_of::<$ty>();
+            type Bytes = [u8; size_of::<$ty>()];
 
             #[inline]
             fn read(bytes: &[u8]) -> Self {
@@ -26,8 +30,8 @@ macro_rules! fixed {
             }
 
             #[inline]
-            fn write(self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_be_bytes());
+            fn to_wire(self) -> Self::Bytes {
+                self.to_be_bytes()
             }
         }
     )*};
@@ -37,6 +41,7 @@ fixed!(i8 i16 i32 i64 u16 u32 f64);
 
 impl Fixed for bool {
     const LEN: usize = 1;
+    type Bytes = [u8; 1];
 
     #[inline]
     fn read(bytes: &[u8]) -> Self {
@@ -44,13 +49,14 @@ impl Fixed for bool {
     }
 
     #[inline]
-    fn write(self, out: &mut Vec<u8>) {
-        out.push(u8::from(self));
+    fn to_wire(self) -> [u8; 1] {
+        [u8::from(self)]
     }
 }
 
 impl Fixed for Uuid {
     const LEN: usize = 16;
+    type Bytes = [u8; 16];
 
     #[inline]
     fn read(bytes: &[u8]) -> Self {
@@ -60,8 +66,8 @@ impl Fixed for Uuid {
     }
 
     #[inline]
-    fn write(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_bytes());
+    fn to_wire(self) -> [u8; 16] {
+        self.to_bytes()
     }
 }
 
@@ -74,7 +80,7 @@ pub struct Array<'a, T>(Repr<'a, T>);
 
 /// The most bytes that fit into the value itself: with three replicas, nearly every array of a
 /// Metadata response.
-const SHORT_LEN: usize = 15;
+pub(crate) const SHORT_LEN: usize = 15;
 
 #[derive(Clone)]
 enum Repr<'a, T> {
@@ -177,6 +183,15 @@ impl<'a, T: Fixed> Array<'a, T> {
         }
     }
 
+    /// The bytes of an array that is in the value itself, and how many of them count.
+    #[inline]
+    pub(crate) fn as_short(&self) -> Option<(&[u8; SHORT_LEN], usize)> {
+        match &self.0 {
+            Repr::Short { len, bytes } => Some((bytes, usize::from(*len))),
+            _ => None,
+        }
+    }
+
     /// The same elements without a borrow. A few elements need no allocation for that.
     #[inline]
     pub fn into_owned(self) -> Array<'static, T> {
@@ -228,21 +243,39 @@ impl<T: Fixed> fmt::Debug for Array<'_, T> {
     }
 }
 
-impl<T> From<Vec<T>> for Array<'_, T> {
+impl<T: Fixed> From<Vec<T>> for Array<'_, T> {
     fn from(values: Vec<T>) -> Self {
+        if values.len() * T::LEN <= SHORT_LEN {
+            return values.as_slice().into();
+        }
         Array(Repr::Owned(values))
     }
 }
 
-impl<T: Copy, const N: usize> From<[T; N]> for Array<'_, T> {
-    fn from(values: [T; N]) -> Self {
-        Array(Repr::Owned(values.to_vec()))
+impl<T: Fixed> From<&[T]> for Array<'_, T> {
+    fn from(values: &[T]) -> Self {
+        let len = values.len() * T::LEN;
+        if len > SHORT_LEN {
+            return Array(Repr::Owned(values.to_vec()));
+        }
+        let mut bytes = [0; SHORT_LEN];
+        for (place, value) in bytes.chunks_exact_mut(T::LEN).zip(values) {
+            place.copy_from_slice(value.to_wire().as_ref());
+        }
+        let len = len as u8;
+        Array(Repr::Short { len, bytes })
     }
 }
 
-impl<T> FromIterator<T> for Array<'_, T> {
+impl<T: Fixed, const N: usize> From<[T; N]> for Array<'_, T> {
+    fn from(values: [T; N]) -> Self {
+        values.as_slice().into()
+    }
+}
+
+impl<T: Fixed> FromIterator<T> for Array<'_, T> {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
-        Array(Repr::Owned(values.into_iter().collect()))
+        values.into_iter().collect::<Vec<T>>().into()
     }
 }
 

@@ -92,6 +92,12 @@ impl<const N: usize> WriteRun<N> {
         i8: i8; i16: i16; u16: u16; i32: i32; u32: u32; i64: i64; f64: f64;
     }
 
+    /// Puts the tag and the size of a tagged field of fixed width, both below 128.
+    #[inline(always)]
+    pub fn tag(&mut self, tag: u8, size: u8) {
+        self.put([tag, size]);
+    }
+
     /// Puts the next field, of type `bool`.
     #[inline(always)]
     pub fn bool(&mut self, value: bool) {

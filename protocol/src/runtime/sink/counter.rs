@@ -51,6 +51,17 @@ impl Sink for Counter {
         self.len += uvarint_len(value);
     }
 
+    #[inline(always)]
+    fn aside<T>(&mut self, put: impl FnOnce(&mut Self) -> T) -> T {
+        let mut copy = Counter {
+            len: self.len,
+            flexible: self.flexible,
+        };
+        let value = put(&mut copy);
+        self.len = copy.len;
+        value
+    }
+
     #[inline]
     fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
         self.len += array.len() * T::LEN;

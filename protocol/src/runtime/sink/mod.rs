@@ -40,6 +40,13 @@ pub trait Sink {
     /// Ends a tagged field: now its size is known.
     fn end_tag(&mut self, mark: TagMark);
 
+    /// Does what is rare in a way that keeps the sink's address from leaving the caller, where
+    /// that is cheap: the compiler can then hold its state in registers.
+    #[inline(always)]
+    fn aside<T>(&mut self, put: impl FnOnce(&mut Self) -> T) -> T {
+        put(self)
+    }
+
     /// Puts a few bytes whose number is known.
     #[inline(always)]
     fn put_fixed<const N: usize>(&mut self, bytes: [u8; N]) {
@@ -405,7 +412,7 @@ pub trait Sink {
             }
             return Ok(());
         }
-        self.end_struct_slow(unknown)
+        self.aside(|s| s.end_struct_slow(unknown))
     }
 
     /// Puts the end of a struct that has unknown tagged fields and no known ones.
@@ -437,7 +444,7 @@ pub trait Sink {
         if unknown.is_empty() {
             return Ok(());
         }
-        self.unknown_tags_slow(unknown, known)
+        self.aside(|s| s.unknown_tags_slow(unknown, known))
     }
 
     /// Puts unknown tagged fields, of which there are some.

@@ -1,7 +1,8 @@
 //! Encoded bytes into a buffer.
 
 use super::{Sink, TagMark};
-use crate::runtime::{Array, Fixed};
+use crate::runtime::array::SHORT_LEN;
+use crate::runtime::{Array, EncodeError, Fixed};
 
 /// Appends to a buffer.
 #[derive(Debug)]
@@ -44,8 +45,28 @@ impl Sink for Writer {
     fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
         match array.as_wire() {
             Some(bytes) => self.put(bytes),
-            None => array.iter().for_each(|value| value.write(&mut self.out)),
+            None => {
+                self.out.reserve(array.len() * T::LEN);
+                array.iter().for_each(|value| self.put(value.to_wire().as_ref()));
+            }
         }
+    }
+
+    #[inline]
+    fn array<T: Fixed>(&mut self, array: &Array<'_, T>) -> Result<(), EncodeError> {
+        let Some((bytes, len)) = array.as_short().filter(|_| self.flexible) else {
+            self.long_len(array.len())?;
+            self.put_array(array);
+            return Ok(());
+        };
+        // Sixteen bytes at once, and what is too much taken back: copying as many as there are
+        // would be a call.
+        let mut all = [0; 1 + SHORT_LEN];
+        all[0] = (len / T::LEN) as u8 + 1;
+        all[1..].copy_from_slice(bytes);
+        self.put_fixed(all);
+        self.out.truncate(self.out.len() - (SHORT_LEN - len));
+        Ok(())
     }
 
     #[inline]
