@@ -4,8 +4,8 @@
 //! path of a field in which decoding or encoding failed, and turns bytes into JSON.
 
 use crate::runtime::{
-    Blob, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Limits, Reader, Str,
-    UnknownTags, Uuid,
+    Blob, Borrowing, DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, Limits, Reader,
+    Str, UnknownTags, Uuid,
 };
 use crate::schema::{FieldSchema, FieldType, Schema, StructSchema};
 
@@ -43,7 +43,7 @@ enum Step {
 pub(crate) struct Walk<'a, 'b, B> {
     schema: &'static Schema,
     version: i16,
-    reader: Reader<'a>,
+    reader: Reader<'a, 'a, Borrowing>,
     build: &'b mut B,
     /// Where the walk is; after an error, where it happened.
     path: Vec<Step>,

@@ -28,7 +28,11 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
             const MIN_LEN: usize = #min_len;
 
             #[inline]
-            fn read(&mut self, #r: &mut Reader<'a>, #version: i16) -> Result<(), DecodeError> {
+            fn read<'r, L: Leaves<'r, 'a>>(
+                &mut self,
+                #r: &mut Reader<'r, 'a, L>,
+                #version: i16,
+            ) -> Result<(), DecodeError> {
                 #body
                 Ok(())
             }

@@ -38,7 +38,11 @@ impl IntoOwned for AbortedTxn {
 impl<'a> Read<'a> for AbortedTxn {
     const MIN_LEN: usize = 32;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<32>()?;
         self.producer_id = run.i64();
         self.first_offset = run.i64();

@@ -66,7 +66,11 @@ impl IntoOwned for AccessControlEntryRecord<'_> {
 impl<'a> Read<'a> for AccessControlEntryRecord<'a> {
     const MIN_LEN: usize = 24;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<17>()?;
         self.id = run.uuid();
         self.resource_type = run.i8();

@@ -46,7 +46,11 @@ impl IntoOwned for AddOffsetsToTxnRequest<'_> {
 impl<'a> Read<'a> for AddOffsetsToTxnRequest<'a> {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.transactional_id = r.string()?;
         let mut run = r.run::<10>()?;
         self.producer_id = run.i64();

@@ -53,7 +53,11 @@ impl IntoOwned for AddPartitionsToTxnRequest<'_> {
 impl<'a> Read<'a> for AddPartitionsToTxnRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 4 {
             self.transactions = r.structs(version)?;
         }
@@ -190,7 +194,11 @@ impl IntoOwned for AddPartitionsToTxnTransaction<'_> {
 impl<'a> Read<'a> for AddPartitionsToTxnTransaction<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.transactional_id = r.string()?;
         let mut run = r.run::<11>()?;
         self.producer_id = run.i64();
@@ -262,7 +270,11 @@ impl IntoOwned for AddPartitionsToTxnTopic<'_> {
 impl<'a> Read<'a> for AddPartitionsToTxnTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -48,7 +48,11 @@ impl IntoOwned for AddPartitionsToTxnResponse<'_> {
 impl<'a> Read<'a> for AddPartitionsToTxnResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 4 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();
@@ -149,7 +153,11 @@ impl IntoOwned for AddPartitionsToTxnResult<'_> {
 impl<'a> Read<'a> for AddPartitionsToTxnResult<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.transactional_id = r.string()?;
         self.topic_results = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -209,7 +217,11 @@ impl IntoOwned for AddPartitionsToTxnTopicResult<'_> {
 impl<'a> Read<'a> for AddPartitionsToTxnTopicResult<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.results_by_partition = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -257,7 +269,11 @@ pub struct AddPartitionsToTxnPartitionResult {
 impl<'a> Read<'a> for AddPartitionsToTxnPartitionResult {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.partition_error_code = run.i16();

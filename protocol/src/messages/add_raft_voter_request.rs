@@ -71,7 +71,11 @@ impl IntoOwned for AddRaftVoterRequest<'_> {
 impl<'a> Read<'a> for AddRaftVoterRequest<'a> {
     const MIN_LEN: usize = 27;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.cluster_id = r.nullable_string(true)?;
         let mut run = r.run::<24>()?;
         self.timeout_ms = run.i32();
@@ -160,7 +164,11 @@ impl IntoOwned for Listener<'_> {
 impl<'a> Read<'a> for Listener<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         self.port = r.u16()?;

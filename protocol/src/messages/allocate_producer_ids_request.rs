@@ -43,7 +43,11 @@ impl IntoOwned for AllocateProducerIdsRequest {
 impl<'a> Read<'a> for AllocateProducerIdsRequest {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();

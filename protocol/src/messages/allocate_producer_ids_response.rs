@@ -40,7 +40,11 @@ impl IntoOwned for AllocateProducerIdsResponse {
 impl<'a> Read<'a> for AllocateProducerIdsResponse {
     const MIN_LEN: usize = 19;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<18>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();

@@ -36,7 +36,11 @@ impl IntoOwned for AlterClientQuotasRequest<'_> {
 impl<'a> Read<'a> for AlterClientQuotasRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.entries = r.structs(version)?;
         self.validate_only = r.bool()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -96,7 +100,11 @@ impl IntoOwned for EntryData<'_> {
 impl<'a> Read<'a> for EntryData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity = r.structs(version)?;
         self.ops = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -167,7 +175,11 @@ impl IntoOwned for EntityData<'_> {
 impl<'a> Read<'a> for EntityData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity_type = r.string()?;
         self.entity_name = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -232,7 +244,11 @@ impl IntoOwned for OpData<'_> {
 impl<'a> Read<'a> for OpData<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         let mut run = r.run::<9>()?;
         self.value = run.f64();

@@ -36,7 +36,11 @@ impl IntoOwned for AlterClientQuotasResponse<'_> {
 impl<'a> Read<'a> for AlterClientQuotasResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.entries = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -113,7 +117,11 @@ impl IntoOwned for EntryData<'_> {
 impl<'a> Read<'a> for EntryData<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.entity = r.structs(version)?;
@@ -187,7 +195,11 @@ impl IntoOwned for EntityData<'_> {
 impl<'a> Read<'a> for EntityData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity_type = r.string()?;
         self.entity_name = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;

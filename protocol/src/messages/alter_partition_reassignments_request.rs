@@ -53,7 +53,11 @@ impl IntoOwned for AlterPartitionReassignmentsRequest<'_> {
 impl<'a> Read<'a> for AlterPartitionReassignmentsRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<5>()?;
             self.timeout_ms = run.i32();
@@ -135,7 +139,11 @@ impl IntoOwned for ReassignableTopic<'_> {
 impl<'a> Read<'a> for ReassignableTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -195,7 +203,11 @@ impl IntoOwned for ReassignablePartition<'_> {
 impl<'a> Read<'a> for ReassignablePartition<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         self.replicas = r.nullable_array(true)?;
         r.end_struct(&mut self.unknown_tags)?;

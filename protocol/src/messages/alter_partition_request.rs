@@ -53,7 +53,11 @@ impl IntoOwned for AlterPartitionRequest<'_> {
 impl<'a> Read<'a> for AlterPartitionRequest<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();
@@ -124,7 +128,11 @@ impl IntoOwned for TopicData<'_> {
 impl<'a> Read<'a> for TopicData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 1 {
             self.topic_name = r.string()?;
         }
@@ -215,7 +223,11 @@ impl IntoOwned for PartitionData<'_> {
 impl<'a> Read<'a> for PartitionData<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.partition_index = run.i32();
         self.leader_epoch = run.i32();
@@ -321,7 +333,11 @@ impl Default for BrokerState {
 impl<'a> Read<'a> for BrokerState {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();

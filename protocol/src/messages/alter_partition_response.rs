@@ -41,7 +41,11 @@ impl IntoOwned for AlterPartitionResponse<'_> {
 impl<'a> Read<'a> for AlterPartitionResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -112,7 +116,11 @@ impl IntoOwned for TopicData<'_> {
 impl<'a> Read<'a> for TopicData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 1 {
             self.topic_name = r.string()?;
         }
@@ -208,7 +216,11 @@ impl IntoOwned for PartitionData<'_> {
 impl<'a> Read<'a> for PartitionData<'a> {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<14>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();

@@ -31,7 +31,11 @@ impl IntoOwned for AlterReplicaLogDirsRequest<'_> {
 impl<'a> Read<'a> for AlterReplicaLogDirsRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.dirs = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -88,7 +92,11 @@ impl IntoOwned for AlterReplicaLogDir<'_> {
 impl<'a> Read<'a> for AlterReplicaLogDir<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.path = r.string()?;
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -148,7 +156,11 @@ impl IntoOwned for AlterReplicaLogDirTopic<'_> {
 impl<'a> Read<'a> for AlterReplicaLogDirTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

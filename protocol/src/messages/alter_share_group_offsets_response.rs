@@ -46,7 +46,11 @@ impl IntoOwned for AlterShareGroupOffsetsResponse<'_> {
 impl<'a> Read<'a> for AlterShareGroupOffsetsResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -120,7 +124,11 @@ impl IntoOwned for AlterShareGroupOffsetsResponseTopic<'_> {
 impl<'a> Read<'a> for AlterShareGroupOffsetsResponseTopic<'a> {
     const MIN_LEN: usize = 19;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.topic_id = r.uuid()?;
         self.partitions = r.structs(version)?;
@@ -188,7 +196,11 @@ impl IntoOwned for AlterShareGroupOffsetsResponsePartition<'_> {
 impl<'a> Read<'a> for AlterShareGroupOffsetsResponsePartition<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();

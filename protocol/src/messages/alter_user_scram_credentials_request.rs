@@ -36,7 +36,11 @@ impl IntoOwned for AlterUserScramCredentialsRequest<'_> {
 impl<'a> Read<'a> for AlterUserScramCredentialsRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.deletions = r.structs(version)?;
         self.upsertions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -96,7 +100,11 @@ impl IntoOwned for ScramCredentialDeletion<'_> {
 impl<'a> Read<'a> for ScramCredentialDeletion<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.mechanism = r.i8()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -171,7 +179,11 @@ impl IntoOwned for ScramCredentialUpsertion<'_> {
 impl<'a> Read<'a> for ScramCredentialUpsertion<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<5>()?;
         self.mechanism = run.i8();

@@ -59,7 +59,11 @@ impl IntoOwned for ApiVersionsRequest<'_> {
 impl<'a> Read<'a> for ApiVersionsRequest<'a> {
     const MIN_LEN: usize = 0;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.client_software_name = r.string()?;
             self.client_software_version = r.string()?;

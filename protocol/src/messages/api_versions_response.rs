@@ -77,7 +77,11 @@ impl IntoOwned for ApiVersionsResponse<'_> {
 impl<'a> Read<'a> for ApiVersionsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.api_keys = r.structs(version)?;
         if version >= 1 {
@@ -190,7 +194,11 @@ pub struct ApiVersion {
 impl<'a> Read<'a> for ApiVersion {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.api_key = run.i16();
         self.min_version = run.i16();
@@ -261,7 +269,11 @@ impl IntoOwned for SupportedFeatureKey<'_> {
 impl<'a> Read<'a> for SupportedFeatureKey<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<4>()?;
         self.min_version = run.i16();
@@ -332,7 +344,11 @@ impl IntoOwned for FinalizedFeatureKey<'_> {
 impl<'a> Read<'a> for FinalizedFeatureKey<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<4>()?;
         self.max_version_level = run.i16();

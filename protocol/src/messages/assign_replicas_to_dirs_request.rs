@@ -48,7 +48,11 @@ impl IntoOwned for AssignReplicasToDirsRequest {
 impl<'a> Read<'a> for AssignReplicasToDirsRequest {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();
@@ -102,7 +106,11 @@ pub struct DirectoryData {
 impl<'a> Read<'a> for DirectoryData {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.id = r.uuid()?;
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -150,7 +158,11 @@ pub struct TopicData {
 impl<'a> Read<'a> for TopicData {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -194,7 +206,11 @@ pub struct PartitionData {
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -31,7 +31,11 @@ impl IntoOwned for BeginTransactionRecord<'_> {
 impl<'a> Read<'a> for BeginTransactionRecord<'a> {
     const MIN_LEN: usize = 1;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         for _ in 0..r.tag_count()? {
             let (tag, size) = r.tag()?;
             let end = r.tag_end(size);

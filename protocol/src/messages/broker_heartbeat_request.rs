@@ -77,7 +77,11 @@ impl IntoOwned for BrokerHeartbeatRequest<'_> {
 impl<'a> Read<'a> for BrokerHeartbeatRequest<'a> {
     const MIN_LEN: usize = 23;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<22>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();

@@ -58,7 +58,11 @@ impl IntoOwned for BrokerHeartbeatResponse {
 impl<'a> Read<'a> for BrokerHeartbeatResponse {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<9>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();

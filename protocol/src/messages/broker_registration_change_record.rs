@@ -56,7 +56,11 @@ impl IntoOwned for BrokerRegistrationChangeRecord<'_> {
 impl<'a> Read<'a> for BrokerRegistrationChangeRecord<'a> {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();

@@ -89,7 +89,11 @@ impl IntoOwned for BrokerRegistrationRequest<'_> {
 impl<'a> Read<'a> for BrokerRegistrationRequest<'a> {
     const MIN_LEN: usize = 25;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.broker_id = r.i32()?;
         self.cluster_id = r.string()?;
         self.incarnation_id = r.uuid()?;
@@ -200,7 +204,11 @@ impl IntoOwned for Listener<'_> {
 impl<'a> Read<'a> for Listener<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         let mut run = r.run::<4>()?;
@@ -274,7 +282,11 @@ impl IntoOwned for Feature<'_> {
 impl<'a> Read<'a> for Feature<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<4>()?;
         self.min_supported_version = run.i16();

@@ -48,7 +48,11 @@ impl IntoOwned for BrokerRegistrationResponse {
 impl<'a> Read<'a> for BrokerRegistrationResponse {
     const MIN_LEN: usize = 15;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<14>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();

@@ -31,7 +31,11 @@ impl IntoOwned for ClearElrRecord<'_> {
 impl<'a> Read<'a> for ClearElrRecord<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -46,7 +46,11 @@ impl IntoOwned for ClientQuotaRecord<'_> {
 impl<'a> Read<'a> for ClientQuotaRecord<'a> {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity = r.structs(version)?;
         self.key = r.string()?;
         let mut run = r.run::<9>()?;
@@ -126,7 +130,11 @@ impl IntoOwned for EntityData<'_> {
 impl<'a> Read<'a> for EntityData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity_type = r.string()?;
         self.entity_name = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -59,7 +59,11 @@ impl IntoOwned for ConfigRecord<'_> {
 impl<'a> Read<'a> for ConfigRecord<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.resource_type = r.i8()?;
         self.resource_name = r.string()?;
         self.name = r.string()?;

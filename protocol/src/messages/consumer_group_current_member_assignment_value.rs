@@ -53,7 +53,11 @@ impl IntoOwned for ConsumerGroupCurrentMemberAssignmentValue<'_> {
 impl<'a> Read<'a> for ConsumerGroupCurrentMemberAssignmentValue<'a> {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<9>()?;
         self.member_epoch = run.i32();
         self.previous_member_epoch = run.i32();
@@ -142,7 +146,11 @@ impl IntoOwned for TopicPartitions<'_> {
 impl<'a> Read<'a> for TopicPartitions<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.array()?;
         for _ in 0..r.tag_count()? {

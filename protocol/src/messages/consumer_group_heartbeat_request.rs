@@ -95,7 +95,11 @@ impl IntoOwned for ConsumerGroupHeartbeatRequest<'_> {
 impl<'a> Read<'a> for ConsumerGroupHeartbeatRequest<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.member_id = r.string()?;
         self.member_epoch = r.i32()?;
@@ -191,7 +195,11 @@ impl IntoOwned for TopicPartitions<'_> {
 impl<'a> Read<'a> for TopicPartitions<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -89,7 +89,11 @@ impl IntoOwned for ConsumerGroupMemberMetadataValue<'_> {
 impl<'a> Read<'a> for ConsumerGroupMemberMetadataValue<'a> {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.instance_id = r.nullable_string(true)?;
         self.rack_id = r.nullable_string(true)?;
         self.client_id = r.string()?;
@@ -184,7 +188,11 @@ impl IntoOwned for ClassicMemberMetadata<'_> {
 impl<'a> Read<'a> for ClassicMemberMetadata<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.session_timeout_ms = r.i32()?;
         self.supported_protocols = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -244,7 +252,11 @@ impl IntoOwned for ClassicProtocol<'_> {
 impl<'a> Read<'a> for ClassicProtocol<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.metadata = r.bytes()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -31,7 +31,11 @@ impl IntoOwned for ConsumerGroupPartitionMetadataValue<'_> {
 impl<'a> Read<'a> for ConsumerGroupPartitionMetadataValue<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -98,7 +102,11 @@ impl IntoOwned for TopicMetadata<'_> {
 impl<'a> Read<'a> for TopicMetadata<'a> {
     const MIN_LEN: usize = 23;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.topic_name = r.string()?;
         self.num_partitions = r.i32()?;
@@ -164,7 +172,11 @@ impl IntoOwned for PartitionMetadata<'_> {
 impl<'a> Read<'a> for PartitionMetadata<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition = r.i32()?;
         self.racks = r.strings()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -41,7 +41,11 @@ impl IntoOwned for ConsumerGroupRegularExpressionValue<'_> {
 impl<'a> Read<'a> for ConsumerGroupRegularExpressionValue<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.strings()?;
         let mut run = r.run::<16>()?;
         self.version = run.i64();

@@ -31,7 +31,11 @@ impl IntoOwned for ConsumerGroupTargetAssignmentMemberValue<'_> {
 impl<'a> Read<'a> for ConsumerGroupTargetAssignmentMemberValue<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -88,7 +92,11 @@ impl IntoOwned for TopicPartition<'_> {
 impl<'a> Read<'a> for TopicPartition<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -33,7 +33,11 @@ impl IntoOwned for ConsumerProtocolAssignment<'_> {
 impl<'a> Read<'a> for ConsumerProtocolAssignment<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.assigned_partitions = r.structs(version)?;
         self.user_data = r.nullable_bytes(true)?;
         Ok(())
@@ -87,7 +91,11 @@ impl IntoOwned for TopicPartition<'_> {
 impl<'a> Read<'a> for TopicPartition<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.array()?;
         Ok(())

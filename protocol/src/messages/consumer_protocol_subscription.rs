@@ -61,7 +61,11 @@ impl IntoOwned for ConsumerProtocolSubscription<'_> {
 impl<'a> Read<'a> for ConsumerProtocolSubscription<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.strings()?;
         self.user_data = r.nullable_bytes(true)?;
         if version >= 1 {
@@ -136,7 +140,11 @@ impl IntoOwned for TopicPartition<'_> {
 impl<'a> Read<'a> for TopicPartition<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.array()?;
         Ok(())

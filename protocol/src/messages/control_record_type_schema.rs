@@ -26,7 +26,11 @@ impl IntoOwned for ControlRecordTypeSchema {
 impl<'a> Read<'a> for ControlRecordTypeSchema {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.r#type = r.i16()?;
         Ok(())
     }

@@ -43,7 +43,11 @@ impl IntoOwned for ControlledShutdownRequest {
 impl<'a> Read<'a> for ControlledShutdownRequest {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<12>()?;
             self.broker_id = run.i32();

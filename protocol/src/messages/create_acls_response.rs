@@ -36,7 +36,11 @@ impl IntoOwned for CreateAclsResponse<'_> {
 impl<'a> Read<'a> for CreateAclsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.results = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -107,7 +111,11 @@ impl IntoOwned for AclCreationResult<'_> {
 impl<'a> Read<'a> for AclCreationResult<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -59,7 +59,11 @@ impl IntoOwned for CreateDelegationTokenRequest<'_> {
 impl<'a> Read<'a> for CreateDelegationTokenRequest<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.owner_principal_type = r.nullable_string(true)?;
             self.owner_principal_name = r.nullable_string(true)?;
@@ -147,7 +151,11 @@ impl IntoOwned for CreatableRenewers<'_> {
 impl<'a> Read<'a> for CreatableRenewers<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.principal_type = r.string()?;
         self.principal_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -85,7 +85,11 @@ impl IntoOwned for CreateDelegationTokenResponse<'_> {
 impl<'a> Read<'a> for CreateDelegationTokenResponse<'a> {
     const MIN_LEN: usize = 35;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.principal_type = r.string()?;
         self.principal_name = r.string()?;

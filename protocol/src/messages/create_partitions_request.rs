@@ -41,7 +41,11 @@ impl IntoOwned for CreatePartitionsRequest<'_> {
 impl<'a> Read<'a> for CreatePartitionsRequest<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         let mut run = r.run::<5>()?;
         self.timeout_ms = run.i32();
@@ -124,7 +128,11 @@ impl IntoOwned for CreatePartitionsTopic<'_> {
 impl<'a> Read<'a> for CreatePartitionsTopic<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.count = r.i32()?;
         self.assignments = r.nullable_structs(true, version)?;
@@ -182,7 +190,11 @@ impl IntoOwned for CreatePartitionsAssignment<'_> {
 impl<'a> Read<'a> for CreatePartitionsAssignment<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.broker_ids = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -53,7 +53,11 @@ impl IntoOwned for CreateTopicsRequest<'_> {
 impl<'a> Read<'a> for CreateTopicsRequest<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         if version >= 1 {
             let mut run = r.run::<5>()?;
@@ -147,7 +151,11 @@ impl IntoOwned for CreatableTopic<'_> {
 impl<'a> Read<'a> for CreatableTopic<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<6>()?;
         self.num_partitions = run.i32();
@@ -219,7 +227,11 @@ impl IntoOwned for CreatableReplicaAssignment<'_> {
 impl<'a> Read<'a> for CreatableReplicaAssignment<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         self.broker_ids = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -290,7 +302,11 @@ impl IntoOwned for CreatableTopicConfig<'_> {
 impl<'a> Read<'a> for CreatableTopicConfig<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.value = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;

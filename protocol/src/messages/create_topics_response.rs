@@ -36,7 +36,11 @@ impl IntoOwned for CreateTopicsResponse<'_> {
 impl<'a> Read<'a> for CreateTopicsResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -147,7 +151,11 @@ impl IntoOwned for CreatableTopicResult<'_> {
 impl<'a> Read<'a> for CreatableTopicResult<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         if version >= 7 {
             let mut run = r.run::<18>()?;
@@ -296,7 +304,11 @@ impl IntoOwned for CreatableTopicConfigs<'_> {
 impl<'a> Read<'a> for CreatableTopicConfigs<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.value = r.nullable_string(true)?;
         let mut run = r.run::<3>()?;

@@ -41,7 +41,11 @@ impl IntoOwned for DefaultPrincipalData<'_> {
 impl<'a> Read<'a> for DefaultPrincipalData<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.r#type = r.string()?;
         self.name = r.string()?;
         self.token_authenticated = r.bool()?;

@@ -61,7 +61,11 @@ impl IntoOwned for DelegationTokenRecord<'_> {
 impl<'a> Read<'a> for DelegationTokenRecord<'a> {
     const MIN_LEN: usize = 29;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.owner = r.string()?;
         self.requester = r.string()?;
         self.renewers = r.strings()?;

@@ -31,7 +31,11 @@ impl IntoOwned for DeleteAclsRequest<'_> {
 impl<'a> Read<'a> for DeleteAclsRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.filters = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -129,7 +133,11 @@ impl IntoOwned for DeleteAclsFilter<'_> {
 impl<'a> Read<'a> for DeleteAclsFilter<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.resource_type_filter = r.i8()?;
         self.resource_name_filter = r.nullable_string(true)?;
         if version >= 1 {

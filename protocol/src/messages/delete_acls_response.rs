@@ -36,7 +36,11 @@ impl IntoOwned for DeleteAclsResponse<'_> {
 impl<'a> Read<'a> for DeleteAclsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.filter_results = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -113,7 +117,11 @@ impl IntoOwned for DeleteAclsFilterResult<'_> {
 impl<'a> Read<'a> for DeleteAclsFilterResult<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.matching_acls = r.structs(version)?;
@@ -229,7 +237,11 @@ impl IntoOwned for DeleteAclsMatchingAcl<'_> {
 impl<'a> Read<'a> for DeleteAclsMatchingAcl<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.resource_type = r.i8()?;

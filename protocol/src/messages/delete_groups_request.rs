@@ -31,7 +31,11 @@ impl IntoOwned for DeleteGroupsRequest<'_> {
 impl<'a> Read<'a> for DeleteGroupsRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.groups_names = r.strings()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

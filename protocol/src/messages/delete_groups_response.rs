@@ -36,7 +36,11 @@ impl IntoOwned for DeleteGroupsResponse<'_> {
 impl<'a> Read<'a> for DeleteGroupsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.results = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -101,7 +105,11 @@ impl IntoOwned for DeletableGroupResult<'_> {
 impl<'a> Read<'a> for DeletableGroupResult<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.error_code = r.i16()?;
         if version >= 3 {

@@ -36,7 +36,11 @@ impl IntoOwned for DeleteRecordsRequest<'_> {
 impl<'a> Read<'a> for DeleteRecordsRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         self.timeout_ms = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -96,7 +100,11 @@ impl IntoOwned for DeleteRecordsTopic<'_> {
 impl<'a> Read<'a> for DeleteRecordsTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -144,7 +152,11 @@ pub struct DeleteRecordsPartition {
 impl<'a> Read<'a> for DeleteRecordsPartition {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.partition_index = run.i32();
         self.offset = run.i64();

@@ -36,7 +36,11 @@ impl IntoOwned for DeleteShareGroupOffsetsRequest<'_> {
 impl<'a> Read<'a> for DeleteShareGroupOffsetsRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -91,7 +95,11 @@ impl IntoOwned for DeleteShareGroupOffsetsRequestTopic<'_> {
 impl<'a> Read<'a> for DeleteShareGroupOffsetsRequestTopic<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -46,7 +46,11 @@ impl IntoOwned for DeleteShareGroupOffsetsResponse<'_> {
 impl<'a> Read<'a> for DeleteShareGroupOffsetsResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -125,7 +129,11 @@ impl IntoOwned for DeleteShareGroupOffsetsResponseTopic<'_> {
 impl<'a> Read<'a> for DeleteShareGroupOffsetsResponseTopic<'a> {
     const MIN_LEN: usize = 21;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         let mut run = r.run::<18>()?;
         self.topic_id = run.uuid();

@@ -41,7 +41,11 @@ impl IntoOwned for DeleteTopicsRequest<'_> {
 impl<'a> Read<'a> for DeleteTopicsRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 6 {
             self.topics = r.structs(version)?;
         }
@@ -115,7 +119,11 @@ impl IntoOwned for DeleteTopicState<'_> {
 impl<'a> Read<'a> for DeleteTopicState<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.nullable_string(true)?;
         self.topic_id = r.uuid()?;
         r.end_struct(&mut self.unknown_tags)?;

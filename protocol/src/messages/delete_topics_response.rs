@@ -36,7 +36,11 @@ impl IntoOwned for DeleteTopicsResponse<'_> {
 impl<'a> Read<'a> for DeleteTopicsResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -123,7 +127,11 @@ impl IntoOwned for DeletableTopicResult<'_> {
 impl<'a> Read<'a> for DeletableTopicResult<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.nullable_string(version >= 6)?;
         if version >= 6 {
             let mut run = r.run::<18>()?;

@@ -77,7 +77,11 @@ impl IntoOwned for DescribeAclsRequest<'_> {
 impl<'a> Read<'a> for DescribeAclsRequest<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.resource_type_filter = r.i8()?;
         self.resource_name_filter = r.nullable_string(true)?;
         if version >= 1 {

@@ -59,7 +59,11 @@ impl IntoOwned for DescribeAclsResponse<'_> {
 impl<'a> Read<'a> for DescribeAclsResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -151,7 +155,11 @@ impl IntoOwned for DescribeAclsResource<'_> {
 impl<'a> Read<'a> for DescribeAclsResource<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.resource_type = r.i8()?;
         self.resource_name = r.string()?;
         if version >= 1 {
@@ -236,7 +244,11 @@ impl IntoOwned for AclDescription<'_> {
 impl<'a> Read<'a> for AclDescription<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.principal = r.string()?;
         self.host = r.string()?;
         let mut run = r.run::<2>()?;

@@ -36,7 +36,11 @@ impl IntoOwned for DescribeClientQuotasRequest<'_> {
 impl<'a> Read<'a> for DescribeClientQuotasRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.components = r.structs(version)?;
         self.strict = r.bool()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -113,7 +117,11 @@ impl IntoOwned for ComponentData<'_> {
 impl<'a> Read<'a> for ComponentData<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity_type = r.string()?;
         self.match_type = r.i8()?;
         self.r#match = r.nullable_string(true)?;

@@ -59,7 +59,11 @@ impl IntoOwned for DescribeClientQuotasResponse<'_> {
 impl<'a> Read<'a> for DescribeClientQuotasResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -128,7 +132,11 @@ impl IntoOwned for EntryData<'_> {
 impl<'a> Read<'a> for EntryData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity = r.structs(version)?;
         self.values = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -199,7 +207,11 @@ impl IntoOwned for EntityData<'_> {
 impl<'a> Read<'a> for EntityData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.entity_type = r.string()?;
         self.entity_name = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -259,7 +271,11 @@ impl IntoOwned for ValueData<'_> {
 impl<'a> Read<'a> for ValueData<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.value = r.f64()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -48,7 +48,11 @@ impl IntoOwned for DescribeClusterRequest {
 impl<'a> Read<'a> for DescribeClusterRequest {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<3>()?;
             self.include_cluster_authorized_operations = run.bool();

@@ -83,7 +83,11 @@ impl IntoOwned for DescribeClusterResponse<'_> {
 impl<'a> Read<'a> for DescribeClusterResponse<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -188,7 +192,11 @@ impl IntoOwned for DescribeClusterBroker<'_> {
 impl<'a> Read<'a> for DescribeClusterBroker<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.broker_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.i32()?;

@@ -41,7 +41,11 @@ impl IntoOwned for DescribeConfigsRequest<'_> {
 impl<'a> Read<'a> for DescribeConfigsRequest<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.resources = r.structs(version)?;
         if version >= 3 {
             let mut run = r.run::<2>()?;
@@ -152,7 +156,11 @@ impl IntoOwned for DescribeConfigsResource<'_> {
 impl<'a> Read<'a> for DescribeConfigsResource<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.resource_type = r.i8()?;
         self.resource_name = r.string()?;
         self.configuration_keys = r.nullable_strings(true)?;

@@ -36,7 +36,11 @@ impl IntoOwned for DescribeConfigsResponse<'_> {
 impl<'a> Read<'a> for DescribeConfigsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.results = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -125,7 +129,11 @@ impl IntoOwned for DescribeConfigsResult<'_> {
 impl<'a> Read<'a> for DescribeConfigsResult<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.resource_type = r.i8()?;
@@ -247,7 +255,11 @@ impl IntoOwned for DescribeConfigsResourceResult<'_> {
 impl<'a> Read<'a> for DescribeConfigsResourceResult<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.value = r.nullable_string(true)?;
         if version >= 1 {
@@ -377,7 +389,11 @@ impl IntoOwned for DescribeConfigsSynonym<'_> {
 impl<'a> Read<'a> for DescribeConfigsSynonym<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.value = r.nullable_string(true)?;
         self.source = r.i8()?;

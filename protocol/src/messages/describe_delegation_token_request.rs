@@ -41,7 +41,11 @@ impl IntoOwned for DescribeDelegationTokenRequest<'_> {
 impl<'a> Read<'a> for DescribeDelegationTokenRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.owners = r.nullable_structs(true, version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -98,7 +102,11 @@ impl IntoOwned for DescribeDelegationTokenOwner<'_> {
 impl<'a> Read<'a> for DescribeDelegationTokenOwner<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.principal_type = r.string()?;
         self.principal_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

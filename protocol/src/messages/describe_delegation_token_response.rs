@@ -41,7 +41,11 @@ impl IntoOwned for DescribeDelegationTokenResponse<'_> {
 impl<'a> Read<'a> for DescribeDelegationTokenResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.tokens = r.structs(version)?;
         self.throttle_time_ms = r.i32()?;
@@ -148,7 +152,11 @@ impl IntoOwned for DescribedDelegationToken<'_> {
 impl<'a> Read<'a> for DescribedDelegationToken<'a> {
     const MIN_LEN: usize = 30;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.principal_type = r.string()?;
         self.principal_name = r.string()?;
         if version >= 3 {
@@ -257,7 +265,11 @@ impl IntoOwned for DescribedDelegationTokenRenewer<'_> {
 impl<'a> Read<'a> for DescribedDelegationTokenRenewer<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.principal_type = r.string()?;
         self.principal_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -36,7 +36,11 @@ impl IntoOwned for DescribeGroupsRequest<'_> {
 impl<'a> Read<'a> for DescribeGroupsRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.groups = r.strings()?;
         if version >= 3 {
             self.include_authorized_operations = r.bool()?;

@@ -36,7 +36,11 @@ impl IntoOwned for DescribeGroupsResponse<'_> {
 impl<'a> Read<'a> for DescribeGroupsResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -147,7 +151,11 @@ impl IntoOwned for DescribedGroup<'_> {
 impl<'a> Read<'a> for DescribedGroup<'a> {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         if version >= 6 {
             self.error_message = r.nullable_string(true)?;
@@ -261,7 +269,11 @@ impl IntoOwned for DescribedGroupMember<'_> {
 impl<'a> Read<'a> for DescribedGroupMember<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         if version >= 4 {
             self.group_instance_id = r.nullable_string(true)?;

@@ -41,7 +41,11 @@ impl IntoOwned for DescribeLogDirsRequest<'_> {
 impl<'a> Read<'a> for DescribeLogDirsRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.nullable_structs(true, version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -98,7 +102,11 @@ impl IntoOwned for DescribableLogDirTopic<'_> {
 impl<'a> Read<'a> for DescribableLogDirTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -41,7 +41,11 @@ impl IntoOwned for DescribeLogDirsResponse<'_> {
 impl<'a> Read<'a> for DescribeLogDirsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();
@@ -150,7 +154,11 @@ impl IntoOwned for DescribeLogDirsResult<'_> {
 impl<'a> Read<'a> for DescribeLogDirsResult<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.log_dir = r.string()?;
         self.topics = r.structs(version)?;
@@ -242,7 +250,11 @@ impl IntoOwned for DescribeLogDirsTopic<'_> {
 impl<'a> Read<'a> for DescribeLogDirsTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -298,7 +310,11 @@ pub struct DescribeLogDirsPartition {
 impl<'a> Read<'a> for DescribeLogDirsPartition {
     const MIN_LEN: usize = 21;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<21>()?;
         self.partition_index = run.i32();
         self.partition_size = run.i64();

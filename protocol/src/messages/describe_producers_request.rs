@@ -31,7 +31,11 @@ impl IntoOwned for DescribeProducersRequest<'_> {
 impl<'a> Read<'a> for DescribeProducersRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -88,7 +92,11 @@ impl IntoOwned for TopicRequest<'_> {
 impl<'a> Read<'a> for TopicRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partition_indexes = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

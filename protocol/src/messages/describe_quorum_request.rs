@@ -31,7 +31,11 @@ impl IntoOwned for DescribeQuorumRequest<'_> {
 impl<'a> Read<'a> for DescribeQuorumRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -88,7 +92,11 @@ impl IntoOwned for TopicData<'_> {
 impl<'a> Read<'a> for TopicData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -132,7 +140,11 @@ pub struct PartitionData {
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

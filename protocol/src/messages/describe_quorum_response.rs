@@ -59,7 +59,11 @@ impl IntoOwned for DescribeQuorumResponse<'_> {
 impl<'a> Read<'a> for DescribeQuorumResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         if version >= 2 {
             self.error_message = r.nullable_string(true)?;
@@ -138,7 +142,11 @@ impl IntoOwned for TopicData<'_> {
 impl<'a> Read<'a> for TopicData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -245,7 +253,11 @@ impl IntoOwned for PartitionData<'_> {
 impl<'a> Read<'a> for PartitionData<'a> {
     const MIN_LEN: usize = 25;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();
@@ -347,7 +359,11 @@ impl Default for ReplicaState {
 impl<'a> Read<'a> for ReplicaState {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<44>()?;
             self.replica_id = run.i32();
@@ -448,7 +464,11 @@ impl IntoOwned for Node<'_> {
 impl<'a> Read<'a> for Node<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.listeners = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -513,7 +533,11 @@ impl IntoOwned for Listener<'_> {
 impl<'a> Read<'a> for Listener<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         self.port = r.u16()?;

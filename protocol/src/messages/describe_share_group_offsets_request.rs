@@ -31,7 +31,11 @@ impl IntoOwned for DescribeShareGroupOffsetsRequest<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.groups = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -99,7 +103,11 @@ impl IntoOwned for DescribeShareGroupOffsetsRequestGroup<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsRequestGroup<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.topics = r.nullable_structs(true, version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -159,7 +167,11 @@ impl IntoOwned for DescribeShareGroupOffsetsRequestTopic<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsRequestTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

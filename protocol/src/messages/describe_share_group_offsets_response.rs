@@ -36,7 +36,11 @@ impl IntoOwned for DescribeShareGroupOffsetsResponse<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.groups = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -106,7 +110,11 @@ impl IntoOwned for DescribeShareGroupOffsetsResponseGroup<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsResponseGroup<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.topics = r.structs(version)?;
         self.error_code = r.i16()?;
@@ -177,7 +185,11 @@ impl IntoOwned for DescribeShareGroupOffsetsResponseTopic<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsResponseTopic<'a> {
     const MIN_LEN: usize = 19;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.topic_id = r.uuid()?;
         self.partitions = r.structs(version)?;
@@ -275,7 +287,11 @@ impl IntoOwned for DescribeShareGroupOffsetsResponsePartition<'_> {
 impl<'a> Read<'a> for DescribeShareGroupOffsetsResponsePartition<'a> {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<26>()?;
             self.partition_index = run.i32();

@@ -53,7 +53,11 @@ impl IntoOwned for DescribeTopicPartitionsRequest<'_> {
 impl<'a> Read<'a> for DescribeTopicPartitionsRequest<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.structs(version)?;
         self.response_partition_limit = r.i32()?;
         self.cursor = r.nullable_struct(true, version)?;
@@ -111,7 +115,11 @@ impl IntoOwned for TopicRequest<'_> {
 impl<'a> Read<'a> for TopicRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -168,7 +176,11 @@ impl IntoOwned for Cursor<'_> {
 impl<'a> Read<'a> for Cursor<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partition_index = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -41,7 +41,11 @@ impl IntoOwned for DescribeTopicPartitionsResponse<'_> {
 impl<'a> Read<'a> for DescribeTopicPartitionsResponse<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.topics = r.structs(version)?;
         self.next_cursor = r.nullable_struct(true, version)?;
@@ -139,7 +143,11 @@ impl IntoOwned for DescribeTopicPartitionsResponseTopic<'_> {
 impl<'a> Read<'a> for DescribeTopicPartitionsResponseTopic<'a> {
     const MIN_LEN: usize = 26;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.name = r.nullable_string(true)?;
         let mut run = r.run::<17>()?;
@@ -269,7 +277,11 @@ impl IntoOwned for DescribeTopicPartitionsResponsePartition<'_> {
 impl<'a> Read<'a> for DescribeTopicPartitionsResponsePartition<'a> {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<14>()?;
         self.error_code = run.i16();
         self.partition_index = run.i32();
@@ -353,7 +365,11 @@ impl IntoOwned for Cursor<'_> {
 impl<'a> Read<'a> for Cursor<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partition_index = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;

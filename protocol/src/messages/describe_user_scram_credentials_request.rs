@@ -41,7 +41,11 @@ impl IntoOwned for DescribeUserScramCredentialsRequest<'_> {
 impl<'a> Read<'a> for DescribeUserScramCredentialsRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.users = r.nullable_structs(true, version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -93,7 +97,11 @@ impl IntoOwned for UserName<'_> {
 impl<'a> Read<'a> for UserName<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -59,7 +59,11 @@ impl IntoOwned for DescribeUserScramCredentialsResponse<'_> {
 impl<'a> Read<'a> for DescribeUserScramCredentialsResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -151,7 +155,11 @@ impl IntoOwned for DescribeUserScramCredentialsResult<'_> {
 impl<'a> Read<'a> for DescribeUserScramCredentialsResult<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.user = r.string()?;
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
@@ -205,7 +213,11 @@ pub struct CredentialInfo {
 impl<'a> Read<'a> for CredentialInfo {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<5>()?;
         self.mechanism = run.i8();
         self.iterations = run.i32();

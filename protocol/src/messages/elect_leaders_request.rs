@@ -53,7 +53,11 @@ impl IntoOwned for ElectLeadersRequest<'_> {
 impl<'a> Read<'a> for ElectLeadersRequest<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             self.election_type = r.i8()?;
         }
@@ -125,7 +129,11 @@ impl IntoOwned for TopicPartitions<'_> {
 impl<'a> Read<'a> for TopicPartitions<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

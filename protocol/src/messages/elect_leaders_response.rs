@@ -43,7 +43,11 @@ impl IntoOwned for ElectLeadersResponse<'_> {
 impl<'a> Read<'a> for ElectLeadersResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();
@@ -122,7 +126,11 @@ impl IntoOwned for ReplicaElectionResult<'_> {
 impl<'a> Read<'a> for ReplicaElectionResult<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partition_result = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -199,7 +207,11 @@ impl IntoOwned for PartitionResult<'_> {
 impl<'a> Read<'a> for PartitionResult<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_id = run.i32();
         self.error_code = run.i16();

@@ -41,7 +41,11 @@ impl IntoOwned for EndQuorumEpochResponse<'_> {
 impl<'a> Read<'a> for EndQuorumEpochResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.topics = r.structs(version)?;
         if version >= 1 {
@@ -128,7 +132,11 @@ impl IntoOwned for TopicData<'_> {
 impl<'a> Read<'a> for TopicData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -184,7 +192,11 @@ pub struct PartitionData {
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<14>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();
@@ -258,7 +270,11 @@ impl IntoOwned for NodeEndpoint<'_> {
 impl<'a> Read<'a> for NodeEndpoint<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.u16()?;

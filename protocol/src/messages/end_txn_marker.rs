@@ -26,7 +26,11 @@ impl IntoOwned for EndTxnMarker {
 impl<'a> Read<'a> for EndTxnMarker {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.coordinator_epoch = r.i32()?;
         Ok(())
     }

@@ -53,7 +53,11 @@ impl IntoOwned for EndTxnResponse {
 impl<'a> Read<'a> for EndTxnResponse {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 5 {
             let mut run = r.run::<16>()?;
             self.throttle_time_ms = run.i32();

@@ -53,7 +53,11 @@ impl IntoOwned for EnvelopeRequest<'_> {
 impl<'a> Read<'a> for EnvelopeRequest<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.request_data = r.bytes()?;
         self.request_principal = r.nullable_bytes(true)?;
         self.client_host_address = r.bytes()?;

@@ -36,7 +36,11 @@ impl IntoOwned for FeatureLevelRecord<'_> {
 impl<'a> Read<'a> for FeatureLevelRecord<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.feature_level = r.i16()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -107,7 +107,11 @@ impl IntoOwned for FetchRequest<'_> {
 impl<'a> Read<'a> for FetchRequest<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 15 {
             let mut run = r.run::<21>()?;
             self.max_wait_ms = run.i32();
@@ -283,7 +287,11 @@ impl Default for ReplicaState {
 impl<'a> Read<'a> for ReplicaState {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.replica_id = run.i32();
         self.replica_epoch = run.i64();
@@ -351,7 +359,11 @@ impl IntoOwned for FetchTopic<'_> {
 impl<'a> Read<'a> for FetchTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 12 {
             self.topic = r.string()?;
         }
@@ -451,7 +463,11 @@ impl Default for FetchPartition {
 impl<'a> Read<'a> for FetchPartition {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 12 {
             let mut run = r.run::<32>()?;
             self.partition = run.i32();
@@ -598,7 +614,11 @@ impl IntoOwned for ForgottenTopic<'_> {
 impl<'a> Read<'a> for ForgottenTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 12 {
             self.topic = r.string()?;
         }

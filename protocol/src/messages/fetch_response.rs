@@ -51,7 +51,11 @@ impl IntoOwned for FetchResponse<'_> {
 impl<'a> Read<'a> for FetchResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 7 {
             let mut run = r.run::<10>()?;
             self.throttle_time_ms = run.i32();
@@ -166,7 +170,11 @@ impl IntoOwned for FetchableTopicResponse<'_> {
 impl<'a> Read<'a> for FetchableTopicResponse<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 12 {
             self.topic = r.string()?;
         }
@@ -302,7 +310,11 @@ impl IntoOwned for PartitionData<'_> {
 impl<'a> Read<'a> for PartitionData<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 5 {
             let mut run = r.run::<30>()?;
             self.partition_index = run.i32();
@@ -475,7 +487,11 @@ impl Default for EpochEndOffset {
 impl<'a> Read<'a> for EpochEndOffset {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.epoch = run.i32();
         self.end_offset = run.i64();
@@ -537,7 +553,11 @@ impl Default for LeaderIdAndEpoch {
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.leader_id = run.i32();
         self.leader_epoch = run.i32();
@@ -599,7 +619,11 @@ impl Default for SnapshotId {
 impl<'a> Read<'a> for SnapshotId {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.end_offset = run.i64();
         self.epoch = run.i32();
@@ -650,7 +674,11 @@ pub struct AbortedTransaction {
 impl<'a> Read<'a> for AbortedTransaction {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<16>()?;
         self.producer_id = run.i64();
         self.first_offset = run.i64();
@@ -723,7 +751,11 @@ impl IntoOwned for NodeEndpoint<'_> {
 impl<'a> Read<'a> for NodeEndpoint<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.i32()?;

@@ -59,7 +59,11 @@ impl IntoOwned for FetchSnapshotRequest<'_> {
 impl<'a> Read<'a> for FetchSnapshotRequest<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.replica_id = run.i32();
         self.max_bytes = run.i32();
@@ -141,7 +145,11 @@ impl IntoOwned for TopicSnapshot<'_> {
 impl<'a> Read<'a> for TopicSnapshot<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -201,7 +209,11 @@ pub struct PartitionSnapshot {
 impl<'a> Read<'a> for PartitionSnapshot {
     const MIN_LEN: usize = 30;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.partition = run.i32();
         self.current_leader_epoch = run.i32();
@@ -277,7 +289,11 @@ pub struct SnapshotId {
 impl<'a> Read<'a> for SnapshotId {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.end_offset = run.i64();
         self.epoch = run.i32();

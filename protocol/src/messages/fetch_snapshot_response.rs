@@ -46,7 +46,11 @@ impl IntoOwned for FetchSnapshotResponse<'_> {
 impl<'a> Read<'a> for FetchSnapshotResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -134,7 +138,11 @@ impl IntoOwned for TopicSnapshot<'_> {
 impl<'a> Read<'a> for TopicSnapshot<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -219,7 +227,11 @@ impl IntoOwned for PartitionSnapshot<'_> {
 impl<'a> Read<'a> for PartitionSnapshot<'a> {
     const MIN_LEN: usize = 37;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.index = run.i32();
         self.error_code = run.i16();
@@ -301,7 +313,11 @@ pub struct SnapshotId {
 impl<'a> Read<'a> for SnapshotId {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.end_offset = run.i64();
         self.epoch = run.i32();
@@ -352,7 +368,11 @@ pub struct LeaderIdAndEpoch {
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.leader_id = run.i32();
         self.leader_epoch = run.i32();
@@ -420,7 +440,11 @@ impl IntoOwned for NodeEndpoint<'_> {
 impl<'a> Read<'a> for NodeEndpoint<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.u16()?;

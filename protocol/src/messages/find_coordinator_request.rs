@@ -41,7 +41,11 @@ impl IntoOwned for FindCoordinatorRequest<'_> {
 impl<'a> Read<'a> for FindCoordinatorRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 3 {
             self.key = r.string()?;
         }

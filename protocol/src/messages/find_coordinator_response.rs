@@ -77,7 +77,11 @@ impl IntoOwned for FindCoordinatorResponse<'_> {
 impl<'a> Read<'a> for FindCoordinatorResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -237,7 +241,11 @@ impl IntoOwned for Coordinator<'_> {
 impl<'a> Read<'a> for Coordinator<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.node_id = r.i32()?;
         self.host = r.string()?;

@@ -71,7 +71,11 @@ impl IntoOwned for GroupMetadataValue<'_> {
 impl<'a> Read<'a> for GroupMetadataValue<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.protocol_type = r.string()?;
         self.generation = r.i32()?;
         self.protocol = r.nullable_string(true)?;
@@ -194,7 +198,11 @@ impl IntoOwned for MemberMetadata<'_> {
 impl<'a> Read<'a> for MemberMetadata<'a> {
     const MIN_LEN: usize = 15;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         if version >= 3 {
             self.group_instance_id = r.nullable_string(true)?;

@@ -46,7 +46,11 @@ impl IntoOwned for HeartbeatRequest<'_> {
 impl<'a> Read<'a> for HeartbeatRequest<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.generation_id = r.i32()?;
         self.member_id = r.string()?;

@@ -32,7 +32,11 @@ impl IntoOwned for HeartbeatResponse {
 impl<'a> Read<'a> for HeartbeatResponse {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();

@@ -36,7 +36,11 @@ impl IntoOwned for IncrementalAlterConfigsRequest<'_> {
 impl<'a> Read<'a> for IncrementalAlterConfigsRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.resources = r.structs(version)?;
         self.validate_only = r.bool()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -101,7 +105,11 @@ impl IntoOwned for AlterConfigsResource<'_> {
 impl<'a> Read<'a> for AlterConfigsResource<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.resource_type = r.i8()?;
         self.resource_name = r.string()?;
         self.configs = r.structs(version)?;
@@ -181,7 +189,11 @@ impl IntoOwned for AlterableConfig<'_> {
 impl<'a> Read<'a> for AlterableConfig<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.config_operation = r.i8()?;
         self.value = r.nullable_string(true)?;

@@ -36,7 +36,11 @@ impl IntoOwned for IncrementalAlterConfigsResponse<'_> {
 impl<'a> Read<'a> for IncrementalAlterConfigsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.responses = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -119,7 +123,11 @@ impl IntoOwned for AlterConfigsResourceResponse<'_> {
 impl<'a> Read<'a> for AlterConfigsResourceResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.resource_type = r.i8()?;

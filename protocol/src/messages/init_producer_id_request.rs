@@ -71,7 +71,11 @@ impl IntoOwned for InitProducerIdRequest<'_> {
 impl<'a> Read<'a> for InitProducerIdRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.transactional_id = r.nullable_string(true)?;
         if version >= 6 {
             let mut run = r.run::<16>()?;

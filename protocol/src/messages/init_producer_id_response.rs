@@ -63,7 +63,11 @@ impl IntoOwned for InitProducerIdResponse {
 impl<'a> Read<'a> for InitProducerIdResponse {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 6 {
             let mut run = r.run::<26>()?;
             self.throttle_time_ms = run.i32();

@@ -83,7 +83,11 @@ impl IntoOwned for JoinGroupRequest<'_> {
 impl<'a> Read<'a> for JoinGroupRequest<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         if version >= 1 {
             let mut run = r.run::<8>()?;
@@ -185,7 +189,11 @@ impl IntoOwned for JoinGroupRequestProtocol<'_> {
 impl<'a> Read<'a> for JoinGroupRequestProtocol<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.metadata = r.bytes()?;
         r.end_struct(&mut self.unknown_tags)?;

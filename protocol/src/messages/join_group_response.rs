@@ -89,7 +89,11 @@ impl IntoOwned for JoinGroupResponse<'_> {
 impl<'a> Read<'a> for JoinGroupResponse<'a> {
     const MIN_LEN: usize = 15;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<10>()?;
             self.throttle_time_ms = run.i32();
@@ -204,7 +208,11 @@ impl IntoOwned for JoinGroupResponseMember<'_> {
 impl<'a> Read<'a> for JoinGroupResponseMember<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         if version >= 5 {
             self.group_instance_id = r.nullable_string(true)?;

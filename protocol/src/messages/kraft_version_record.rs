@@ -32,7 +32,11 @@ impl IntoOwned for KRaftVersionRecord {
 impl<'a> Read<'a> for KRaftVersionRecord {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<4>()?;
         self.version = run.i16();
         self.kraft_version = run.i16();

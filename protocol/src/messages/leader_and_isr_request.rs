@@ -85,7 +85,11 @@ impl IntoOwned for LeaderAndIsrRequest<'_> {
 impl<'a> Read<'a> for LeaderAndIsrRequest<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 7 {
             let mut run = r.run::<18>()?;
             self.controller_id = run.i32();
@@ -273,7 +277,11 @@ impl IntoOwned for LeaderAndIsrPartitionState<'_> {
 impl<'a> Read<'a> for LeaderAndIsrPartitionState<'a> {
     const MIN_LEN: usize = 26;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 1 {
             self.topic_name = r.string()?;
         }
@@ -402,7 +410,11 @@ impl IntoOwned for LeaderAndIsrTopicState<'_> {
 impl<'a> Read<'a> for LeaderAndIsrTopicState<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         if version >= 5 {
             self.topic_id = r.uuid()?;
@@ -474,7 +486,11 @@ impl IntoOwned for LeaderAndIsrLiveLeader<'_> {
 impl<'a> Read<'a> for LeaderAndIsrLiveLeader<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.broker_id = r.i32()?;
         self.host_name = r.string()?;
         self.port = r.i32()?;

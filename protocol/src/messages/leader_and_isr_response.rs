@@ -41,7 +41,11 @@ impl IntoOwned for LeaderAndIsrResponse<'_> {
 impl<'a> Read<'a> for LeaderAndIsrResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         if version <= 4 {
             self.partition_errors = r.structs(version)?;
@@ -125,7 +129,11 @@ impl IntoOwned for LeaderAndIsrPartitionError<'_> {
 impl<'a> Read<'a> for LeaderAndIsrPartitionError<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 4 {
             self.topic_name = r.string()?;
         }
@@ -195,7 +203,11 @@ impl IntoOwned for LeaderAndIsrTopicError<'_> {
 impl<'a> Read<'a> for LeaderAndIsrTopicError<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partition_errors = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;

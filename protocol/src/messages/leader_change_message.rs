@@ -40,7 +40,11 @@ impl IntoOwned for LeaderChangeMessage {
 impl<'a> Read<'a> for LeaderChangeMessage {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.version = run.i16();
         self.leader_id = run.i32();
@@ -97,7 +101,11 @@ pub struct Voter {
 impl<'a> Read<'a> for Voter {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<20>()?;
             self.voter_id = run.i32();

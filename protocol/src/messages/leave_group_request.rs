@@ -41,7 +41,11 @@ impl IntoOwned for LeaveGroupRequest<'_> {
 impl<'a> Read<'a> for LeaveGroupRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         if version <= 2 {
             self.member_id = r.string()?;
@@ -123,7 +127,11 @@ impl IntoOwned for MemberIdentity<'_> {
 impl<'a> Read<'a> for MemberIdentity<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         self.group_instance_id = r.nullable_string(true)?;
         if version >= 5 {

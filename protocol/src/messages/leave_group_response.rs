@@ -41,7 +41,11 @@ impl IntoOwned for LeaveGroupResponse<'_> {
 impl<'a> Read<'a> for LeaveGroupResponse<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();
@@ -139,7 +143,11 @@ impl IntoOwned for MemberResponse<'_> {
 impl<'a> Read<'a> for MemberResponse<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         self.group_instance_id = r.nullable_string(true)?;
         self.error_code = r.i16()?;

@@ -38,7 +38,11 @@ impl IntoOwned for LegacyOffsetCommitKey<'_> {
 impl<'a> Read<'a> for LegacyOffsetCommitKey<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.group = r.string()?;
         self.topic = r.string()?;
         self.partition = r.i32()?;

@@ -38,7 +38,11 @@ impl IntoOwned for LegacyOffsetCommitValue<'_> {
 impl<'a> Read<'a> for LegacyOffsetCommitValue<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.offset = r.i64()?;
         self.metadata = r.string()?;
         self.commit_timestamp = r.i64()?;

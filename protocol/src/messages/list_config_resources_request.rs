@@ -31,7 +31,11 @@ impl IntoOwned for ListConfigResourcesRequest<'_> {
 impl<'a> Read<'a> for ListConfigResourcesRequest<'a> {
     const MIN_LEN: usize = 1;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             self.resource_types = r.array()?;
         }

@@ -36,7 +36,11 @@ impl IntoOwned for ListGroupsRequest<'_> {
 impl<'a> Read<'a> for ListGroupsRequest<'a> {
     const MIN_LEN: usize = 0;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 4 {
             self.states_filter = r.strings()?;
         }

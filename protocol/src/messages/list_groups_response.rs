@@ -41,7 +41,11 @@ impl IntoOwned for ListGroupsResponse<'_> {
 impl<'a> Read<'a> for ListGroupsResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();
@@ -125,7 +129,11 @@ impl IntoOwned for ListedGroup<'_> {
 impl<'a> Read<'a> for ListedGroup<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.protocol_type = r.string()?;
         if version >= 4 {

@@ -46,7 +46,11 @@ impl IntoOwned for ListOffsetsRequest<'_> {
 impl<'a> Read<'a> for ListOffsetsRequest<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<5>()?;
             self.replica_id = run.i32();
@@ -132,7 +136,11 @@ impl IntoOwned for ListOffsetsTopic<'_> {
 impl<'a> Read<'a> for ListOffsetsTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -201,7 +209,11 @@ impl Default for ListOffsetsPartition {
 impl<'a> Read<'a> for ListOffsetsPartition {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 4 {
             let mut run = r.run::<16>()?;
             self.partition_index = run.i32();

@@ -36,7 +36,11 @@ impl IntoOwned for ListOffsetsResponse<'_> {
 impl<'a> Read<'a> for ListOffsetsResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -100,7 +104,11 @@ impl IntoOwned for ListOffsetsTopicResponse<'_> {
 impl<'a> Read<'a> for ListOffsetsTopicResponse<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -195,7 +203,11 @@ impl IntoOwned for ListOffsetsPartitionResponse<'_> {
 impl<'a> Read<'a> for ListOffsetsPartitionResponse<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();

@@ -47,7 +47,11 @@ impl IntoOwned for ListPartitionReassignmentsRequest<'_> {
 impl<'a> Read<'a> for ListPartitionReassignmentsRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.timeout_ms = r.i32()?;
         self.topics = r.nullable_structs(true, version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -107,7 +111,11 @@ impl IntoOwned for ListPartitionReassignmentsTopics<'_> {
 impl<'a> Read<'a> for ListPartitionReassignmentsTopics<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partition_indexes = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -59,7 +59,11 @@ impl IntoOwned for ListPartitionReassignmentsResponse<'_> {
 impl<'a> Read<'a> for ListPartitionReassignmentsResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -128,7 +132,11 @@ impl IntoOwned for OngoingTopicReassignment<'_> {
 impl<'a> Read<'a> for OngoingTopicReassignment<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -198,7 +206,11 @@ impl IntoOwned for OngoingPartitionReassignment<'_> {
 impl<'a> Read<'a> for OngoingPartitionReassignment<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         self.replicas = r.array()?;
         self.adding_replicas = r.array()?;

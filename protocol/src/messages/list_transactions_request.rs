@@ -61,7 +61,11 @@ impl IntoOwned for ListTransactionsRequest<'_> {
 impl<'a> Read<'a> for ListTransactionsRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.state_filters = r.strings()?;
         self.producer_id_filters = r.array()?;
         if version >= 1 {

@@ -46,7 +46,11 @@ impl IntoOwned for ListTransactionsResponse<'_> {
 impl<'a> Read<'a> for ListTransactionsResponse<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -120,7 +124,11 @@ impl IntoOwned for TransactionState<'_> {
 impl<'a> Read<'a> for TransactionState<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.transactional_id = r.string()?;
         self.producer_id = r.i64()?;
         self.transaction_state = r.string()?;

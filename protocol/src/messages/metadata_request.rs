@@ -61,7 +61,11 @@ impl IntoOwned for MetadataRequest<'_> {
 impl<'a> Read<'a> for MetadataRequest<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topics = r.nullable_structs(version >= 1, version)?;
         if version >= 11 {
             let mut run = r.run::<2>()?;
@@ -196,7 +200,11 @@ impl IntoOwned for MetadataRequestTopic<'_> {
 impl<'a> Read<'a> for MetadataRequestTopic<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 10 {
             self.topic_id = r.uuid()?;
         }

@@ -77,7 +77,11 @@ impl IntoOwned for MetadataResponse<'_> {
 impl<'a> Read<'a> for MetadataResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -198,7 +202,11 @@ impl IntoOwned for MetadataResponseBroker<'_> {
 impl<'a> Read<'a> for MetadataResponseBroker<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.i32()?;
@@ -303,7 +311,11 @@ impl IntoOwned for MetadataResponseTopic<'_> {
 impl<'a> Read<'a> for MetadataResponseTopic<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.name = r.nullable_string(version >= 12)?;
         if version >= 10 {
@@ -443,7 +455,11 @@ impl IntoOwned for MetadataResponsePartition<'_> {
 impl<'a> Read<'a> for MetadataResponsePartition<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 7 {
             let mut run = r.run::<14>()?;
             self.error_code = run.i16();

@@ -24,7 +24,11 @@ impl IntoOwned for NoOpRecord {
 impl<'a> Read<'a> for NoOpRecord {
     const MIN_LEN: usize = 1;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
     }

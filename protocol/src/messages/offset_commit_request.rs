@@ -71,7 +71,11 @@ impl IntoOwned for OffsetCommitRequest<'_> {
 impl<'a> Read<'a> for OffsetCommitRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         if version >= 1 {
             self.generation_id_or_member_epoch = r.i32()?;
@@ -165,7 +169,11 @@ impl IntoOwned for OffsetCommitRequestTopic<'_> {
 impl<'a> Read<'a> for OffsetCommitRequestTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 9 {
             self.name = r.string()?;
         }
@@ -265,7 +273,11 @@ impl IntoOwned for OffsetCommitRequestPartition<'_> {
 impl<'a> Read<'a> for OffsetCommitRequestPartition<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 6 {
             let mut run = r.run::<16>()?;
             self.partition_index = run.i32();

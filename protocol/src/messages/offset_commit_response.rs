@@ -36,7 +36,11 @@ impl IntoOwned for OffsetCommitResponse<'_> {
 impl<'a> Read<'a> for OffsetCommitResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -105,7 +109,11 @@ impl IntoOwned for OffsetCommitResponseTopic<'_> {
 impl<'a> Read<'a> for OffsetCommitResponseTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 9 {
             self.name = r.string()?;
         }
@@ -164,7 +172,11 @@ pub struct OffsetCommitResponsePartition {
 impl<'a> Read<'a> for OffsetCommitResponsePartition {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();

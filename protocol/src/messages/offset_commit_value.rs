@@ -71,7 +71,11 @@ impl IntoOwned for OffsetCommitValue<'_> {
 impl<'a> Read<'a> for OffsetCommitValue<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             let mut run = r.run::<12>()?;
             self.offset = run.i64();

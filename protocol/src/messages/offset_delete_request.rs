@@ -33,7 +33,11 @@ impl IntoOwned for OffsetDeleteRequest<'_> {
 impl<'a> Read<'a> for OffsetDeleteRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.topics = r.structs(version)?;
         Ok(())
@@ -87,7 +91,11 @@ impl IntoOwned for OffsetDeleteRequestTopic<'_> {
 impl<'a> Read<'a> for OffsetDeleteRequestTopic<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         Ok(())
@@ -126,7 +134,11 @@ pub struct OffsetDeleteRequestPartition {
 impl<'a> Read<'a> for OffsetDeleteRequestPartition {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         Ok(())
     }

@@ -59,7 +59,11 @@ impl IntoOwned for OffsetFetchRequest<'_> {
 impl<'a> Read<'a> for OffsetFetchRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 7 {
             self.group_id = r.string()?;
             self.topics = r.nullable_structs(version >= 2, version)?;
@@ -157,7 +161,11 @@ impl IntoOwned for OffsetFetchRequestTopic<'_> {
 impl<'a> Read<'a> for OffsetFetchRequestTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partition_indexes = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -240,7 +248,11 @@ impl IntoOwned for OffsetFetchRequestGroup<'_> {
 impl<'a> Read<'a> for OffsetFetchRequestGroup<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         if version >= 9 {
             self.member_id = r.nullable_string(true)?;
@@ -315,7 +327,11 @@ impl IntoOwned for OffsetFetchRequestTopics<'_> {
 impl<'a> Read<'a> for OffsetFetchRequestTopics<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 9 {
             self.name = r.string()?;
         }

@@ -46,7 +46,11 @@ impl IntoOwned for OffsetFetchResponse<'_> {
 impl<'a> Read<'a> for OffsetFetchResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -134,7 +138,11 @@ impl IntoOwned for OffsetFetchResponseTopic<'_> {
 impl<'a> Read<'a> for OffsetFetchResponseTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -223,7 +231,11 @@ impl IntoOwned for OffsetFetchResponsePartition<'_> {
 impl<'a> Read<'a> for OffsetFetchResponsePartition<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 5 {
             let mut run = r.run::<16>()?;
             self.partition_index = run.i32();
@@ -313,7 +325,11 @@ impl IntoOwned for OffsetFetchResponseGroup<'_> {
 impl<'a> Read<'a> for OffsetFetchResponseGroup<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.topics = r.structs(version)?;
         self.error_code = r.i16()?;
@@ -381,7 +397,11 @@ impl IntoOwned for OffsetFetchResponseTopics<'_> {
 impl<'a> Read<'a> for OffsetFetchResponseTopics<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 9 {
             self.name = r.string()?;
         }
@@ -481,7 +501,11 @@ impl IntoOwned for OffsetFetchResponsePartitions<'_> {
 impl<'a> Read<'a> for OffsetFetchResponsePartitions<'a> {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<16>()?;
         self.partition_index = run.i32();
         self.committed_offset = run.i64();

@@ -47,7 +47,11 @@ impl IntoOwned for OffsetForLeaderEpochRequest<'_> {
 impl<'a> Read<'a> for OffsetForLeaderEpochRequest<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.replica_id = r.i32()?;
         }
@@ -111,7 +115,11 @@ impl IntoOwned for OffsetForLeaderTopic<'_> {
 impl<'a> Read<'a> for OffsetForLeaderTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -175,7 +183,11 @@ impl Default for OffsetForLeaderPartition {
 impl<'a> Read<'a> for OffsetForLeaderPartition {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<12>()?;
             self.partition = run.i32();

@@ -36,7 +36,11 @@ impl IntoOwned for OffsetForLeaderEpochResponse<'_> {
 impl<'a> Read<'a> for OffsetForLeaderEpochResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             self.throttle_time_ms = r.i32()?;
         }
@@ -100,7 +104,11 @@ impl IntoOwned for OffsetForLeaderTopicResult<'_> {
 impl<'a> Read<'a> for OffsetForLeaderTopicResult<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -169,7 +177,11 @@ impl Default for EpochEndOffset {
 impl<'a> Read<'a> for EpochEndOffset {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<18>()?;
             self.error_code = run.i16();

@@ -103,7 +103,11 @@ impl IntoOwned for PartitionChangeRecord<'_> {
 impl<'a> Read<'a> for PartitionChangeRecord<'a> {
     const MIN_LEN: usize = 21;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<20>()?;
         self.partition_id = run.i32();
         self.topic_id = run.uuid();

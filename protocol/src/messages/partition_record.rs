@@ -115,7 +115,11 @@ impl IntoOwned for PartitionRecord<'_> {
 impl<'a> Read<'a> for PartitionRecord<'a> {
     const MIN_LEN: usize = 37;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<20>()?;
         self.partition_id = run.i32();
         self.topic_id = run.uuid();

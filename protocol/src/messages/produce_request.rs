@@ -46,7 +46,11 @@ impl IntoOwned for ProduceRequest<'_> {
 impl<'a> Read<'a> for ProduceRequest<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 3 {
             self.transactional_id = r.nullable_string(true)?;
         }
@@ -129,7 +133,11 @@ impl IntoOwned for TopicProduceData<'_> {
 impl<'a> Read<'a> for TopicProduceData<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 12 {
             self.name = r.string()?;
         }
@@ -200,7 +208,11 @@ impl IntoOwned for PartitionProduceData<'_> {
 impl<'a> Read<'a> for PartitionProduceData<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.index = r.i32()?;
         self.records = r.nullable_bytes(true)?;
         r.end_struct(&mut self.unknown_tags)?;

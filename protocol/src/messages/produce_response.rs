@@ -41,7 +41,11 @@ impl IntoOwned for ProduceResponse<'_> {
 impl<'a> Read<'a> for ProduceResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.responses = r.structs(version)?;
         if version >= 1 {
             self.throttle_time_ms = r.i32()?;
@@ -138,7 +142,11 @@ impl IntoOwned for TopicProduceResponse<'_> {
 impl<'a> Read<'a> for TopicProduceResponse<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 12 {
             self.name = r.string()?;
         }
@@ -256,7 +264,11 @@ impl IntoOwned for PartitionProduceResponse<'_> {
 impl<'a> Read<'a> for PartitionProduceResponse<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 5 {
             let mut run = r.run::<30>()?;
             self.index = run.i32();
@@ -393,7 +405,11 @@ impl IntoOwned for BatchIndexAndErrorMessage<'_> {
 impl<'a> Read<'a> for BatchIndexAndErrorMessage<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.batch_index = r.i32()?;
         self.batch_index_error_message = r.nullable_string(true)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -452,7 +468,11 @@ impl Default for LeaderIdAndEpoch {
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.leader_id = run.i32();
         self.leader_epoch = run.i32();
@@ -525,7 +545,11 @@ impl IntoOwned for NodeEndpoint<'_> {
 impl<'a> Read<'a> for NodeEndpoint<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.i32()?;

@@ -48,7 +48,11 @@ impl IntoOwned for ProducerIdsRecord {
 impl<'a> Read<'a> for ProducerIdsRecord {
     const MIN_LEN: usize = 21;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<20>()?;
         self.broker_id = run.i32();
         self.broker_epoch = run.i64();

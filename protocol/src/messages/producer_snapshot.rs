@@ -30,7 +30,11 @@ impl IntoOwned for ProducerSnapshot {
 impl<'a> Read<'a> for ProducerSnapshot {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.crc = r.u32()?;
         self.producer_entries = r.structs(version)?;
         Ok(())
@@ -97,7 +101,11 @@ pub struct ProducerEntry {
 impl<'a> Read<'a> for ProducerEntry {
     const MIN_LEN: usize = 46;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<46>()?;
         self.producer_id = run.i64();
         self.epoch = run.i16();

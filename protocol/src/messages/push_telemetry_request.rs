@@ -51,7 +51,11 @@ impl IntoOwned for PushTelemetryRequest<'_> {
 impl<'a> Read<'a> for PushTelemetryRequest<'a> {
     const MIN_LEN: usize = 24;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<22>()?;
         self.client_instance_id = run.uuid();
         self.subscription_id = run.i32();

@@ -32,7 +32,11 @@ impl IntoOwned for PushTelemetryResponse {
 impl<'a> Read<'a> for PushTelemetryResponse {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();

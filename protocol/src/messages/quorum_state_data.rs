@@ -77,7 +77,11 @@ impl IntoOwned for QuorumStateData<'_> {
 impl<'a> Read<'a> for QuorumStateData<'a> {
     const MIN_LEN: usize = 23;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 0 {
             self.cluster_id = r.string()?;
         }
@@ -184,7 +188,11 @@ pub struct Voter {
 impl<'a> Read<'a> for Voter {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.voter_id = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

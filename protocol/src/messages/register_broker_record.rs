@@ -101,7 +101,11 @@ impl IntoOwned for RegisterBrokerRecord<'_> {
 impl<'a> Read<'a> for RegisterBrokerRecord<'a> {
     const MIN_LEN: usize = 33;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<29>()?;
             self.broker_id = run.i32();
@@ -275,7 +279,11 @@ impl IntoOwned for BrokerEndpoint<'_> {
 impl<'a> Read<'a> for BrokerEndpoint<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         let mut run = r.run::<4>()?;
@@ -349,7 +357,11 @@ impl IntoOwned for BrokerFeature<'_> {
 impl<'a> Read<'a> for BrokerFeature<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<4>()?;
         self.min_supported_version = run.i16();

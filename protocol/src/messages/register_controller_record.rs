@@ -51,7 +51,11 @@ impl IntoOwned for RegisterControllerRecord<'_> {
 impl<'a> Read<'a> for RegisterControllerRecord<'a> {
     const MIN_LEN: usize = 24;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<21>()?;
         self.controller_id = run.i32();
         self.incarnation_id = run.uuid();
@@ -133,7 +137,11 @@ impl IntoOwned for ControllerEndpoint<'_> {
 impl<'a> Read<'a> for ControllerEndpoint<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         let mut run = r.run::<4>()?;
@@ -207,7 +215,11 @@ impl IntoOwned for ControllerFeature<'_> {
 impl<'a> Read<'a> for ControllerFeature<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<4>()?;
         self.min_supported_version = run.i16();

@@ -81,7 +81,11 @@ impl IntoOwned for RemoteLogSegmentMetadataRecord<'_> {
 impl<'a> Read<'a> for RemoteLogSegmentMetadataRecord<'a> {
     const MIN_LEN: usize = 83;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.remote_log_segment_id.read(r, version)?;
         let mut run = r.run::<36>()?;
         self.start_offset = run.i64();
@@ -185,7 +189,11 @@ impl IntoOwned for RemoteLogSegmentIdEntry<'_> {
 impl<'a> Read<'a> for RemoteLogSegmentIdEntry<'a> {
     const MIN_LEN: usize = 39;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id_partition.read(r, version)?;
         self.id = r.uuid()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -250,7 +258,11 @@ impl IntoOwned for TopicIdPartitionEntry<'_> {
 impl<'a> Read<'a> for TopicIdPartitionEntry<'a> {
     const MIN_LEN: usize = 22;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<20>()?;
         self.id = run.uuid();
@@ -304,7 +316,11 @@ pub struct SegmentLeaderEpochEntry {
 impl<'a> Read<'a> for SegmentLeaderEpochEntry {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.leader_epoch = run.i32();
         self.offset = run.i64();

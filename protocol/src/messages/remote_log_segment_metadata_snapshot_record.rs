@@ -81,7 +81,11 @@ impl IntoOwned for RemoteLogSegmentMetadataSnapshotRecord<'_> {
 impl<'a> Read<'a> for RemoteLogSegmentMetadataSnapshotRecord<'a> {
     const MIN_LEN: usize = 60;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<52>()?;
         self.segment_id = run.uuid();
         self.start_offset = run.i64();
@@ -173,7 +177,11 @@ pub struct SegmentLeaderEpochEntry {
 impl<'a> Read<'a> for SegmentLeaderEpochEntry {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.leader_epoch = run.i32();
         self.offset = run.i64();

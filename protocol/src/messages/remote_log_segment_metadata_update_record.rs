@@ -51,7 +51,11 @@ impl IntoOwned for RemoteLogSegmentMetadataUpdateRecord<'_> {
 impl<'a> Read<'a> for RemoteLogSegmentMetadataUpdateRecord<'a> {
     const MIN_LEN: usize = 54;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.remote_log_segment_id.read(r, version)?;
         let mut run = r.run::<12>()?;
         self.broker_id = run.i32();
@@ -123,7 +127,11 @@ impl IntoOwned for RemoteLogSegmentIdEntry<'_> {
 impl<'a> Read<'a> for RemoteLogSegmentIdEntry<'a> {
     const MIN_LEN: usize = 39;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id_partition.read(r, version)?;
         self.id = r.uuid()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -188,7 +196,11 @@ impl IntoOwned for TopicIdPartitionEntry<'_> {
 impl<'a> Read<'a> for TopicIdPartitionEntry<'a> {
     const MIN_LEN: usize = 22;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<20>()?;
         self.id = run.uuid();

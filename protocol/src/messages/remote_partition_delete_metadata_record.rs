@@ -46,7 +46,11 @@ impl IntoOwned for RemotePartitionDeleteMetadataRecord<'_> {
 impl<'a> Read<'a> for RemotePartitionDeleteMetadataRecord<'a> {
     const MIN_LEN: usize = 36;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id_partition.read(r, version)?;
         let mut run = r.run::<13>()?;
         self.broker_id = run.i32();
@@ -120,7 +124,11 @@ impl IntoOwned for TopicIdPartitionEntry<'_> {
 impl<'a> Read<'a> for TopicIdPartitionEntry<'a> {
     const MIN_LEN: usize = 22;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<20>()?;
         self.id = run.uuid();

@@ -31,7 +31,11 @@ impl IntoOwned for RemoveDelegationTokenRecord<'_> {
 impl<'a> Read<'a> for RemoveDelegationTokenRecord<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.token_id = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -53,7 +53,11 @@ impl IntoOwned for RemoveRaftVoterRequest<'_> {
 impl<'a> Read<'a> for RemoveRaftVoterRequest<'a> {
     const MIN_LEN: usize = 22;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.cluster_id = r.nullable_string(true)?;
         let mut run = r.run::<20>()?;
         self.voter_id = run.i32();

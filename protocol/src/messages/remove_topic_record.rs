@@ -28,7 +28,11 @@ impl IntoOwned for RemoveTopicRecord {
 impl<'a> Read<'a> for RemoveTopicRecord {
     const MIN_LEN: usize = 17;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

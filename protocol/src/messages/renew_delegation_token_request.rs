@@ -36,7 +36,11 @@ impl IntoOwned for RenewDelegationTokenRequest<'_> {
 impl<'a> Read<'a> for RenewDelegationTokenRequest<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.hmac = r.bytes()?;
         self.renew_period_ms = r.i64()?;
         r.end_struct(&mut self.unknown_tags)?;

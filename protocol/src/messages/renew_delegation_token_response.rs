@@ -36,7 +36,11 @@ impl IntoOwned for RenewDelegationTokenResponse {
 impl<'a> Read<'a> for RenewDelegationTokenResponse {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<14>()?;
         self.error_code = run.i16();
         self.expiry_timestamp_ms = run.i64();

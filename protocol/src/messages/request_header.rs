@@ -59,7 +59,11 @@ impl IntoOwned for RequestHeader<'_> {
 impl<'a> Read<'a> for RequestHeader<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.request_api_key = run.i16();
         self.request_api_version = run.i16();

@@ -59,7 +59,11 @@ impl IntoOwned for SaslAuthenticateResponse<'_> {
 impl<'a> Read<'a> for SaslAuthenticateResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.auth_bytes = r.bytes()?;

@@ -33,7 +33,11 @@ impl IntoOwned for SaslHandshakeResponse<'_> {
 impl<'a> Read<'a> for SaslHandshakeResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.mechanisms = r.strings()?;
         Ok(())

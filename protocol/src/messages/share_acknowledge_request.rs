@@ -65,7 +65,11 @@ impl IntoOwned for ShareAcknowledgeRequest<'_> {
 impl<'a> Read<'a> for ShareAcknowledgeRequest<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.nullable_string(true)?;
         self.member_id = r.nullable_string(true)?;
         if version >= 2 {
@@ -150,7 +154,11 @@ impl IntoOwned for AcknowledgeTopic<'_> {
 impl<'a> Read<'a> for AcknowledgeTopic<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -210,7 +218,11 @@ impl IntoOwned for AcknowledgePartition<'_> {
 impl<'a> Read<'a> for AcknowledgePartition<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         self.acknowledgement_batches = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -275,7 +287,11 @@ impl IntoOwned for AcknowledgementBatch<'_> {
 impl<'a> Read<'a> for AcknowledgementBatch<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<16>()?;
         self.first_offset = run.i64();
         self.last_offset = run.i64();

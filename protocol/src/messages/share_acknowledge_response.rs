@@ -56,7 +56,11 @@ impl IntoOwned for ShareAcknowledgeResponse<'_> {
 impl<'a> Read<'a> for ShareAcknowledgeResponse<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -135,7 +139,11 @@ impl IntoOwned for ShareAcknowledgeTopicResponse<'_> {
 impl<'a> Read<'a> for ShareAcknowledgeTopicResponse<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -205,7 +213,11 @@ impl IntoOwned for PartitionData<'_> {
 impl<'a> Read<'a> for PartitionData<'a> {
     const MIN_LEN: usize = 17;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();
@@ -262,7 +274,11 @@ pub struct LeaderIdAndEpoch {
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<8>()?;
         self.leader_id = run.i32();
         self.leader_epoch = run.i32();
@@ -335,7 +351,11 @@ impl IntoOwned for NodeEndpoint<'_> {
 impl<'a> Read<'a> for NodeEndpoint<'a> {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.node_id = r.i32()?;
         self.host = r.string()?;
         self.port = r.i32()?;

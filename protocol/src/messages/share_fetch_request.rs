@@ -107,7 +107,11 @@ impl IntoOwned for ShareFetchRequest<'_> {
 impl<'a> Read<'a> for ShareFetchRequest<'a> {
     const MIN_LEN: usize = 21;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.nullable_string(true)?;
         self.member_id = r.nullable_string(true)?;
         if version >= 2 {
@@ -245,7 +249,11 @@ impl IntoOwned for FetchTopic<'_> {
 impl<'a> Read<'a> for FetchTopic<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -310,7 +318,11 @@ impl IntoOwned for FetchPartition<'_> {
 impl<'a> Read<'a> for FetchPartition<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.partition_index = r.i32()?;
         if version <= 0 {
             self.partition_max_bytes = r.i32()?;
@@ -387,7 +399,11 @@ impl IntoOwned for AcknowledgementBatch<'_> {
 impl<'a> Read<'a> for AcknowledgementBatch<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<16>()?;
         self.first_offset = run.i64();
         self.last_offset = run.i64();
@@ -453,7 +469,11 @@ impl IntoOwned for ForgottenTopic<'_> {
 impl<'a> Read<'a> for ForgottenTopic<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

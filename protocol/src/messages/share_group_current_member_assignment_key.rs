@@ -33,7 +33,11 @@ impl IntoOwned for ShareGroupCurrentMemberAssignmentKey<'_> {
 impl<'a> Read<'a> for ShareGroupCurrentMemberAssignmentKey<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.member_id = r.string()?;
         Ok(())

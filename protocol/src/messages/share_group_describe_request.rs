@@ -36,7 +36,11 @@ impl IntoOwned for ShareGroupDescribeRequest<'_> {
 impl<'a> Read<'a> for ShareGroupDescribeRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_ids = r.strings()?;
         self.include_authorized_operations = r.bool()?;
         r.end_struct(&mut self.unknown_tags)?;

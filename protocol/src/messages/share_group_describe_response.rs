@@ -36,7 +36,11 @@ impl IntoOwned for ShareGroupDescribeResponse<'_> {
 impl<'a> Read<'a> for ShareGroupDescribeResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.groups = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -149,7 +153,11 @@ impl IntoOwned for DescribedGroup<'_> {
 impl<'a> Read<'a> for DescribedGroup<'a> {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.group_id = r.string()?;
@@ -258,7 +266,11 @@ impl IntoOwned for Member<'_> {
 impl<'a> Read<'a> for Member<'a> {
     const MIN_LEN: usize = 12;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         self.rack_id = r.nullable_string(true)?;
         self.member_epoch = r.i32()?;
@@ -328,7 +340,11 @@ impl IntoOwned for Assignment<'_> {
 impl<'a> Read<'a> for Assignment<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_partitions = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -390,7 +406,11 @@ impl IntoOwned for TopicPartitions<'_> {
 impl<'a> Read<'a> for TopicPartitions<'a> {
     const MIN_LEN: usize = 19;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.topic_name = r.string()?;
         self.partitions = r.array()?;

@@ -59,7 +59,11 @@ impl IntoOwned for ShareGroupMemberMetadataValue<'_> {
 impl<'a> Read<'a> for ShareGroupMemberMetadataValue<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.rack_id = r.nullable_string(true)?;
         self.client_id = r.string()?;
         self.client_host = r.string()?;

@@ -32,7 +32,11 @@ impl IntoOwned for ShareGroupMetadataValue {
 impl<'a> Read<'a> for ShareGroupMetadataValue {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.epoch = run.i32();
         self.metadata_hash = run.i64();

@@ -36,7 +36,11 @@ impl IntoOwned for ShareGroupPartitionMetadataValue<'_> {
 impl<'a> Read<'a> for ShareGroupPartitionMetadataValue<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.initialized_topics = r.structs(version)?;
         self.deleting_topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -101,7 +105,11 @@ impl IntoOwned for TopicPartitionsInfo<'_> {
 impl<'a> Read<'a> for TopicPartitionsInfo<'a> {
     const MIN_LEN: usize = 19;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.topic_name = r.string()?;
         self.partitions = r.array()?;
@@ -164,7 +172,11 @@ impl IntoOwned for TopicInfo<'_> {
 impl<'a> Read<'a> for TopicInfo<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.topic_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -28,7 +28,11 @@ impl IntoOwned for ShareGroupStatePartitionMetadataKey<'_> {
 impl<'a> Read<'a> for ShareGroupStatePartitionMetadataKey<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         Ok(())
     }

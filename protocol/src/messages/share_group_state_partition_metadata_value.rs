@@ -41,7 +41,11 @@ impl IntoOwned for ShareGroupStatePartitionMetadataValue<'_> {
 impl<'a> Read<'a> for ShareGroupStatePartitionMetadataValue<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.initializing_topics = r.structs(version)?;
         self.initialized_topics = r.structs(version)?;
         self.deleting_topics = r.structs(version)?;
@@ -109,7 +113,11 @@ impl IntoOwned for TopicPartitionsInfo<'_> {
 impl<'a> Read<'a> for TopicPartitionsInfo<'a> {
     const MIN_LEN: usize = 19;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.topic_name = r.string()?;
         self.partitions = r.array()?;
@@ -172,7 +180,11 @@ impl IntoOwned for TopicInfo<'_> {
 impl<'a> Read<'a> for TopicInfo<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_id = r.uuid()?;
         self.topic_name = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -73,7 +73,11 @@ impl IntoOwned for ShareSnapshotValue {
 impl<'a> Read<'a> for ShareSnapshotValue {
     const MIN_LEN: usize = 38;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<36>()?;
         self.snapshot_epoch = run.i32();
         self.state_epoch = run.i32();
@@ -164,7 +168,11 @@ pub struct StateBatch {
 impl<'a> Read<'a> for StateBatch {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<19>()?;
         self.first_offset = run.i64();
         self.last_offset = run.i64();

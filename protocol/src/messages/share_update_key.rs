@@ -38,7 +38,11 @@ impl IntoOwned for ShareUpdateKey<'_> {
 impl<'a> Read<'a> for ShareUpdateKey<'a> {
     const MIN_LEN: usize = 22;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         let mut run = r.run::<20>()?;
         self.topic_id = run.uuid();

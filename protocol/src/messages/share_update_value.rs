@@ -58,7 +58,11 @@ impl IntoOwned for ShareUpdateValue {
 impl<'a> Read<'a> for ShareUpdateValue {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<16>()?;
         self.snapshot_epoch = run.i32();
         self.leader_epoch = run.i32();
@@ -140,7 +144,11 @@ pub struct StateBatch {
 impl<'a> Read<'a> for StateBatch {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<19>()?;
         self.first_offset = run.i64();
         self.last_offset = run.i64();

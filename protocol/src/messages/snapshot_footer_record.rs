@@ -28,7 +28,11 @@ impl IntoOwned for SnapshotFooterRecord {
 impl<'a> Read<'a> for SnapshotFooterRecord {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.version = r.i16()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -32,7 +32,11 @@ impl IntoOwned for SnapshotHeaderRecord {
 impl<'a> Read<'a> for SnapshotHeaderRecord {
     const MIN_LEN: usize = 11;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<10>()?;
         self.version = run.i16();
         self.last_contained_log_timestamp = run.i64();

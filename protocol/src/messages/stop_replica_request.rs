@@ -83,7 +83,11 @@ impl IntoOwned for StopReplicaRequest<'_> {
 impl<'a> Read<'a> for StopReplicaRequest<'a> {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 4 {
             let mut run = r.run::<17>()?;
             self.controller_id = run.i32();
@@ -235,7 +239,11 @@ impl IntoOwned for StopReplicaPartitionV0<'_> {
 impl<'a> Read<'a> for StopReplicaPartitionV0<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partition_index = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -295,7 +303,11 @@ impl IntoOwned for StopReplicaTopicV1<'_> {
 impl<'a> Read<'a> for StopReplicaTopicV1<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partition_indexes = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -355,7 +367,11 @@ impl IntoOwned for StopReplicaTopicState<'_> {
 impl<'a> Read<'a> for StopReplicaTopicState<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         self.partition_states = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -419,7 +435,11 @@ impl Default for StopReplicaPartitionState {
 impl<'a> Read<'a> for StopReplicaPartitionState {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<9>()?;
         self.partition_index = run.i32();
         self.leader_epoch = run.i32();

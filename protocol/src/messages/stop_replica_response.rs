@@ -36,7 +36,11 @@ impl IntoOwned for StopReplicaResponse<'_> {
 impl<'a> Read<'a> for StopReplicaResponse<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.partition_errors = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -101,7 +105,11 @@ impl IntoOwned for StopReplicaPartitionError<'_> {
 impl<'a> Read<'a> for StopReplicaPartitionError<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();

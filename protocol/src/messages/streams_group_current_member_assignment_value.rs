@@ -77,7 +77,11 @@ impl IntoOwned for StreamsGroupCurrentMemberAssignmentValue<'_> {
 impl<'a> Read<'a> for StreamsGroupCurrentMemberAssignmentValue<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<9>()?;
         self.member_epoch = run.i32();
         self.previous_member_epoch = run.i32();
@@ -178,7 +182,11 @@ impl IntoOwned for TaskIds<'_> {
 impl<'a> Read<'a> for TaskIds<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.partitions = r.array()?;
         for _ in 0..r.tag_count()? {

@@ -41,7 +41,11 @@ impl IntoOwned for StreamsGroupDescribeRequest<'_> {
 impl<'a> Read<'a> for StreamsGroupDescribeRequest<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_ids = r.strings()?;
         if version >= 1 {
             let mut run = r.run::<2>()?;

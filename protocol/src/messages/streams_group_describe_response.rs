@@ -36,7 +36,11 @@ impl IntoOwned for StreamsGroupDescribeResponse<'_> {
 impl<'a> Read<'a> for StreamsGroupDescribeResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.groups = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -167,7 +171,11 @@ impl IntoOwned for DescribedGroup<'_> {
 impl<'a> Read<'a> for DescribedGroup<'a> {
     const MIN_LEN: usize = 20;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;
         self.group_id = r.string()?;
@@ -282,7 +290,11 @@ impl IntoOwned for Topology<'_> {
 impl<'a> Read<'a> for Topology<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.epoch = r.i32()?;
         self.subtopologies = r.nullable_structs(true, version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -359,7 +371,11 @@ impl IntoOwned for Subtopology<'_> {
 impl<'a> Read<'a> for Subtopology<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.source_topics = r.strings()?;
         self.repartition_sink_topics = r.strings()?;
@@ -438,7 +454,11 @@ impl IntoOwned for TopicInfo<'_> {
 impl<'a> Read<'a> for TopicInfo<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<6>()?;
         self.partitions = run.i32();
@@ -507,7 +527,11 @@ impl IntoOwned for KeyValue<'_> {
 impl<'a> Read<'a> for KeyValue<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.value = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -632,7 +656,11 @@ impl IntoOwned for Member<'_> {
 impl<'a> Read<'a> for Member<'a> {
     const MIN_LEN: usize = 28;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         self.member_epoch = r.i32()?;
         self.instance_id = r.nullable_string(true)?;
@@ -731,7 +759,11 @@ impl IntoOwned for Endpoint<'_> {
 impl<'a> Read<'a> for Endpoint<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.host = r.string()?;
         self.port = r.u16()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -796,7 +828,11 @@ impl IntoOwned for TaskOffset<'_> {
 impl<'a> Read<'a> for TaskOffset<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         let mut run = r.run::<12>()?;
         self.partition = run.i32();
@@ -867,7 +903,11 @@ impl IntoOwned for Assignment<'_> {
 impl<'a> Read<'a> for Assignment<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.active_tasks = r.structs(version)?;
         self.standby_tasks = r.structs(version)?;
         self.warmup_tasks = r.structs(version)?;
@@ -930,7 +970,11 @@ impl IntoOwned for TaskIds<'_> {
 impl<'a> Read<'a> for TaskIds<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -990,7 +1034,11 @@ impl IntoOwned for TopologyDescription<'_> {
 impl<'a> Read<'a> for TopologyDescription<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopologies = r.structs(version)?;
         self.global_stores = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -1050,7 +1098,11 @@ impl IntoOwned for TopologyDescriptionSubtopology<'_> {
 impl<'a> Read<'a> for TopologyDescriptionSubtopology<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.nodes = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -1130,7 +1182,11 @@ impl IntoOwned for TopologyDescriptionNode<'_> {
 impl<'a> Read<'a> for TopologyDescriptionNode<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.node_type = r.i8()?;
         self.source_topics = r.strings()?;
@@ -1202,7 +1258,11 @@ impl IntoOwned for TopologyDescriptionGlobalStore<'_> {
 impl<'a> Read<'a> for TopologyDescriptionGlobalStore<'a> {
     const MIN_LEN: usize = 15;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.source.read(r, version)?;
         self.processor.read(r, version)?;
         r.end_struct(&mut self.unknown_tags)?;

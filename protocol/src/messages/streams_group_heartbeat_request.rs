@@ -137,7 +137,11 @@ impl IntoOwned for StreamsGroupHeartbeatRequest<'_> {
 impl<'a> Read<'a> for StreamsGroupHeartbeatRequest<'a> {
     const MIN_LEN: usize = 27;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.member_id = r.string()?;
         let mut run = r.run::<8>()?;
@@ -245,7 +249,11 @@ impl IntoOwned for Topology<'_> {
 impl<'a> Read<'a> for Topology<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.epoch = r.i32()?;
         self.subtopologies = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -332,7 +340,11 @@ impl IntoOwned for Subtopology<'_> {
 impl<'a> Read<'a> for Subtopology<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.source_topics = r.strings()?;
         self.source_topic_regex = r.strings()?;
@@ -417,7 +429,11 @@ impl IntoOwned for TopicInfo<'_> {
 impl<'a> Read<'a> for TopicInfo<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<6>()?;
         self.partitions = run.i32();
@@ -486,7 +502,11 @@ impl IntoOwned for KeyValue<'_> {
 impl<'a> Read<'a> for KeyValue<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.value = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -553,7 +573,11 @@ impl IntoOwned for CopartitionGroup<'_> {
 impl<'a> Read<'a> for CopartitionGroup<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.source_topics = r.array()?;
         self.source_topic_regex = r.array()?;
         self.repartition_source_topics = r.array()?;
@@ -616,7 +640,11 @@ impl IntoOwned for TaskIds<'_> {
 impl<'a> Read<'a> for TaskIds<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -676,7 +704,11 @@ impl IntoOwned for Endpoint<'_> {
 impl<'a> Read<'a> for Endpoint<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.host = r.string()?;
         self.port = r.u16()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -741,7 +773,11 @@ impl IntoOwned for TaskOffset<'_> {
 impl<'a> Read<'a> for TaskOffset<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         let mut run = r.run::<12>()?;
         self.partition = run.i32();

@@ -133,7 +133,11 @@ impl IntoOwned for StreamsGroupHeartbeatResponse<'_> {
 impl<'a> Read<'a> for StreamsGroupHeartbeatResponse<'a> {
     const MIN_LEN: usize = 34;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -283,7 +287,11 @@ impl IntoOwned for Status<'_> {
 impl<'a> Read<'a> for Status<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.status_code = r.i8()?;
         self.status_detail = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -343,7 +351,11 @@ impl IntoOwned for TaskIds<'_> {
 impl<'a> Read<'a> for TaskIds<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -408,7 +420,11 @@ impl IntoOwned for EndpointToPartitions<'_> {
 impl<'a> Read<'a> for EndpointToPartitions<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.user_endpoint.read(r, version)?;
         self.active_partitions = r.structs(version)?;
         self.standby_partitions = r.structs(version)?;
@@ -471,7 +487,11 @@ impl IntoOwned for Endpoint<'_> {
 impl<'a> Read<'a> for Endpoint<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.host = r.string()?;
         self.port = r.u16()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -531,7 +551,11 @@ impl IntoOwned for TopicPartition<'_> {
 impl<'a> Read<'a> for TopicPartition<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

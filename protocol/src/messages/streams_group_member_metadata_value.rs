@@ -89,7 +89,11 @@ impl IntoOwned for StreamsGroupMemberMetadataValue<'_> {
 impl<'a> Read<'a> for StreamsGroupMemberMetadataValue<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.instance_id = r.nullable_string(true)?;
         self.rack_id = r.nullable_string(true)?;
         self.client_id = r.string()?;
@@ -173,7 +177,11 @@ impl IntoOwned for Endpoint<'_> {
 impl<'a> Read<'a> for Endpoint<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.host = r.string()?;
         self.port = r.u16()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -233,7 +241,11 @@ impl IntoOwned for KeyValue<'_> {
 impl<'a> Read<'a> for KeyValue<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.value = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

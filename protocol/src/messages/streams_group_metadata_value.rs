@@ -71,7 +71,11 @@ impl IntoOwned for StreamsGroupMetadataValue<'_> {
 impl<'a> Read<'a> for StreamsGroupMetadataValue<'a> {
     const MIN_LEN: usize = 13;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<12>()?;
         self.epoch = run.i32();
         self.metadata_hash = run.i64();
@@ -188,7 +192,11 @@ impl IntoOwned for LastAssignmentConfig<'_> {
 impl<'a> Read<'a> for LastAssignmentConfig<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.value = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -41,7 +41,11 @@ impl IntoOwned for StreamsGroupTargetAssignmentMemberValue<'_> {
 impl<'a> Read<'a> for StreamsGroupTargetAssignmentMemberValue<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.active_tasks = r.structs(version)?;
         self.standby_tasks = r.structs(version)?;
         self.warmup_tasks = r.structs(version)?;
@@ -104,7 +108,11 @@ impl IntoOwned for TaskIds<'_> {
 impl<'a> Read<'a> for TaskIds<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.partitions = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -32,7 +32,11 @@ impl IntoOwned for StreamsGroupTargetAssignmentMetadataValue {
 impl<'a> Read<'a> for StreamsGroupTargetAssignmentMetadataValue {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.assignment_epoch = r.i32()?;
         for _ in 0..r.tag_count()? {
             let (tag, size) = r.tag()?;

@@ -46,7 +46,11 @@ impl IntoOwned for StreamsGroupTopologyDescriptionUpdateRequest<'_> {
 impl<'a> Read<'a> for StreamsGroupTopologyDescriptionUpdateRequest<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.member_id = r.string()?;
         self.topology_epoch = r.i32()?;
@@ -112,7 +116,11 @@ impl IntoOwned for TopologyDescription<'_> {
 impl<'a> Read<'a> for TopologyDescription<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopologies = r.structs(version)?;
         self.global_stores = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -172,7 +180,11 @@ impl IntoOwned for TopologyDescriptionSubtopology<'_> {
 impl<'a> Read<'a> for TopologyDescriptionSubtopology<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.nodes = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -252,7 +264,11 @@ impl IntoOwned for TopologyDescriptionNode<'_> {
 impl<'a> Read<'a> for TopologyDescriptionNode<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.node_type = r.i8()?;
         self.source_topics = r.strings()?;
@@ -324,7 +340,11 @@ impl IntoOwned for TopologyDescriptionGlobalStore<'_> {
 impl<'a> Read<'a> for TopologyDescriptionGlobalStore<'a> {
     const MIN_LEN: usize = 15;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.source.read(r, version)?;
         self.processor.read(r, version)?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -36,7 +36,11 @@ impl IntoOwned for StreamsGroupTopologyValue<'_> {
 impl<'a> Read<'a> for StreamsGroupTopologyValue<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.epoch = r.i32()?;
         self.subtopologies = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -123,7 +127,11 @@ impl IntoOwned for Subtopology<'_> {
 impl<'a> Read<'a> for Subtopology<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.subtopology_id = r.string()?;
         self.source_topics = r.strings()?;
         self.source_topic_regex = r.strings()?;
@@ -208,7 +216,11 @@ impl IntoOwned for TopicInfo<'_> {
 impl<'a> Read<'a> for TopicInfo<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         let mut run = r.run::<6>()?;
         self.partitions = run.i32();
@@ -277,7 +289,11 @@ impl IntoOwned for TopicConfig<'_> {
 impl<'a> Read<'a> for TopicConfig<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.key = r.string()?;
         self.value = r.string()?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -344,7 +360,11 @@ impl IntoOwned for CopartitionGroup<'_> {
 impl<'a> Read<'a> for CopartitionGroup<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.source_topics = r.array()?;
         self.source_topic_regex = r.array()?;
         self.repartition_source_topics = r.array()?;

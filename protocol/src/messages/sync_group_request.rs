@@ -61,7 +61,11 @@ impl IntoOwned for SyncGroupRequest<'_> {
 impl<'a> Read<'a> for SyncGroupRequest<'a> {
     const MIN_LEN: usize = 9;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.group_id = r.string()?;
         self.generation_id = r.i32()?;
         self.member_id = r.string()?;
@@ -149,7 +153,11 @@ impl IntoOwned for SyncGroupRequestAssignment<'_> {
 impl<'a> Read<'a> for SyncGroupRequestAssignment<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.member_id = r.string()?;
         self.assignment = r.bytes()?;
         r.end_struct(&mut self.unknown_tags)?;

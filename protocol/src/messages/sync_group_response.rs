@@ -51,7 +51,11 @@ impl IntoOwned for SyncGroupResponse<'_> {
 impl<'a> Read<'a> for SyncGroupResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 1 {
             let mut run = r.run::<6>()?;
             self.throttle_time_ms = run.i32();

@@ -36,7 +36,11 @@ impl IntoOwned for TopicRecord<'_> {
 impl<'a> Read<'a> for TopicRecord<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.topic_id = r.uuid()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -102,7 +102,11 @@ impl IntoOwned for TransactionLogValue<'_> {
 impl<'a> Read<'a> for TransactionLogValue<'a> {
     const MIN_LEN: usize = 33;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<15>()?;
         self.producer_id = run.i64();
         self.producer_epoch = run.i16();
@@ -272,7 +276,11 @@ impl IntoOwned for PartitionsSchema<'_> {
 impl<'a> Read<'a> for PartitionsSchema<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic = r.string()?;
         self.partition_ids = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -83,7 +83,11 @@ impl IntoOwned for TxnOffsetCommitRequest<'_> {
 impl<'a> Read<'a> for TxnOffsetCommitRequest<'a> {
     const MIN_LEN: usize = 18;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.transactional_id = r.string()?;
         self.group_id = r.string()?;
         if version >= 3 {
@@ -209,7 +213,11 @@ impl IntoOwned for TxnOffsetCommitRequestTopic<'_> {
 impl<'a> Read<'a> for TxnOffsetCommitRequestTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 5 {
             self.name = r.string()?;
         }
@@ -303,7 +311,11 @@ impl IntoOwned for TxnOffsetCommitRequestPartition<'_> {
 impl<'a> Read<'a> for TxnOffsetCommitRequestPartition<'a> {
     const MIN_LEN: usize = 14;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 2 {
             let mut run = r.run::<16>()?;
             self.partition_index = run.i32();

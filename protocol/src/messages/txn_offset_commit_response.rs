@@ -36,7 +36,11 @@ impl IntoOwned for TxnOffsetCommitResponse<'_> {
 impl<'a> Read<'a> for TxnOffsetCommitResponse<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.throttle_time_ms = r.i32()?;
         self.topics = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -101,7 +105,11 @@ impl IntoOwned for TxnOffsetCommitResponseTopic<'_> {
 impl<'a> Read<'a> for TxnOffsetCommitResponseTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 5 {
             self.name = r.string()?;
         }
@@ -160,7 +168,11 @@ pub struct TxnOffsetCommitResponsePartition {
 impl<'a> Read<'a> for TxnOffsetCommitResponsePartition {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.partition_index = run.i32();
         self.error_code = run.i16();

@@ -28,7 +28,11 @@ impl IntoOwned for UnregisterBrokerRequest {
 impl<'a> Read<'a> for UnregisterBrokerRequest {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.broker_id = r.i32()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

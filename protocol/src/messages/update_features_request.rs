@@ -53,7 +53,11 @@ impl IntoOwned for UpdateFeaturesRequest<'_> {
 impl<'a> Read<'a> for UpdateFeaturesRequest<'a> {
     const MIN_LEN: usize = 6;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.timeout_ms = r.i32()?;
         self.feature_updates = r.structs(version)?;
         if version >= 1 {
@@ -148,7 +152,11 @@ impl IntoOwned for FeatureUpdateKey<'_> {
 impl<'a> Read<'a> for FeatureUpdateKey<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.feature = r.string()?;
         if version >= 1 {
             let mut run = r.run::<3>()?;

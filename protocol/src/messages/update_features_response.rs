@@ -59,7 +59,11 @@ impl IntoOwned for UpdateFeaturesResponse<'_> {
 impl<'a> Read<'a> for UpdateFeaturesResponse<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<6>()?;
         self.throttle_time_ms = run.i32();
         self.error_code = run.i16();
@@ -149,7 +153,11 @@ impl IntoOwned for UpdatableFeatureResult<'_> {
 impl<'a> Read<'a> for UpdatableFeatureResult<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.feature = r.string()?;
         self.error_code = r.i16()?;
         self.error_message = r.nullable_string(true)?;

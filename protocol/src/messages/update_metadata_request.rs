@@ -85,7 +85,11 @@ impl IntoOwned for UpdateMetadataRequest<'_> {
 impl<'a> Read<'a> for UpdateMetadataRequest<'a> {
     const MIN_LEN: usize = 16;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version >= 8 {
             let mut run = r.run::<17>()?;
             self.controller_id = run.i32();
@@ -277,7 +281,11 @@ impl IntoOwned for UpdateMetadataPartitionState<'_> {
 impl<'a> Read<'a> for UpdateMetadataPartitionState<'a> {
     const MIN_LEN: usize = 24;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         if version <= 4 {
             self.topic_name = r.string()?;
         }
@@ -374,7 +382,11 @@ impl IntoOwned for UpdateMetadataTopicState<'_> {
 impl<'a> Read<'a> for UpdateMetadataTopicState<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.topic_name = r.string()?;
         if version >= 7 {
             self.topic_id = r.uuid()?;
@@ -470,7 +482,11 @@ impl IntoOwned for UpdateMetadataBroker<'_> {
 impl<'a> Read<'a> for UpdateMetadataBroker<'a> {
     const MIN_LEN: usize = 7;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.id = r.i32()?;
         if version <= 0 {
             self.v0_host = r.string()?;
@@ -561,7 +577,11 @@ impl IntoOwned for UpdateMetadataEndpoint<'_> {
 impl<'a> Read<'a> for UpdateMetadataEndpoint<'a> {
     const MIN_LEN: usize = 8;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.port = r.i32()?;
         self.host = r.string()?;
         if version >= 3 {

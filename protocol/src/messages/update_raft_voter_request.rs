@@ -71,7 +71,11 @@ impl IntoOwned for UpdateRaftVoterRequest<'_> {
 impl<'a> Read<'a> for UpdateRaftVoterRequest<'a> {
     const MIN_LEN: usize = 32;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.cluster_id = r.nullable_string(true)?;
         let mut run = r.run::<24>()?;
         self.current_leader_epoch = run.i32();
@@ -151,7 +155,11 @@ impl IntoOwned for Listener<'_> {
 impl<'a> Read<'a> for Listener<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         self.port = r.u16()?;
@@ -202,7 +210,11 @@ pub struct KRaftVersionFeature {
 impl<'a> Read<'a> for KRaftVersionFeature {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<4>()?;
         self.min_supported_version = run.i16();
         self.max_supported_version = run.i16();

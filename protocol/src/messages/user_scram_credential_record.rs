@@ -56,7 +56,11 @@ impl IntoOwned for UserScramCredentialRecord<'_> {
 impl<'a> Read<'a> for UserScramCredentialRecord<'a> {
     const MIN_LEN: usize = 10;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.mechanism = r.i8()?;
         self.salt = r.bytes()?;

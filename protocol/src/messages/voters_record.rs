@@ -36,7 +36,11 @@ impl IntoOwned for VotersRecord<'_> {
 impl<'a> Read<'a> for VotersRecord<'a> {
     const MIN_LEN: usize = 4;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.version = r.i16()?;
         self.voters = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
@@ -106,7 +110,11 @@ impl IntoOwned for Voter<'_> {
 impl<'a> Read<'a> for Voter<'a> {
     const MIN_LEN: usize = 27;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<20>()?;
         self.voter_id = run.i32();
         self.voter_directory_id = run.uuid();
@@ -180,7 +188,11 @@ impl IntoOwned for Endpoint<'_> {
 impl<'a> Read<'a> for Endpoint<'a> {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.host = r.string()?;
         self.port = r.u16()?;
@@ -231,7 +243,11 @@ pub struct KRaftVersionFeature {
 impl<'a> Read<'a> for KRaftVersionFeature {
     const MIN_LEN: usize = 5;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<4>()?;
         self.min_supported_version = run.i16();
         self.max_supported_version = run.i16();

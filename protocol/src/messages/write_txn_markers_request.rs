@@ -31,7 +31,11 @@ impl IntoOwned for WriteTxnMarkersRequest<'_> {
 impl<'a> Read<'a> for WriteTxnMarkersRequest<'a> {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         self.markers = r.structs(version)?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())
@@ -108,7 +112,11 @@ impl IntoOwned for WritableTxnMarker<'_> {
 impl<'a> Read<'a> for WritableTxnMarker<'a> {
     const MIN_LEN: usize = 17;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError> {
         let mut run = r.run::<11>()?;
         self.producer_id = run.i64();
         self.producer_epoch = run.i16();
@@ -194,7 +202,11 @@ impl IntoOwned for WritableTxnMarkerTopic<'_> {
 impl<'a> Read<'a> for WritableTxnMarkerTopic<'a> {
     const MIN_LEN: usize = 3;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.name = r.string()?;
         self.partition_indexes = r.array()?;
         r.end_struct(&mut self.unknown_tags)?;

@@ -28,7 +28,11 @@ impl IntoOwned for ZkMigrationStateRecord {
 impl<'a> Read<'a> for ZkMigrationStateRecord {
     const MIN_LEN: usize = 2;
     #[inline]
-    fn read(&mut self, r: &mut Reader<'a>, _version: i16) -> Result<(), DecodeError> {
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        _version: i16,
+    ) -> Result<(), DecodeError> {
         self.zk_migration_state = r.i8()?;
         r.end_struct(&mut self.unknown_tags)?;
         Ok(())

@@ -82,15 +82,19 @@ pub struct Array<'a, T>(Repr<'a, T>);
 /// Metadata response.
 pub(crate) const SHORT_LEN: usize = 15;
 
+/// A short array as flexible versions have it: the number of elements plus one, then the
+/// elements. What follows them does not matter.
+///
+/// All sixteen bytes are copied from a frame at once, and into one: copying as many as there are
+/// would be a call.
+pub(crate) type ShortWire = [u8; 1 + SHORT_LEN];
+
 #[derive(Clone)]
 enum Repr<'a, T> {
     /// A whole number of elements as they are on the wire.
     Wire(&'a [u8]),
     /// The same, of at most [`SHORT_LEN`] bytes, without a frame and without an allocation.
-    Short {
-        len: u8,
-        bytes: [u8; SHORT_LEN],
-    },
+    Short(ShortWire),
     Owned(Vec<T>),
 }
 
@@ -98,6 +102,12 @@ enum Repr<'a, T> {
 enum Place<'s, T> {
     Wire(&'s [u8]),
     Owned(&'s [T]),
+}
+
+/// The bytes that the elements of a short array take.
+#[inline]
+fn short_len<T: Fixed>(wire: &ShortWire) -> usize {
+    usize::from(wire[0]).saturating_sub(1) * T::LEN
 }
 
 impl<'a, T: Fixed> Array<'a, T> {
@@ -110,13 +120,17 @@ impl<'a, T: Fixed> Array<'a, T> {
         Array(Repr::Wire(&bytes[..bytes.len() - bytes.len() % T::LEN]))
     }
 
+    /// The elements of an array that is short, which is for the caller to know.
+    #[inline]
+    pub(crate) fn from_short(wire: ShortWire) -> Array<'static, T> {
+        Array(Repr::Short(wire))
+    }
+
     #[inline]
     fn place(&self) -> Place<'_, T> {
         match &self.0 {
             Repr::Wire(bytes) => Place::Wire(bytes),
-            Repr::Short { len, bytes } => {
-                Place::Wire(bytes.get(..usize::from(*len)).unwrap_or_default())
-            }
+            Repr::Short(wire) => Place::Wire(wire.get(1..1 + short_len::<T>(wire)).unwrap_or(&[])),
             Repr::Owned(values) => Place::Owned(values),
         }
     }
@@ -170,7 +184,7 @@ impl<'a, T: Fixed> Array<'a, T> {
         match &mut self.0 {
             Repr::Owned(values) => values,
             // Just replaced above.
-            Repr::Wire(_) | Repr::Short { .. } => unreachable!(),
+            Repr::Wire(_) | Repr::Short(_) => unreachable!(),
         }
     }
 
@@ -183,11 +197,11 @@ impl<'a, T: Fixed> Array<'a, T> {
         }
     }
 
-    /// The bytes of an array that is in the value itself, and how many of them count.
+    /// The wire form of an array that is in the value itself, and how many bytes of it count.
     #[inline]
-    pub(crate) fn as_short(&self) -> Option<(&[u8; SHORT_LEN], usize)> {
+    pub(crate) fn as_short(&self) -> Option<(&ShortWire, usize)> {
         match &self.0 {
-            Repr::Short { len, bytes } => Some((bytes, usize::from(*len))),
+            Repr::Short(wire) => Some((wire, 1 + short_len::<T>(wire))),
             _ => None,
         }
     }
@@ -197,13 +211,13 @@ impl<'a, T: Fixed> Array<'a, T> {
     pub fn into_owned(self) -> Array<'static, T> {
         match self.0 {
             Repr::Wire(wire) if wire.len() <= SHORT_LEN => {
-                let mut bytes = [0; SHORT_LEN];
-                bytes[..wire.len()].copy_from_slice(wire);
-                let len = wire.len() as u8;
-                Array(Repr::Short { len, bytes })
+                let mut short = [0; 1 + SHORT_LEN];
+                short[0] = 1 + (wire.len() / T::LEN) as u8;
+                short[1..=wire.len()].copy_from_slice(wire);
+                Array(Repr::Short(short))
             }
             Repr::Wire(_) => Array(Repr::Owned(self.to_vec())),
-            Repr::Short { len, bytes } => Array(Repr::Short { len, bytes }),
+            Repr::Short(wire) => Array(Repr::Short(wire)),
             Repr::Owned(values) => Array(Repr::Owned(values)),
         }
     }
@@ -254,16 +268,15 @@ impl<T: Fixed> From<Vec<T>> for Array<'_, T> {
 
 impl<T: Fixed> From<&[T]> for Array<'_, T> {
     fn from(values: &[T]) -> Self {
-        let len = values.len() * T::LEN;
-        if len > SHORT_LEN {
+        if values.len() * T::LEN > SHORT_LEN {
             return Array(Repr::Owned(values.to_vec()));
         }
-        let mut bytes = [0; SHORT_LEN];
-        for (place, value) in bytes.chunks_exact_mut(T::LEN).zip(values) {
+        let mut short = [0; 1 + SHORT_LEN];
+        short[0] = 1 + values.len() as u8;
+        for (place, value) in short[1..].chunks_exact_mut(T::LEN).zip(values) {
             place.copy_from_slice(value.to_wire().as_ref());
         }
-        let len = len as u8;
-        Array(Repr::Short { len, bytes })
+        Array(Repr::Short(short))
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
-use super::{Array, Blob, Counter, Fixed, Limits, Reader, Sink, Writer};
+use super::{Array, Blob, Counter, Fixed, Leaves, Limits, Reader, Sink, Writer};
 use crate::schema::Schema;
 use crate::walk;
 
@@ -21,7 +21,11 @@ pub trait Read<'a>: Default {
     ///
     /// # Errors
     /// When the bytes are not such a struct.
-    fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError>;
+    fn read<'r, L: Leaves<'r, 'a>>(
+        &mut self,
+        r: &mut Reader<'r, 'a, L>,
+        version: i16,
+    ) -> Result<(), DecodeError>;
 }
 
 /// A struct that can be written, at any version of its message.
@@ -121,19 +125,15 @@ pub trait Message: Write + Default + Sized {
         Ok(message)
     }
 
-    /// As [`Message::decode_with`], but bytes and records share the frame instead of borrowing
-    /// from it, so that [`IntoOwned::into_owned`] copies strings and arrays of numbers only.
+    /// As [`Message::decode_with`], but the message borrows nothing: bytes and records share the
+    /// frame, strings and arrays of numbers are copied. For those who hand a message on.
     ///
     /// # Errors
     /// When the bytes are not this message at this version, or the limits are passed.
     #[inline]
-    fn decode_shared<'a>(
-        frame: &'a Bytes,
-        version: i16,
-        limits: &Limits,
-    ) -> Result<Self, DecodeError>
+    fn decode_shared(frame: &Bytes, version: i16, limits: &Limits) -> Result<Self, DecodeError>
     where
-        Self: Read<'a>,
+        Self: Read<'static>,
     {
         let flexible = Self::SCHEMA.flexible.contains(version);
         let mut message = Self::default();
@@ -226,10 +226,10 @@ pub trait Request: Message {
 /// Reads a message over its defaults, and says where in it an error lies. The message is read
 /// into its place: moving it costs as much as reading a small one.
 #[inline]
-fn read_start<'a, M: Message + Read<'a>>(
+fn read_start<'r, 'a, M: Message + Read<'a>, L: Leaves<'r, 'a>>(
     message: &mut M,
-    reader: &mut Reader<'a>,
-    bytes: &'a [u8],
+    reader: &mut Reader<'r, 'a, L>,
+    bytes: &'r [u8],
     version: i16,
 ) -> Result<(), DecodeError> {
     if !M::SCHEMA.versions.contains(version) {
@@ -250,10 +250,10 @@ fn read_start<'a, M: Message + Read<'a>>(
 
 /// As [`read_start`], if nothing follows the message.
 #[inline]
-fn read_whole<'a, M: Message + Read<'a>>(
+fn read_whole<'r, 'a, M: Message + Read<'a>, L: Leaves<'r, 'a>>(
     message: &mut M,
-    mut reader: Reader<'a>,
-    bytes: &'a [u8],
+    mut reader: Reader<'r, 'a, L>,
+    bytes: &'r [u8],
     version: i16,
 ) -> Result<(), DecodeError> {
     read_start(message, &mut reader, bytes, version)?;
@@ -304,9 +304,7 @@ mod tests {
             ..Default::default()
         };
         let frame = Bytes::from(request.encode_to_vec(11).unwrap());
-        let owned = ProduceRequest::decode_shared(&frame, 11, &Limits::DEFAULT)
-            .unwrap()
-            .into_owned();
+        let owned = ProduceRequest::decode_shared(&frame, 11, &Limits::DEFAULT).unwrap();
         assert_eq!(owned, request);
         let Some(Blob::Shared(records)) = &owned.topic_data[0].partition_data[0].records else {
             panic!("{owned:?}");

@@ -6,6 +6,7 @@
 mod array;
 mod blob;
 mod error;
+mod leaves;
 mod limits;
 mod message;
 mod reader;
@@ -17,6 +18,7 @@ mod uuid;
 pub use array::{Array, ArrayIter, Fixed};
 pub use blob::Blob;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, ForeignProtocol};
+pub use leaves::{Borrowing, Leaves, Sharing};
 pub use limits::Limits;
 pub(crate) use message::unsupported_encode;
 pub use message::{IntoOwned, Message, Read, Request, Str, Write};

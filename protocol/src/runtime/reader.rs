@@ -2,29 +2,33 @@
 
 mod fault;
 
-use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
 
+use super::array::SHORT_LEN;
 use super::error::{DecodeError, DecodeErrorKind};
-use super::{Array, Blob, Fixed, Limits, Read, ReadRun, Str, UnknownTags, Uuid};
+use super::{
+    Array, Blob, Borrowing, Fixed, Leaves, Limits, Read, ReadRun, Sharing, Str, UnknownTags, Uuid,
+};
 
 type Result<T> = std::result::Result<T, DecodeError>;
 
 /// The longest string in bytes, in flexible versions too.
 pub(crate) const MAX_STRING_LEN: usize = i16::MAX as usize;
 
-/// A position in a frame, and what may still be allocated on its behalf.
+/// A position in a frame that lives for `'r`, from which a message is read that lives for `'a`,
+/// and what may still be allocated on its behalf.
 #[derive(Clone, Debug)]
-pub struct Reader<'a> {
-    rest: &'a [u8],
+pub struct Reader<'r, 'a, L> {
+    rest: &'r [u8],
     /// Length of the whole frame; offsets are what has been taken from it.
     len: usize,
     flexible: bool,
     budget: usize,
     limits: Limits,
-    /// The frame as a value that can be shared; bytes and records are then parts of it.
-    owner: Option<&'a Bytes>,
+    leaves: L,
+    message: PhantomData<&'a ()>,
 }
 
 macro_rules! read_fixed {
@@ -37,32 +41,41 @@ macro_rules! read_fixed {
     )*};
 }
 
-impl<'a> Reader<'a> {
-    /// A reader at the start of `bytes`, for a version that is flexible or not.
+impl<'a> Reader<'a, 'a, Borrowing> {
+    /// A reader at the start of `bytes`, for a version that is flexible or not; the message
+    /// borrows from them.
     #[inline]
-    pub fn new(bytes: &'a [u8], flexible: bool, limits: &Limits) -> Reader<'a> {
+    pub fn new(bytes: &'a [u8], flexible: bool, limits: &Limits) -> Self {
+        Reader::with_leaves(bytes, flexible, limits, Borrowing)
+    }
+}
+
+impl<'r> Reader<'r, 'static, Sharing<'r>> {
+    /// A reader at the start of `frame`; the message shares the frame's bytes and records, and
+    /// has copies of the rest.
+    #[inline]
+    pub fn sharing(frame: &'r Bytes, flexible: bool, limits: &Limits) -> Self {
+        Reader::with_leaves(frame, flexible, limits, Sharing(frame))
+    }
+}
+
+impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
+    #[inline]
+    fn with_leaves(bytes: &'r [u8], flexible: bool, limits: &Limits, leaves: L) -> Self {
         Reader {
             rest: bytes,
             len: bytes.len(),
             flexible,
             budget: limits.max_allocated_bytes,
             limits: *limits,
-            owner: None,
-        }
-    }
-
-    /// A reader at the start of `frame` whose bytes and records share the frame.
-    #[inline]
-    pub fn sharing(frame: &'a Bytes, flexible: bool, limits: &Limits) -> Reader<'a> {
-        Reader {
-            owner: Some(frame),
-            ..Reader::new(frame, flexible, limits)
+            leaves,
+            message: PhantomData,
         }
     }
 
     /// The bytes that have not been read.
     #[inline]
-    pub fn rest(&self) -> &'a [u8] {
+    pub fn rest(&self) -> &'r [u8] {
         self.rest
     }
 
@@ -92,7 +105,7 @@ impl<'a> Reader<'a> {
     /// has it: the compiler then keeps the position in registers instead of in memory, which is
     /// a third of the time that decoding takes.
     #[inline(always)]
-    fn aside<T>(&mut self, read: impl FnOnce(&mut Reader<'a>) -> Result<T>) -> Result<T> {
+    fn aside<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let mut copy = self.clone();
         let value = read(&mut copy)?;
         self.rest = copy.rest;
@@ -101,7 +114,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn take_array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
+    fn take_array<const N: usize>(&mut self) -> Result<&'r [u8; N]> {
         match self.rest.split_first_chunk() {
             Some((head, rest)) => {
                 self.rest = rest;
@@ -112,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+    fn take(&mut self, len: usize) -> Result<&'r [u8]> {
         match self.rest.split_at_checked(len) {
             Some((head, rest)) => {
                 self.rest = rest;
@@ -140,7 +153,7 @@ impl<'a> Reader<'a> {
 
     /// Takes the bytes of neighbouring fields of fixed width, `N` in all.
     #[inline]
-    pub fn run<const N: usize>(&mut self) -> Result<ReadRun<'a>> {
+    pub fn run<const N: usize>(&mut self) -> Result<ReadRun<'r>> {
         self.take_array::<N>().map(ReadRun::new)
     }
 
@@ -198,9 +211,10 @@ impl<'a> Reader<'a> {
         if len > MAX_STRING_LEN {
             return Err(self.error(DecodeErrorKind::StringTooLong { len }));
         }
+        self.charge(L::allocated(len, 0))?;
         let bytes = self.take(len)?;
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Cow::Borrowed(text)),
+            Ok(text) => Ok(self.leaves.text(text)),
             Err(_) => Err(self.error(DecodeErrorKind::InvalidUtf8)),
         }
     }
@@ -215,7 +229,7 @@ impl<'a> Reader<'a> {
 
     /// What follows a length of one byte, as nearly all lengths are in flexible versions.
     #[inline]
-    fn short_len(&self) -> Option<(usize, &'a [u8])> {
+    fn short_len(&self) -> Option<(usize, &'r [u8])> {
         let (byte, rest) = self.rest.split_first()?;
         let len = usize::from(*byte).wrapping_sub(1);
         (self.flexible && len < 0x7f).then_some((len, rest))
@@ -227,8 +241,9 @@ impl<'a> Reader<'a> {
         let (len, rest) = self.short_len()?;
         let (text, rest) = rest.split_at_checked(len)?;
         let text = std::str::from_utf8(text).ok()?;
+        self.budget = self.budget.checked_sub(L::allocated(len, 0))?;
         self.rest = rest;
-        Some(Cow::Borrowed(text))
+        Some(self.leaves.text(text))
     }
 
     /// Reads a string that may not be null.
@@ -257,12 +272,8 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn blob(&mut self, len: usize) -> Result<Blob<'a>> {
-        let start = self.offset();
         let bytes = self.take(len)?;
-        Ok(match self.owner {
-            Some(frame) => Blob::Shared(frame.slice(start..start + len)),
-            None => Blob::Borrowed(bytes),
-        })
+        Ok(self.leaves.blob(bytes))
     }
 
     /// Reads bytes or records that may not be null.
@@ -381,27 +392,34 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes an array of fixed-width elements whose length is one byte, as nearly all are.
-    #[inline]
+    #[inline(always)]
     fn short_array<T: Fixed>(&mut self) -> Option<Array<'a, T>> {
         let (len, rest) = self.short_len()?;
         if len > self.limits.max_array_len as usize {
             return None;
         }
-        let (elements, rest) = rest.split_at_checked(len * T::LEN)?;
-        self.rest = rest;
-        Some(Array::from_wire(elements))
+        let (elements, after) = rest.split_at_checked(len * T::LEN)?;
+        let allocated = L::allocated(elements.len(), SHORT_LEN);
+        self.budget = self.budget.checked_sub(allocated)?;
+        let array = self.leaves.short_array(elements, self.rest);
+        self.rest = after;
+        Some(array)
     }
 
     #[inline(never)]
     fn long_array<T: Fixed>(&mut self) -> Result<Option<Array<'a, T>>> {
         match self.array_len(T::LEN)? {
-            Some(len) => Ok(Some(Array::from_wire(self.take(len * T::LEN)?))),
+            Some(len) => {
+                self.charge(L::allocated(len * T::LEN, SHORT_LEN))?;
+                let elements = self.take(len * T::LEN)?;
+                Ok(Some(self.leaves.array(elements)))
+            }
             None => Ok(None),
         }
     }
 
     /// Reads an array of fixed-width elements that may not be null.
-    #[inline]
+    #[inline(always)]
     pub fn array<T: Fixed>(&mut self) -> Result<Array<'a, T>> {
         match self.short_array() {
             Some(array) => Ok(array),

@@ -1,7 +1,6 @@
 //! Encoded bytes into a buffer.
 
 use super::{Sink, TagMark};
-use crate::runtime::array::SHORT_LEN;
 use crate::runtime::{Array, EncodeError, Fixed};
 
 /// Appends to a buffer.
@@ -47,25 +46,23 @@ impl Sink for Writer {
             Some(bytes) => self.put(bytes),
             None => {
                 self.out.reserve(array.len() * T::LEN);
-                array.iter().for_each(|value| self.put(value.to_wire().as_ref()));
+                array
+                    .iter()
+                    .for_each(|value| self.put(value.to_wire().as_ref()));
             }
         }
     }
 
     #[inline]
     fn array<T: Fixed>(&mut self, array: &Array<'_, T>) -> Result<(), EncodeError> {
-        let Some((bytes, len)) = array.as_short().filter(|_| self.flexible) else {
+        let Some((wire, len)) = array.as_short().filter(|_| self.flexible) else {
             self.long_len(array.len())?;
             self.put_array(array);
             return Ok(());
         };
-        // Sixteen bytes at once, and what is too much taken back: copying as many as there are
-        // would be a call.
-        let mut all = [0; 1 + SHORT_LEN];
-        all[0] = (len / T::LEN) as u8 + 1;
-        all[1..].copy_from_slice(bytes);
-        self.put_fixed(all);
-        self.out.truncate(self.out.len() - (SHORT_LEN - len));
+        // What was too much is taken back.
+        self.put_fixed(*wire);
+        self.out.truncate(self.out.len() - (wire.len() - len));
         Ok(())
     }
 
