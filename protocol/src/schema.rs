@@ -1,5 +1,9 @@
 //! The field table: every message's fields as data, for JSON, tools and error paths.
 
+mod table;
+
+pub use table::{Structs, docs};
+
 /// A closed interval of versions; empty if `lowest` is above `highest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VersionRange {
@@ -95,7 +99,7 @@ pub struct Schema {
     /// The versions with compact encodings and tagged fields.
     pub flexible: VersionRange,
     /// All structs; the first is the message itself.
-    pub structs: &'static [StructSchema],
+    pub structs: Structs,
 }
 
 /// A struct of a message.
@@ -137,30 +141,6 @@ pub struct FieldSchema {
     pub entity_type: &'static str,
     /// What it means; empty without the feature `docs`.
     pub doc: &'static str,
-}
-
-/// A field with nothing said about it but name, type and versions.
-pub const fn field(name: &'static str, ty: FieldType, versions: VersionRange) -> FieldSchema {
-    FieldSchema {
-        name,
-        ty,
-        versions,
-        nullable: VersionRange::NONE,
-        tagged: VersionRange::NONE,
-        tag: 0,
-        flexible: VersionRange::from(0),
-        ignorable: false,
-        map_key: false,
-        default: DefaultValue::Natural,
-        entity_type: "",
-        doc: "",
-    }
-}
-
-/// The text with the feature `docs`, and nothing without it, so that programs which do not
-/// print descriptions do not carry them.
-pub const fn doc(text: &'static str) -> &'static str {
-    if cfg!(feature = "docs") { text } else { "" }
 }
 
 /// A field's type on the wire.

@@ -27,7 +27,11 @@ pub(super) fn definition(
             pub unknown_tags: UnknownTags,
         }
     });
-    let eq = structure.eq.then(|| quote!(, Eq));
+    // Not derived: that would generate a function for each struct which nobody calls.
+    let eq = structure.eq.then(|| {
+        let name = elided(message, index);
+        quote!(impl Eq for #name {})
+    });
     let natural = structure.fields.iter().all(default_is_derived);
     let default = if natural {
         quote!(, Default)
@@ -39,12 +43,13 @@ pub(super) fn definition(
     let into_owned = (structure.borrows || index == 0).then(|| into_owned(message, index));
     quote! {
         #doc
-        #[derive(Clone, Debug #default, PartialEq #eq)]
+        #[derive(Clone, Debug #default, PartialEq)]
         #(#attributes)*
         pub struct #name {
             #(#fields,)*
             #unknown_tags
         }
+        #eq
         #default_impl
         #into_owned
     }

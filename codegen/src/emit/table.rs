@@ -1,7 +1,7 @@
 //! The static table of a message's structs and fields.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
 use super::types::ident;
 use super::write::camel;
@@ -18,7 +18,11 @@ pub(super) fn table(message: &Message) -> TokenStream {
     };
     let versions = range(message.versions);
     let flexible = range(message.flexible);
-    let structs = message.structs.iter().map(structure);
+    let (lines, docs): (Vec<_>, Vec<_>) = message
+        .structs
+        .iter()
+        .flat_map(|structure| self::structure(message, structure))
+        .unzip();
     quote! {
         /// The message's fields as data.
         pub static SCHEMA: Schema = Schema {
@@ -27,7 +31,7 @@ pub(super) fn table(message: &Message) -> TokenStream {
             api_key: #api_key,
             versions: #versions,
             flexible: #flexible,
-            structs: &[#(#structs),*],
+            structs: Structs::new(&[#(#lines),*], docs(&[#(#docs),*])),
         };
     }
 }
@@ -58,86 +62,68 @@ pub(super) fn range(versions: Versions) -> TokenStream {
     }
 }
 
-fn structure(structure: &Struct) -> TokenStream {
-    let (name, doc) = (&structure.name, &structure.doc);
-    let fields = structure.fields.iter().map(field);
-    quote! {
-        StructSchema {
-            name: #name,
-            doc: doc(#doc),
-            fields: &[#(#fields),*],
-        }
-    }
+/// A struct and its fields as lines, and what describes each.
+fn structure(message: &Message, structure: &Struct) -> Vec<(String, String)> {
+    let fields = structure.fields.iter().map(|field| {
+        let line = format!("  {}", field_line(message, field));
+        (line, field.doc.clone())
+    });
+    std::iter::once((structure.name.clone(), structure.doc.clone()))
+        .chain(fields)
+        .collect()
 }
 
-/// One field; what is not said is as in the runtime's `field`.
-fn field(field: &Field) -> TokenStream {
-    let name = camel(&field.name);
-    let ty = ty(&field.ty);
-    let versions = range(field.versions);
-    let doc = &field.doc;
-    let mut said = quote!(doc: doc(#doc),);
+/// One field; what is not said is as if there were no such thing.
+fn field_line(message: &Message, field: &Field) -> String {
+    let ty = ty(message, &field.ty);
+    let mut line = format!("{} {ty} {}", camel(&field.name), field.versions);
+    let mut say = |text: String| {
+        line.push(' ');
+        line.push_str(&text);
+    };
     if !field.nullable.is_empty() {
-        let nullable = range(field.nullable);
-        said.extend(quote!(nullable: #nullable,));
+        say(format!("nullable={}", field.nullable));
     }
     if let Some(tag) = field.tag {
-        let tagged = range(field.tagged);
-        let tag = Literal::u32_unsuffixed(tag);
-        said.extend(quote!(tagged: #tagged, tag: #tag,));
+        say(format!("tagged={} tag={tag}", field.tagged));
     }
     if let Some(flexible) = field.flexible {
-        let flexible = range(flexible);
-        said.extend(quote!(flexible: #flexible,));
+        say(format!("flexible={flexible}"));
     }
     if field.ignorable {
-        said.extend(quote!(ignorable: true,));
+        say("ignorable".to_owned());
     }
     if field.map_key {
-        said.extend(quote!(map_key: true,));
-    }
-    if let Some(default) = default(&field.default) {
-        said.extend(quote!(default: #default,));
+        say("key".to_owned());
     }
     if let Some(entity_type) = &field.entity_type {
-        said.extend(quote!(entity_type: #entity_type,));
+        say(format!("entity={entity_type}"));
     }
-    quote!(FieldSchema { #said ..field(#name, #ty, #versions) })
+    // Last, because a text may be anything.
+    if let Some(default) = default(&field.default) {
+        say(format!("default={default}"));
+    }
+    line
 }
 
-fn ty(model: &Type) -> TokenStream {
-    let name = match model {
-        Type::Struct(index) => {
-            let index = Literal::usize_unsuffixed(*index);
-            return quote!(FieldType::Struct(#index));
-        }
-        Type::Array(element) => {
-            let element = ty(element);
-            return quote!(FieldType::Array(&#element));
-        }
-        scalar => format_ident!("{scalar:?}"),
-    };
-    quote!(FieldType::#name)
+fn ty(message: &Message, model: &Type) -> String {
+    match model {
+        Type::Struct(index) => message.structs[*index].name.clone(),
+        Type::Array(element) => format!("[]{}", ty(message, element)),
+        scalar => format!("{scalar:?}").to_lowercase(),
+    }
 }
 
-fn default(value: &DefaultValue) -> Option<TokenStream> {
-    let value = match value {
+fn default(value: &DefaultValue) -> Option<String> {
+    Some(match value {
         DefaultValue::Natural => return None,
-        DefaultValue::Null => quote!(Null),
-        DefaultValue::True => quote!(True),
-        DefaultValue::Int(number) => {
-            let number = Literal::i64_unsuffixed(*number);
-            quote!(Int(#number))
-        }
-        DefaultValue::Float(number) => {
-            let number = Literal::f64_unsuffixed(*number);
-            quote!(Float(#number))
-        }
-        DefaultValue::Text(text) => quote!(Text(#text)),
+        DefaultValue::Null => "null".to_owned(),
+        DefaultValue::True => "true".to_owned(),
+        DefaultValue::Int(number) => format!("int:{number}"),
+        DefaultValue::Float(number) => format!("float:{number:?}"),
+        DefaultValue::Text(text) => format!("text:{text}"),
         DefaultValue::Uuid(bytes) => {
-            let bytes = bytes.iter().map(|b| Literal::u8_unsuffixed(*b));
-            quote!(Uuid([#(#bytes),*]))
+            format!("uuid:{}", bytes.map(|byte| format!("{byte:02x}")).concat())
         }
-    };
-    Some(quote!(DefaultValue::#value))
+    })
 }

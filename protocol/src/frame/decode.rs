@@ -237,6 +237,7 @@ fn lenient(
 /// the header or body is malformed or passes the limits, or bytes are left over. The error has
 /// the API, version and correlation id if there are eight bytes.
 #[cfg(feature = "dispatch")]
+#[inline]
 pub fn decode_request<'a>(
     bytes: &'a [u8],
     limits: &Limits,
@@ -275,6 +276,7 @@ pub struct ResponseFrame<'a> {
 /// When the API is unknown or left out by the crate's features, the version is not supported,
 /// the header or body is malformed or passes the limits, or bytes are left over.
 #[cfg(feature = "dispatch")]
+#[inline]
 pub fn decode_response<'a>(
     api_key: ApiKey,
     version: i16,

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Ends a transaction of metadata records by discarding all records since the matching begin record (KIP-868).
 ///
 /// Versions 0, flexible 0. API key 25.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AbortTransactionRecord<'a> {
     /// Why the transaction was aborted, or null.
     ///
@@ -16,6 +16,8 @@ pub struct AbortTransactionRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AbortTransactionRecord<'_> {}
 
 impl IntoOwned for AbortTransactionRecord<'_> {
     type Owned = AbortTransactionRecord<'static>;
@@ -86,22 +88,16 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(25i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AbortTransactionRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AbortTransactionRecord",
+            "  reason string 0+ nullable=0+ tagged=0+ tag=0 default=null",
+        ],
+        docs(
+            &[
                 "Ends a transaction of metadata records by discarding all records since the matching begin record (KIP-868).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("Why the transaction was aborted, or null."),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Null,
-                    ..field("reason", FieldType::String, VersionRange::from(0))
-                },
+                "Why the transaction was aborted, or null.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// One entry of a log segment's transaction index (`.txnindex` file): an aborted transaction and the offsets it covers (KIP-98).
 ///
 /// Versions 0, flexible none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AbortedTxn {
     /// The id of the producer whose transaction was aborted.
     ///
@@ -26,6 +26,8 @@ pub struct AbortedTxn {
     /// Versions 0+.
     pub last_stable_offset: i64,
 }
+
+impl Eq for AbortedTxn {}
 
 impl IntoOwned for AbortedTxn {
     type Owned = AbortedTxn;
@@ -89,34 +91,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "AbortedTxn",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AbortedTxn",
+            "  producerId int64 0+",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  lastStableOffset int64 0+",
+        ],
+        docs(
+            &[
                 "One entry of a log segment's transaction index (`.txnindex` file): an aborted transaction and the offsets it covers (KIP-98).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the producer whose transaction was aborted."),
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the first record of the transaction."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset of the transaction's last record, which is its abort marker.",
-                    ),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The last stable offset of the partition at the time the transaction was aborted.",
-                    ),
-                    ..field("lastStableOffset", FieldType::Int64, VersionRange::from(0))
-                },
+                "The id of the producer whose transaction was aborted.",
+                "The offset of the first record of the transaction.",
+                "The offset of the transaction's last record, which is its abort marker.",
+                "The last stable offset of the partition at the time the transaction was aborted.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Adds one access control list entry to the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 18.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AccessControlEntryRecord<'a> {
     /// The unique id of the entry.
     ///
@@ -44,6 +44,8 @@ pub struct AccessControlEntryRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AccessControlEntryRecord<'_> {}
 
 impl IntoOwned for AccessControlEntryRecord<'_> {
     type Owned = AccessControlEntryRecord<'static>;
@@ -135,54 +137,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(18i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AccessControlEntryRecord",
-            doc: doc("Adds one access control list entry to the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The unique id of the entry."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name, or name prefix, of the resource the entry applies to; `*` for all.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How the resource name is matched: 3 literally, 4 as a prefix.",
-                    ),
-                    ..field("patternType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The principal the entry applies to, such as `User:alice`.",
-                    ),
-                    ..field("principal", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the entry applies to, or `*` for all hosts."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
-                    ),
-                    ..field("operation", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("What the entry does: 2 deny, 3 allow."),
-                    ..field("permissionType", FieldType::Int8, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "AccessControlEntryRecord",
+            "  id uuid 0+",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  patternType int8 0+",
+            "  principal string 0+",
+            "  host string 0+",
+            "  operation int8 0+",
+            "  permissionType int8 0+",
+        ],
+        docs(
+            &[
+                "Adds one access control list entry to the cluster metadata.",
+                "The unique id of the entry.",
+                "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
+                "The name, or name prefix, of the resource the entry applies to; `*` for all.",
+                "How the resource name is matched: 3 literally, 4 as a prefix.",
+                "The principal the entry applies to, such as `User:alice`.",
+                "The host the entry applies to, or `*` for all hosts.",
+                "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
+                "What the entry does: 2 deny, 3 allow.",
             ],
-        },
-    ],
+        ),
+    ),
 };

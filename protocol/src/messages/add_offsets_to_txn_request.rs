@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Tells the transaction coordinator that a transaction will commit offsets for a consumer group (KIP-98).
 ///
 /// Versions 0-4, flexible 3-4. API key 25.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddOffsetsToTxnRequest<'a> {
     /// The transactional id of the producer.
     ///
@@ -28,6 +28,8 @@ pub struct AddOffsetsToTxnRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddOffsetsToTxnRequest<'_> {}
 
 impl IntoOwned for AddOffsetsToTxnRequest<'_> {
     type Owned = AddOffsetsToTxnRequest<'static>;
@@ -105,35 +107,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(25i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "AddOffsetsToTxnRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AddOffsetsToTxnRequest",
+            "  transactionalId string 0+ entity=transactionalId",
+            "  producerId int64 0+ entity=producerId",
+            "  producerEpoch int16 0+",
+            "  groupId string 0+ entity=groupId",
+        ],
+        docs(
+            &[
                 "Tells the transaction coordinator that a transaction will commit offsets for a consumer group (KIP-98).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id of the producer."),
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the group whose offsets the transaction will commit.",
-                    ),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
+                "The transactional id of the producer.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "The id of the group whose offsets the transaction will commit.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AddOffsetsToTxn with the outcome of adding the group's offsets partition to the transaction.
 ///
 /// Versions 0-4, flexible 3-4. API key 25.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddOffsetsToTxnResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct AddOffsetsToTxnResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddOffsetsToTxnResponse {}
 
 impl IntoOwned for AddOffsetsToTxnResponse {
     type Owned = AddOffsetsToTxnResponse;
@@ -80,24 +82,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(25i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "AddOffsetsToTxnResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AddOffsetsToTxnResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
                 "Answers AddOffsetsToTxn with the outcome of adding the group's offsets partition to the transaction.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Adds partitions to transactions, or verifies that they were added; brokers may batch several transactions (KIP-98, KIP-890).
 ///
 /// Versions 0-5, flexible 3-5. API key 24.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnRequest<'a> {
     /// The transactions to add partitions to.
     ///
@@ -32,6 +32,8 @@ pub struct AddPartitionsToTxnRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnRequest<'_> {}
 
 impl IntoOwned for AddPartitionsToTxnRequest<'_> {
     type Owned = AddPartitionsToTxnRequest<'static>;
@@ -150,7 +152,7 @@ impl Reflect for AddPartitionsToTxnRequest<'static> {
 }
 
 /// One transaction with the partitions to add or verify.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnTransaction<'a> {
     /// The transactional id of the producer.
     ///
@@ -175,6 +177,8 @@ pub struct AddPartitionsToTxnTransaction<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnTransaction<'_> {}
 
 impl IntoOwned for AddPartitionsToTxnTransaction<'_> {
     type Owned = AddPartitionsToTxnTransaction<'static>;
@@ -241,7 +245,7 @@ impl Reflect for AddPartitionsToTxnTransaction<'static> {
 }
 
 /// One topic with the partitions to add or verify.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnTopic<'a> {
     /// The name of the topic.
     ///
@@ -254,6 +258,8 @@ pub struct AddPartitionsToTxnTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnTopic<'_> {}
 
 impl IntoOwned for AddPartitionsToTxnTopic<'_> {
     type Owned = AddPartitionsToTxnTopic<'static>;
@@ -322,111 +328,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(24i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "AddPartitionsToTxnRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AddPartitionsToTxnRequest",
+            "  transactions []AddPartitionsToTxnTransaction 4+",
+            "  v3AndBelowTransactionalId string 0-3 entity=transactionalId",
+            "  v3AndBelowProducerId int64 0-3 entity=producerId",
+            "  v3AndBelowProducerEpoch int16 0-3",
+            "  v3AndBelowTopics []AddPartitionsToTxnTopic 0-3",
+            "AddPartitionsToTxnTransaction",
+            "  transactionalId string 4+ key entity=transactionalId",
+            "  producerId int64 4+ entity=producerId",
+            "  producerEpoch int16 4+",
+            "  verifyOnly bool 4+",
+            "  topics []AddPartitionsToTxnTopic 4+",
+            "AddPartitionsToTxnTopic",
+            "  name string 0+ key entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Adds partitions to transactions, or verifies that they were added; brokers may batch several transactions (KIP-98, KIP-890).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactions to add partitions to."),
-                    ..field(
-                        "transactions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The transactional id of the producer."),
-                    entity_type: "transactionalId",
-                    ..field(
-                        "v3AndBelowTransactionalId",
-                        FieldType::String,
-                        VersionRange::new(0, 3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field(
-                        "v3AndBelowProducerId",
-                        FieldType::Int64,
-                        VersionRange::new(0, 3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field(
-                        "v3AndBelowProducerEpoch",
-                        FieldType::Int16,
-                        VersionRange::new(0, 3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions to add to the transaction, by topic."),
-                    ..field(
-                        "v3AndBelowTopics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::new(0, 3),
-                    )
-                },
+                "The transactions to add partitions to.",
+                "The transactional id of the producer.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "The partitions to add to the transaction, by topic.",
+                "One transaction with the partitions to add or verify.",
+                "The transactional id of the producer.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "True to only check that the partitions are in the transaction, without adding them.",
+                "The partitions to add or verify, by topic.",
+                "One topic with the partitions to add or verify.",
+                "The name of the topic.",
+                "The partition numbers to add or verify.",
             ],
-        },
-        StructSchema {
-            name: "AddPartitionsToTxnTransaction",
-            doc: doc("One transaction with the partitions to add or verify."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id of the producer."),
-                    map_key: true,
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check that the partitions are in the transaction, without adding them.",
-                    ),
-                    ..field("verifyOnly", FieldType::Bool, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to add or verify, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(4),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AddPartitionsToTxnTopic",
-            doc: doc("One topic with the partitions to add or verify."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to add or verify."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AddPartitionsToTxn with a result per transaction, topic and partition.
 ///
 /// Versions 0-5, flexible 3-5. API key 24.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct AddPartitionsToTxnResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnResponse<'_> {}
 
 impl IntoOwned for AddPartitionsToTxnResponse<'_> {
     type Owned = AddPartitionsToTxnResponse<'static>;
@@ -124,7 +126,7 @@ impl Reflect for AddPartitionsToTxnResponse<'static> {
 }
 
 /// The results of one transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnResult<'a> {
     /// The transactional id of the producer.
     ///
@@ -137,6 +139,8 @@ pub struct AddPartitionsToTxnResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnResult<'_> {}
 
 impl IntoOwned for AddPartitionsToTxnResult<'_> {
     type Owned = AddPartitionsToTxnResult<'static>;
@@ -188,7 +192,7 @@ impl Reflect for AddPartitionsToTxnResult<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -201,6 +205,8 @@ pub struct AddPartitionsToTxnTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnTopicResult<'_> {}
 
 impl IntoOwned for AddPartitionsToTxnTopicResult<'_> {
     type Owned = AddPartitionsToTxnTopicResult<'static>;
@@ -252,7 +258,7 @@ impl Reflect for AddPartitionsToTxnTopicResult<'static> {
 }
 
 /// The result of adding or verifying one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AddPartitionsToTxnPartitionResult {
     /// The partition number.
     ///
@@ -265,6 +271,8 @@ pub struct AddPartitionsToTxnPartitionResult {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddPartitionsToTxnPartitionResult {}
 
 impl<'a> Read<'a> for AddPartitionsToTxnPartitionResult {
     const MIN_LEN: usize = 6;
@@ -317,106 +325,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(24i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "AddPartitionsToTxnResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AddPartitionsToTxnResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 4+ ignorable",
+            "  resultsByTransaction []AddPartitionsToTxnResult 4+",
+            "  resultsByTopicV3AndBelow []AddPartitionsToTxnTopicResult 0-3",
+            "AddPartitionsToTxnResult",
+            "  transactionalId string 4+ key entity=transactionalId",
+            "  topicResults []AddPartitionsToTxnTopicResult 4+",
+            "AddPartitionsToTxnTopicResult",
+            "  name string 0+ key entity=topicName",
+            "  resultsByPartition []AddPartitionsToTxnPartitionResult 0+",
+            "AddPartitionsToTxnPartitionResult",
+            "  partitionIndex int32 0+ key",
+            "  partitionErrorCode int16 0+",
+        ],
+        docs(
+            &[
                 "Answers AddPartitionsToTxn with a result per transaction, topic and partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The results per transaction."),
-                    ..field(
-                        "resultsByTransaction",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The results per topic of the single transaction that clients may send.",
-                    ),
-                    ..field(
-                        "resultsByTopicV3AndBelow",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::new(0, 3),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per transaction.",
+                "The results per topic of the single transaction that clients may send.",
+                "The results of one transaction.",
+                "The transactional id of the producer.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of adding or verifying one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if it was added or verified.",
             ],
-        },
-        StructSchema {
-            name: "AddPartitionsToTxnResult",
-            doc: doc("The results of one transaction."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id of the producer."),
-                    map_key: true,
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topicResults",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(4),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AddPartitionsToTxnTopicResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "resultsByPartition",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AddPartitionsToTxnPartitionResult",
-            doc: doc("The result of adding or verifying one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if it was added or verified.",
-                    ),
-                    ..field(
-                        "partitionErrorCode",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks the quorum leader to add a replica to the set of KRaft voters (KIP-853).
 ///
 /// Versions 0-1, flexible 0-1. API key 80.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddRaftVoterRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -36,6 +36,8 @@ pub struct AddRaftVoterRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddRaftVoterRequest<'_> {}
 
 impl Default for AddRaftVoterRequest<'_> {
     #[inline]
@@ -130,7 +132,7 @@ impl Reflect for AddRaftVoterRequest<'static> {
 }
 
 /// One listener of the voter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listener<'a> {
     /// The name of the listener.
     ///
@@ -147,6 +149,8 @@ pub struct Listener<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Listener<'_> {}
 
 impl IntoOwned for Listener<'_> {
     type Owned = Listener<'static>;
@@ -217,69 +221,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(80i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AddRaftVoterRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AddRaftVoterRequest",
+            "  clusterId string 0+ nullable=0+",
+            "  timeoutMs int32 0+",
+            "  voterId int32 0+",
+            "  voterDirectoryId uuid 0+",
+            "  listeners []Listener 0+",
+            "  ackWhenCommitted bool 1+ default=true",
+            "Listener",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+        ],
+        docs(
+            &[
                 "Asks the quorum leader to add a replica to the set of KRaft voters (KIP-853).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the voter to be added, in milliseconds.",
-                    ),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the voter to add."),
-                    ..field("voterId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter to add."),
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the voter can be reached at."),
-                    ..field(
-                        "listeners",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to be answered only once the new voter set is committed, false as soon as the leader has written it to its log.",
-                    ),
-                    default: DefaultValue::True,
-                    ..field("ackWhenCommitted", FieldType::Bool, VersionRange::from(1))
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "How long to wait for the voter to be added, in milliseconds.",
+                "The node id of the voter to add.",
+                "The directory id of the voter to add.",
+                "The listeners the voter can be reached at.",
+                "True to be answered only once the new voter set is committed, false as soon as the leader has written it to its log.",
+                "One listener of the voter.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
             ],
-        },
-        StructSchema {
-            name: "Listener",
-            doc: doc("One listener of the voter."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AddRaftVoter with the outcome of the change of the voter set.
 ///
 /// Versions 0-1, flexible 0-1. API key 80.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddRaftVoterResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct AddRaftVoterResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AddRaftVoterResponse<'_> {}
 
 impl Default for AddRaftVoterResponse<'_> {
     #[inline]
@@ -104,30 +106,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(80i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AddRaftVoterResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AddRaftVoterResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ ignorable",
+        ],
+        docs(
+            &[
                 "Answers AddRaftVoter with the outcome of the change of the voter set.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ignorable: true,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a broker to the controller to reserve a block of producer ids (KIP-730).
 ///
 /// Versions 0, flexible 0. API key 67.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AllocateProducerIdsRequest {
     /// The id of the requesting broker.
     ///
@@ -20,6 +20,8 @@ pub struct AllocateProducerIdsRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AllocateProducerIdsRequest {}
 
 impl Default for AllocateProducerIdsRequest {
     #[inline]
@@ -96,24 +98,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(67i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AllocateProducerIdsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AllocateProducerIdsRequest",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+ default=int:-1",
+        ],
+        docs(
+            &[
                 "Sent by a broker to the controller to reserve a block of producer ids (KIP-730).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the requesting broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the requesting broker."),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
+                "The id of the requesting broker.",
+                "The epoch of the requesting broker.",
             ],
-        },
-    ],
+        ),
+    ),
 };

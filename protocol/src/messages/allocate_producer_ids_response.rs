@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AllocateProducerIds with the block of producer ids the broker may hand out.
 ///
 /// Versions 0, flexible 0. API key 67.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AllocateProducerIdsResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct AllocateProducerIdsResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AllocateProducerIdsResponse {}
 
 impl IntoOwned for AllocateProducerIdsResponse {
     type Owned = AllocateProducerIdsResponse;
@@ -94,33 +96,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(67i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AllocateProducerIdsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AllocateProducerIdsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  producerIdStart int64 0+ entity=producerId",
+            "  producerIdLen int32 0+",
+        ],
+        docs(
+            &[
                 "Answers AllocateProducerIds with the block of producer ids the broker may hand out.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The first producer id of the block."),
-                    entity_type: "producerId",
-                    ..field("producerIdStart", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The number of producer ids in the block."),
-                    ..field("producerIdLen", FieldType::Int32, VersionRange::from(0))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The first producer id of the block.",
+                "The number of producer ids in the block.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -135,7 +135,7 @@ impl Reflect for EntryData<'static> {
 }
 
 /// One part of a quota entity: a type and a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntityData<'a> {
     /// The type of the entity: `user`, `client-id` or `ip`.
     ///
@@ -148,6 +148,8 @@ pub struct EntityData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EntityData<'_> {}
 
 impl Default for EntityData<'_> {
     #[inline]
@@ -302,89 +304,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(49i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "AlterClientQuotasRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterClientQuotasRequest",
+            "  entries []EntryData 0+",
+            "  validateOnly bool 0+",
+            "EntryData",
+            "  entity []EntityData 0+",
+            "  ops []OpData 0+",
+            "EntityData",
+            "  entityType string 0+",
+            "  entityName string 0+ nullable=0+",
+            "OpData",
+            "  key string 0+",
+            "  value float64 0+",
+            "  remove bool 0+",
+        ],
+        docs(
+            &[
                 "Changes quota settings of users, client ids and IP addresses (KIP-546).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The quota entities to change."),
-                    ..field(
-                        "entries",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check the request, without changing anything.",
-                    ),
-                    ..field("validateOnly", FieldType::Bool, VersionRange::from(0))
-                },
+                "The quota entities to change.",
+                "True to only check the request, without changing anything.",
+                "One quota entity with the changes to its quotas.",
+                "The quota entity: the parts that together identify it, such as a user and a client id.",
+                "The changes to the entity's quotas.",
+                "One part of a quota entity: a type and a name.",
+                "The type of the entity: `user`, `client-id` or `ip`.",
+                "The name of the user, client id or IP address, or null for the default entity of this type.",
+                "The change of one quota.",
+                "The name of the quota, such as `producer_byte_rate`.",
+                "The value of the quota.",
+                "True to remove the quota, in which case the value is ignored.",
             ],
-        },
-        StructSchema {
-            name: "EntryData",
-            doc: doc("One quota entity with the changes to its quotas."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The quota entity: the parts that together identify it, such as a user and a client id.",
-                    ),
-                    ..field(
-                        "entity",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The changes to the entity's quotas."),
-                    ..field(
-                        "ops",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "EntityData",
-            doc: doc("One part of a quota entity: a type and a name."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the entity: `user`, `client-id` or `ip`."),
-                    ..field("entityType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the user, client id or IP address, or null for the default entity of this type.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("entityName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "OpData",
-            doc: doc("The change of one quota."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the quota, such as `producer_byte_rate`."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the quota."),
-                    ..field("value", FieldType::Float64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to remove the quota, in which case the value is ignored.",
-                    ),
-                    ..field("remove", FieldType::Bool, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

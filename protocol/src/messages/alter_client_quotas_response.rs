@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterClientQuotas with a result per quota entity.
 ///
 /// Versions 0-1, flexible 1. API key 49.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterClientQuotasResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct AlterClientQuotasResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterClientQuotasResponse<'_> {}
 
 impl IntoOwned for AlterClientQuotasResponse<'_> {
     type Owned = AlterClientQuotasResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterClientQuotasResponse<'static> {
 }
 
 /// The result of one quota entity.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntryData<'a> {
     /// The error code of this quota entity, or 0 if it was changed.
     ///
@@ -88,6 +90,8 @@ pub struct EntryData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EntryData<'_> {}
 
 impl Default for EntryData<'_> {
     #[inline]
@@ -155,7 +159,7 @@ impl Reflect for EntryData<'static> {
 }
 
 /// One part of a quota entity: a type and a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntityData<'a> {
     /// The type of the entity: `user`, `client-id` or `ip`.
     ///
@@ -168,6 +172,8 @@ pub struct EntityData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EntityData<'_> {}
 
 impl Default for EntityData<'_> {
     #[inline]
@@ -240,72 +246,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(49i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "AlterClientQuotasResponse",
-            doc: doc("Answers AlterClientQuotas with a result per quota entity."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per quota entity."),
-                    ..field(
-                        "entries",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "AlterClientQuotasResponse",
+            "  throttleTimeMs int32 0+",
+            "  entries []EntryData 0+",
+            "EntryData",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  entity []EntityData 0+",
+            "EntityData",
+            "  entityType string 0+",
+            "  entityName string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers AlterClientQuotas with a result per quota entity.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per quota entity.",
+                "The result of one quota entity.",
+                "The error code of this quota entity, or 0 if it was changed.",
+                "A description of the error of this quota entity, or null.",
+                "The quota entity: the parts that together identify it, such as a user and a client id.",
+                "One part of a quota entity: a type and a name.",
+                "The type of the entity: `user`, `client-id` or `ip`.",
+                "The name of the user, client id or IP address, or null for the default entity of this type.",
             ],
-        },
-        StructSchema {
-            name: "EntryData",
-            doc: doc("The result of one quota entity."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this quota entity, or 0 if it was changed.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A description of the error of this quota entity, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The quota entity: the parts that together identify it, such as a user and a client id.",
-                    ),
-                    ..field(
-                        "entity",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "EntityData",
-            doc: doc("One part of a quota entity: a type and a name."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the entity: `user`, `client-id` or `ip`."),
-                    ..field("entityType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the user, client id or IP address, or null for the default entity of this type.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("entityName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Replaces the whole set of dynamic configs of each given resource; superseded by IncrementalAlterConfigs (KIP-133).
 ///
 /// Versions 0-2, flexible 2. API key 33.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterConfigsRequest<'a> {
     /// The resources to change.
     ///
@@ -20,6 +20,8 @@ pub struct AlterConfigsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterConfigsRequest<'_> {}
 
 impl IntoOwned for AlterConfigsRequest<'_> {
     type Owned = AlterConfigsRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterConfigsRequest<'static> {
 }
 
 /// One resource with all the dynamic configs it shall have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterConfigsResource<'a> {
     /// The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
     ///
@@ -88,6 +90,8 @@ pub struct AlterConfigsResource<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterConfigsResource<'_> {}
 
 impl IntoOwned for AlterConfigsResource<'_> {
     type Owned = AlterConfigsResource<'static>;
@@ -143,7 +147,7 @@ impl Reflect for AlterConfigsResource<'static> {
 }
 
 /// One config with the value to set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterableConfig<'a> {
     /// The name of the config.
     ///
@@ -156,6 +160,8 @@ pub struct AlterableConfig<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterableConfig<'_> {}
 
 impl Default for AlterableConfig<'_> {
     #[inline]
@@ -233,74 +239,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(33i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "AlterConfigsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterConfigsRequest",
+            "  resources []AlterConfigsResource 0+",
+            "  validateOnly bool 0+",
+            "AlterConfigsResource",
+            "  resourceType int8 0+ key",
+            "  resourceName string 0+ key",
+            "  configs []AlterableConfig 0+",
+            "AlterableConfig",
+            "  name string 0+ key",
+            "  value string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Replaces the whole set of dynamic configs of each given resource; superseded by IncrementalAlterConfigs (KIP-133).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The resources to change."),
-                    ..field(
-                        "resources",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check the request, without changing anything.",
-                    ),
-                    ..field("validateOnly", FieldType::Bool, VersionRange::from(0))
-                },
+                "The resources to change.",
+                "True to only check the request, without changing anything.",
+                "One resource with all the dynamic configs it shall have.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
+                "All the dynamic configs the resource shall have; those missing fall back to their defaults.",
+                "One config with the value to set.",
+                "The name of the config.",
+                "The value of the config, or null.",
             ],
-        },
-        StructSchema {
-            name: "AlterConfigsResource",
-            doc: doc("One resource with all the dynamic configs it shall have."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    map_key: true,
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    map_key: true,
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "All the dynamic configs the resource shall have; those missing fall back to their defaults.",
-                    ),
-                    ..field(
-                        "configs",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AlterableConfig",
-            doc: doc("One config with the value to set."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the config, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterConfigs with a result per resource.
 ///
 /// Versions 0-2, flexible 2. API key 33.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterConfigsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct AlterConfigsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterConfigsResponse<'_> {}
 
 impl IntoOwned for AlterConfigsResponse<'_> {
     type Owned = AlterConfigsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterConfigsResponse<'static> {
 }
 
 /// The result of changing the configs of one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConfigsResourceResponse<'a> {
     /// The error code of this resource, or 0 if it was changed.
     ///
@@ -92,6 +94,8 @@ pub struct AlterConfigsResourceResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterConfigsResourceResponse<'_> {}
 
 impl Default for AlterConfigsResourceResponse<'_> {
     #[inline]
@@ -174,53 +178,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(33i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "AlterConfigsResponse",
-            doc: doc("Answers AlterConfigs with a result per resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per resource."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "AlterConfigsResponse",
+            "  throttleTimeMs int32 0+",
+            "  responses []AlterConfigsResourceResponse 0+",
+            "AlterConfigsResourceResponse",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+        ],
+        docs(
+            &[
+                "Answers AlterConfigs with a result per resource.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per resource.",
+                "The result of changing the configs of one resource.",
+                "The error code of this resource, or 0 if it was changed.",
+                "A description of the error of this resource, or null.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
             ],
-        },
-        StructSchema {
-            name: "AlterConfigsResourceResponse",
-            doc: doc("The result of changing the configs of one resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this resource, or 0 if it was changed."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this resource, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Starts, changes or cancels reassignments of partitions to other replicas (KIP-455).
 ///
 /// Versions 0-1, flexible 0-1. API key 45.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterPartitionReassignmentsRequest<'a> {
     /// How long to wait for the request to be done, in milliseconds.
     ///
@@ -24,6 +24,8 @@ pub struct AlterPartitionReassignmentsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterPartitionReassignmentsRequest<'_> {}
 
 impl Default for AlterPartitionReassignmentsRequest<'_> {
     #[inline]
@@ -110,7 +112,7 @@ impl Reflect for AlterPartitionReassignmentsRequest<'static> {
 }
 
 /// One topic with the partitions to reassign.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReassignableTopic<'a> {
     /// The name of the topic.
     ///
@@ -123,6 +125,8 @@ pub struct ReassignableTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReassignableTopic<'_> {}
 
 impl IntoOwned for ReassignableTopic<'_> {
     type Owned = ReassignableTopic<'static>;
@@ -174,7 +178,7 @@ impl Reflect for ReassignableTopic<'static> {
 }
 
 /// One partition with its new replicas.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReassignablePartition<'a> {
     /// The partition number.
     ///
@@ -187,6 +191,8 @@ pub struct ReassignablePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReassignablePartition<'_> {}
 
 impl IntoOwned for ReassignablePartition<'_> {
     type Owned = ReassignablePartition<'static>;
@@ -255,82 +261,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(45i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterPartitionReassignmentsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterPartitionReassignmentsRequest",
+            "  timeoutMs int32 0+ default=int:60000",
+            "  allowReplicationFactorChange bool 1+ default=true",
+            "  topics []ReassignableTopic 0+",
+            "ReassignableTopic",
+            "  name string 0+ entity=topicName",
+            "  partitions []ReassignablePartition 0+",
+            "ReassignablePartition",
+            "  partitionIndex int32 0+",
+            "  replicas []int32 0+ nullable=0+ entity=brokerId default=null",
+        ],
+        docs(
+            &[
                 "Starts, changes or cancels reassignments of partitions to other replicas (KIP-455).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the request to be done, in milliseconds.",
-                    ),
-                    default: DefaultValue::Int(60000),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to allow a reassignment that changes the number of replicas of a partition.",
-                    ),
-                    default: DefaultValue::True,
-                    ..field(
-                        "allowReplicationFactorChange",
-                        FieldType::Bool,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions to reassign, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long to wait for the request to be done, in milliseconds.",
+                "True to allow a reassignment that changes the number of replicas of a partition.",
+                "The partitions to reassign, by topic.",
+                "One topic with the partitions to reassign.",
+                "The name of the topic.",
+                "The partitions to reassign.",
+                "One partition with its new replicas.",
+                "The partition number.",
+                "The broker ids of the new replicas, the preferred leader first; null to cancel an ongoing reassignment.",
             ],
-        },
-        StructSchema {
-            name: "ReassignableTopic",
-            doc: doc("One topic with the partitions to reassign."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to reassign."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ReassignablePartition",
-            doc: doc("One partition with its new replicas."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the new replicas, the preferred leader first; null to cancel an ongoing reassignment.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterPartitionReassignments with a result per partition.
 ///
 /// Versions 0-1, flexible 0-1. API key 45.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterPartitionReassignmentsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -32,6 +32,8 @@ pub struct AlterPartitionReassignmentsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterPartitionReassignmentsResponse<'_> {}
 
 impl Default for AlterPartitionReassignmentsResponse<'_> {
     #[inline]
@@ -125,7 +127,7 @@ impl Reflect for AlterPartitionReassignmentsResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReassignableTopicResponse<'a> {
     /// The name of the topic.
     ///
@@ -138,6 +140,8 @@ pub struct ReassignableTopicResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReassignableTopicResponse<'_> {}
 
 impl IntoOwned for ReassignableTopicResponse<'_> {
     type Owned = ReassignableTopicResponse<'static>;
@@ -189,7 +193,7 @@ impl Reflect for ReassignableTopicResponse<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReassignablePartitionResponse<'a> {
     /// The partition number.
     ///
@@ -206,6 +210,8 @@ pub struct ReassignablePartitionResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReassignablePartitionResponse<'_> {}
 
 impl Default for ReassignablePartitionResponse<'_> {
     #[inline]
@@ -286,89 +292,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(45i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterPartitionReassignmentsResponse",
-            doc: doc("Answers AlterPartitionReassignments with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the request allowed reassignments that change the number of replicas.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::True,
-                    ..field(
-                        "allowReplicationFactorChange",
-                        FieldType::Bool,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "AlterPartitionReassignmentsResponse",
+            "  throttleTimeMs int32 0+",
+            "  allowReplicationFactorChange bool 1+ ignorable default=true",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  responses []ReassignableTopicResponse 0+",
+            "ReassignableTopicResponse",
+            "  name string 0+ entity=topicName",
+            "  partitions []ReassignablePartitionResponse 0+",
+            "ReassignablePartitionResponse",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers AlterPartitionReassignments with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "Whether the request allowed reassignments that change the number of replicas.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if its reassignment was started or cancelled.",
+                "A description of the error of this partition, or null.",
             ],
-        },
-        StructSchema {
-            name: "ReassignableTopicResponse",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ReassignablePartitionResponse",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if its reassignment was started or cancelled.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by partition leaders to the controller to change the in-sync replicas of partitions (KIP-497).
 ///
 /// Versions 0-3, flexible 0-3. API key 56.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterPartitionRequest<'a> {
     /// The id of the requesting broker.
     ///
@@ -24,6 +24,8 @@ pub struct AlterPartitionRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterPartitionRequest<'_> {}
 
 impl Default for AlterPartitionRequest<'_> {
     #[inline]
@@ -94,7 +96,7 @@ impl Reflect for AlterPartitionRequest<'static> {
 }
 
 /// One topic with the partitions to change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic.
     ///
@@ -111,6 +113,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -174,7 +178,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// One partition with the in-sync replicas its leader proposes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number.
     ///
@@ -203,6 +207,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl IntoOwned for PartitionData<'_> {
     type Owned = PartitionData<'static>;
@@ -305,7 +311,7 @@ impl Reflect for PartitionData<'static> {
 }
 
 /// One in-sync replica with its broker epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BrokerState {
     /// The id of the broker that holds the in-sync replica.
     ///
@@ -318,6 +324,8 @@ pub struct BrokerState {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerState {}
 
 impl Default for BrokerState {
     #[inline]
@@ -386,122 +394,48 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(56i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterPartitionRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterPartitionRequest",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+ default=int:-1",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topicName string 0-1 ignorable entity=topicName",
+            "  topicId uuid 2+ ignorable",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  leaderEpoch int32 0+",
+            "  newIsr []int32 0-2 entity=brokerId",
+            "  newIsrWithEpochs []BrokerState 3+",
+            "  leaderRecoveryState int8 1+",
+            "  partitionEpoch int32 0+",
+            "BrokerState",
+            "  brokerId int32 3+ entity=brokerId",
+            "  brokerEpoch int64 3+ default=int:-1",
+        ],
+        docs(
+            &[
                 "Sent by partition leaders to the controller to change the in-sync replicas of partitions (KIP-497).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the requesting broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the requesting broker."),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to change, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the requesting broker.",
+                "The epoch of the requesting broker.",
+                "The partitions to change, by topic.",
+                "One topic with the partitions to change.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partitions to change.",
+                "One partition with the in-sync replicas its leader proposes.",
+                "The partition number.",
+                "The leader epoch of the partition.",
+                "The broker ids of the proposed in-sync replicas.",
+                "The proposed in-sync replicas with their broker epochs.",
+                "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
+                "The partition epoch the leader knows; the change fails if it is stale.",
+                "One in-sync replica with its broker epoch.",
+                "The id of the broker that holds the in-sync replica.",
+                "The epoch of the in-sync replica's broker, or -1 if not known.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("One topic with the partitions to change."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::new(0, 1))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to change."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition with the in-sync replicas its leader proposes."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the proposed in-sync replicas."),
-                    entity_type: "brokerId",
-                    ..field(
-                        "newIsr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::new(0, 2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The proposed in-sync replicas with their broker epochs."),
-                    ..field(
-                        "newIsrWithEpochs",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
-                    ),
-                    ..field(
-                        "leaderRecoveryState",
-                        FieldType::Int8,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partition epoch the leader knows; the change fails if it is stale.",
-                    ),
-                    ..field("partitionEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "BrokerState",
-            doc: doc("One in-sync replica with its broker epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker that holds the in-sync replica."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the in-sync replica's broker, or -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(3))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterPartition with the resulting state of each partition.
 ///
 /// Versions 0-3, flexible 0-3. API key 56.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterPartitionResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct AlterPartitionResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterPartitionResponse<'_> {}
 
 impl IntoOwned for AlterPartitionResponse<'_> {
     type Owned = AlterPartitionResponse<'static>;
@@ -82,7 +84,7 @@ impl Reflect for AlterPartitionResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic.
     ///
@@ -99,6 +101,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -162,7 +166,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// The resulting state of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number.
     ///
@@ -195,6 +199,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl IntoOwned for PartitionData<'_> {
     type Owned = PartitionData<'static>;
@@ -290,110 +296,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(56i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterPartitionResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterPartitionResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topicName string 0-1 ignorable entity=topicName",
+            "  topicId uuid 2+ ignorable",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "  isr []int32 0+ entity=brokerId",
+            "  leaderRecoveryState int8 1+ ignorable",
+            "  partitionEpoch int32 0+",
+        ],
+        docs(
+            &[
                 "Answers AlterPartition with the resulting state of each partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The resulting state of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The broker id of the leader, or -1 if there is none.",
+                "The leader epoch of the partition.",
+                "The broker ids of the in-sync replicas.",
+                "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
+                "The partition epoch, which grows with every change of the partition's state.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::new(0, 1))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The resulting state of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker id of the leader, or -1 if there is none."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the in-sync replicas."),
-                    entity_type: "brokerId",
-                    ..field(
-                        "isr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
-                    ),
-                    ignorable: true,
-                    ..field(
-                        "leaderRecoveryState",
-                        FieldType::Int8,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partition epoch, which grows with every change of the partition's state.",
-                    ),
-                    ..field("partitionEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Moves replicas held by a broker to other log directories of the same broker (KIP-113).
 ///
 /// Versions 0-2, flexible 2. API key 34.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterReplicaLogDirsRequest<'a> {
     /// The log directories to move replicas into.
     ///
@@ -16,6 +16,8 @@ pub struct AlterReplicaLogDirsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterReplicaLogDirsRequest<'_> {}
 
 impl IntoOwned for AlterReplicaLogDirsRequest<'_> {
     type Owned = AlterReplicaLogDirsRequest<'static>;
@@ -63,7 +65,7 @@ impl Reflect for AlterReplicaLogDirsRequest<'static> {
 }
 
 /// A log directory and the replicas to move into it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterReplicaLogDir<'a> {
     /// The absolute path of the log directory to move replicas into.
     ///
@@ -76,6 +78,8 @@ pub struct AlterReplicaLogDir<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterReplicaLogDir<'_> {}
 
 impl IntoOwned for AlterReplicaLogDir<'_> {
     type Owned = AlterReplicaLogDir<'static>;
@@ -127,7 +131,7 @@ impl Reflect for AlterReplicaLogDir<'static> {
 }
 
 /// One topic with the partitions whose replicas to move.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterReplicaLogDirTopic<'a> {
     /// The name of the topic.
     ///
@@ -140,6 +144,8 @@ pub struct AlterReplicaLogDirTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterReplicaLogDirTopic<'_> {}
 
 impl IntoOwned for AlterReplicaLogDirTopic<'_> {
     type Owned = AlterReplicaLogDirTopic<'static>;
@@ -208,63 +214,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(34i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "AlterReplicaLogDirsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterReplicaLogDirsRequest",
+            "  dirs []AlterReplicaLogDir 0+",
+            "AlterReplicaLogDir",
+            "  path string 0+ key",
+            "  topics []AlterReplicaLogDirTopic 0+",
+            "AlterReplicaLogDirTopic",
+            "  name string 0+ key entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Moves replicas held by a broker to other log directories of the same broker (KIP-113).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The log directories to move replicas into."),
-                    ..field(
-                        "dirs",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The log directories to move replicas into.",
+                "A log directory and the replicas to move into it.",
+                "The absolute path of the log directory to move replicas into.",
+                "The partitions whose replicas to move, by topic.",
+                "One topic with the partitions whose replicas to move.",
+                "The name of the topic.",
+                "The partition numbers whose replicas to move.",
             ],
-        },
-        StructSchema {
-            name: "AlterReplicaLogDir",
-            doc: doc("A log directory and the replicas to move into it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The absolute path of the log directory to move replicas into.",
-                    ),
-                    map_key: true,
-                    ..field("path", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose replicas to move, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AlterReplicaLogDirTopic",
-            doc: doc("One topic with the partitions whose replicas to move."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers whose replicas to move."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterReplicaLogDirs with a result per partition.
 ///
 /// Versions 0-2, flexible 2. API key 34.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterReplicaLogDirsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct AlterReplicaLogDirsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterReplicaLogDirsResponse<'_> {}
 
 impl IntoOwned for AlterReplicaLogDirsResponse<'_> {
     type Owned = AlterReplicaLogDirsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterReplicaLogDirsResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterReplicaLogDirTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct AlterReplicaLogDirTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterReplicaLogDirTopicResult<'_> {}
 
 impl IntoOwned for AlterReplicaLogDirTopicResult<'_> {
     type Owned = AlterReplicaLogDirTopicResult<'static>;
@@ -135,7 +139,7 @@ impl Reflect for AlterReplicaLogDirTopicResult<'static> {
 }
 
 /// The result of moving one replica.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterReplicaLogDirPartitionResult {
     /// The partition number.
     ///
@@ -148,6 +152,8 @@ pub struct AlterReplicaLogDirPartitionResult {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterReplicaLogDirPartitionResult {}
 
 impl<'a> Read<'a> for AlterReplicaLogDirPartitionResult {
     const MIN_LEN: usize = 6;
@@ -200,61 +206,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(34i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "AlterReplicaLogDirsResponse",
-            doc: doc("Answers AlterReplicaLogDirs with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "AlterReplicaLogDirsResponse",
+            "  throttleTimeMs int32 0+",
+            "  results []AlterReplicaLogDirTopicResult 0+",
+            "AlterReplicaLogDirTopicResult",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []AlterReplicaLogDirPartitionResult 0+",
+            "AlterReplicaLogDirPartitionResult",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers AlterReplicaLogDirs with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of moving one replica.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "AlterReplicaLogDirTopicResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AlterReplicaLogDirPartitionResult",
-            doc: doc("The result of moving one replica."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Resets the start offsets of the share-partitions of a share group (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 91.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct AlterShareGroupOffsetsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterShareGroupOffsetsRequest<'_> {}
 
 impl IntoOwned for AlterShareGroupOffsetsRequest<'_> {
     type Owned = AlterShareGroupOffsetsRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterShareGroupOffsetsRequest<'static> {
 }
 
 /// One topic with the partitions to change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct AlterShareGroupOffsetsRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterShareGroupOffsetsRequestTopic<'_> {}
 
 impl IntoOwned for AlterShareGroupOffsetsRequestTopic<'_> {
     type Owned = AlterShareGroupOffsetsRequestTopic<'static>;
@@ -135,7 +139,7 @@ impl Reflect for AlterShareGroupOffsetsRequestTopic<'static> {
 }
 
 /// One partition with its new start offset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsRequestPartition {
     /// The partition number.
     ///
@@ -148,6 +152,8 @@ pub struct AlterShareGroupOffsetsRequestPartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterShareGroupOffsetsRequestPartition {}
 
 impl<'a> Read<'a> for AlterShareGroupOffsetsRequestPartition {
     const MIN_LEN: usize = 13;
@@ -207,61 +213,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(91i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterShareGroupOffsetsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterShareGroupOffsetsRequest",
+            "  groupId string 0+ entity=groupId",
+            "  topics []AlterShareGroupOffsetsRequestTopic 0+",
+            "AlterShareGroupOffsetsRequestTopic",
+            "  topicName string 0+ key entity=topicName",
+            "  partitions []AlterShareGroupOffsetsRequestPartition 0+",
+            "AlterShareGroupOffsetsRequestPartition",
+            "  partitionIndex int32 0+",
+            "  startOffset int64 0+",
+        ],
+        docs(
+            &[
                 "Resets the start offsets of the share-partitions of a share group (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to change, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The partitions to change, by topic.",
+                "One topic with the partitions to change.",
+                "The name of the topic.",
+                "The partitions to change.",
+                "One partition with its new start offset.",
+                "The partition number.",
+                "The new start offset of the share-partition.",
             ],
-        },
-        StructSchema {
-            name: "AlterShareGroupOffsetsRequestTopic",
-            doc: doc("One topic with the partitions to change."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to change."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AlterShareGroupOffsetsRequestPartition",
-            doc: doc("One partition with its new start offset."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The new start offset of the share-partition."),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterShareGroupOffsets with a result per partition.
 ///
 /// Versions 0, flexible 0. API key 91.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct AlterShareGroupOffsetsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterShareGroupOffsetsResponse<'_> {}
 
 impl IntoOwned for AlterShareGroupOffsetsResponse<'_> {
     type Owned = AlterShareGroupOffsetsResponse<'static>;
@@ -90,7 +92,7 @@ impl Reflect for AlterShareGroupOffsetsResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -107,6 +109,8 @@ pub struct AlterShareGroupOffsetsResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterShareGroupOffsetsResponseTopic<'_> {}
 
 impl IntoOwned for AlterShareGroupOffsetsResponseTopic<'_> {
     type Owned = AlterShareGroupOffsetsResponseTopic<'static>;
@@ -162,7 +166,7 @@ impl Reflect for AlterShareGroupOffsetsResponseTopic<'static> {
 }
 
 /// The result of changing one partition's start offset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterShareGroupOffsetsResponsePartition<'a> {
     /// The partition number.
     ///
@@ -179,6 +183,8 @@ pub struct AlterShareGroupOffsetsResponsePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterShareGroupOffsetsResponsePartition<'_> {}
 
 impl IntoOwned for AlterShareGroupOffsetsResponsePartition<'_> {
     type Owned = AlterShareGroupOffsetsResponsePartition<'static>;
@@ -247,84 +253,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(91i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterShareGroupOffsetsResponse",
-            doc: doc("Answers AlterShareGroupOffsets with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "AlterShareGroupOffsetsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  responses []AlterShareGroupOffsetsResponseTopic 0+",
+            "AlterShareGroupOffsetsResponseTopic",
+            "  topicName string 0+ key entity=topicName",
+            "  topicId uuid 0+",
+            "  partitions []AlterShareGroupOffsetsResponsePartition 0+",
+            "AlterShareGroupOffsetsResponsePartition",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers AlterShareGroupOffsets with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of changing one partition's start offset.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
             ],
-        },
-        StructSchema {
-            name: "AlterShareGroupOffsetsResponseTopic",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AlterShareGroupOffsetsResponsePartition",
-            doc: doc("The result of changing one partition's start offset."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates, replaces and deletes SCRAM credentials of users (KIP-554).
 ///
 /// Versions 0, flexible 0. API key 51.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterUserScramCredentialsRequest<'a> {
     /// The credentials to delete.
     ///
@@ -20,6 +20,8 @@ pub struct AlterUserScramCredentialsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterUserScramCredentialsRequest<'_> {}
 
 impl IntoOwned for AlterUserScramCredentialsRequest<'_> {
     type Owned = AlterUserScramCredentialsRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterUserScramCredentialsRequest<'static> {
 }
 
 /// A SCRAM credential to delete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScramCredentialDeletion<'a> {
     /// The name of the user.
     ///
@@ -84,6 +86,8 @@ pub struct ScramCredentialDeletion<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ScramCredentialDeletion<'_> {}
 
 impl IntoOwned for ScramCredentialDeletion<'_> {
     type Owned = ScramCredentialDeletion<'static>;
@@ -135,7 +139,7 @@ impl Reflect for ScramCredentialDeletion<'static> {
 }
 
 /// A SCRAM credential to create or replace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScramCredentialUpsertion<'a> {
     /// The name of the user.
     ///
@@ -160,6 +164,8 @@ pub struct ScramCredentialUpsertion<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ScramCredentialUpsertion<'_> {}
 
 impl IntoOwned for ScramCredentialUpsertion<'_> {
     type Owned = ScramCredentialUpsertion<'static>;
@@ -243,72 +249,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(51i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterUserScramCredentialsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AlterUserScramCredentialsRequest",
+            "  deletions []ScramCredentialDeletion 0+",
+            "  upsertions []ScramCredentialUpsertion 0+",
+            "ScramCredentialDeletion",
+            "  name string 0+",
+            "  mechanism int8 0+",
+            "ScramCredentialUpsertion",
+            "  name string 0+",
+            "  mechanism int8 0+",
+            "  iterations int32 0+",
+            "  salt bytes 0+",
+            "  saltedPassword bytes 0+",
+        ],
+        docs(
+            &[
                 "Creates, replaces and deletes SCRAM credentials of users (KIP-554).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The credentials to delete."),
-                    ..field(
-                        "deletions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The credentials to create or replace."),
-                    ..field(
-                        "upsertions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The credentials to delete.",
+                "The credentials to create or replace.",
+                "A SCRAM credential to delete.",
+                "The name of the user.",
+                "The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.",
+                "A SCRAM credential to create or replace.",
+                "The name of the user.",
+                "The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.",
+                "The number of hash iterations.",
+                "The salt, chosen at random by the client that set the password.",
+                "The password after salting and hashing.",
             ],
-        },
-        StructSchema {
-            name: "ScramCredentialDeletion",
-            doc: doc("A SCRAM credential to delete."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512."),
-                    ..field("mechanism", FieldType::Int8, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "ScramCredentialUpsertion",
-            doc: doc("A SCRAM credential to create or replace."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512."),
-                    ..field("mechanism", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The number of hash iterations."),
-                    ..field("iterations", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The salt, chosen at random by the client that set the password.",
-                    ),
-                    ..field("salt", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The password after salting and hashing."),
-                    ..field("saltedPassword", FieldType::Bytes, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

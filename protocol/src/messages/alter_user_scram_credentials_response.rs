@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AlterUserScramCredentials with a result per user.
 ///
 /// Versions 0, flexible 0. API key 51.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterUserScramCredentialsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct AlterUserScramCredentialsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterUserScramCredentialsResponse<'_> {}
 
 impl IntoOwned for AlterUserScramCredentialsResponse<'_> {
     type Owned = AlterUserScramCredentialsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for AlterUserScramCredentialsResponse<'static> {
 }
 
 /// The result of changing the credentials of one user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterUserScramCredentialsResult<'a> {
     /// The name of the user.
     ///
@@ -88,6 +90,8 @@ pub struct AlterUserScramCredentialsResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterUserScramCredentialsResult<'_> {}
 
 impl Default for AlterUserScramCredentialsResult<'_> {
     #[inline]
@@ -165,47 +169,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(51i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AlterUserScramCredentialsResponse",
-            doc: doc("Answers AlterUserScramCredentials with a result per user."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per user, covering deletions and upsertions."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "AlterUserScramCredentialsResponse",
+            "  throttleTimeMs int32 0+",
+            "  results []AlterUserScramCredentialsResult 0+",
+            "AlterUserScramCredentialsResult",
+            "  user string 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers AlterUserScramCredentials with a result per user.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per user, covering deletions and upsertions.",
+                "The result of changing the credentials of one user.",
+                "The name of the user.",
+                "The error code of this user, or 0 if the credentials were changed.",
+                "A description of the error of this user, or null.",
             ],
-        },
-        StructSchema {
-            name: "AlterUserScramCredentialsResult",
-            doc: doc("The result of changing the credentials of one user."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("user", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this user, or 0 if the credentials were changed.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this user, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks a node which API versions it supports; usually the first request on a connection (KIP-35, KIP-511).
 ///
 /// Versions 0-5, flexible 3-5. API key 18.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApiVersionsRequest<'a> {
     /// The name of the client library.
     ///
@@ -28,6 +28,8 @@ pub struct ApiVersionsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ApiVersionsRequest<'_> {}
 
 impl Default for ApiVersionsRequest<'_> {
     #[inline]
@@ -123,49 +125,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(18i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "ApiVersionsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ApiVersionsRequest",
+            "  clientSoftwareName string 3+ ignorable",
+            "  clientSoftwareVersion string 3+ ignorable",
+            "  clusterId string 5+ nullable=5+ ignorable default=null",
+            "  nodeId int32 5+ ignorable default=int:-1",
+        ],
+        docs(
+            &[
                 "Asks a node which API versions it supports; usually the first request on a connection (KIP-35, KIP-511).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the client library."),
-                    ignorable: true,
-                    ..field(
-                        "clientSoftwareName",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The version of the client library."),
-                    ignorable: true,
-                    ..field(
-                        "clientSoftwareVersion",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster the client means to talk to, or null for any.",
-                    ),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the node the client means to talk to, or -1 for any.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(5))
-                },
+                "The name of the client library.",
+                "The version of the client library.",
+                "The id of the cluster the client means to talk to, or null for any.",
+                "The id of the node the client means to talk to, or -1 for any.",
             ],
-        },
-    ],
+        ),
+    ),
 };

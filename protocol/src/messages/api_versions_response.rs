@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the APIs a node supports with their version ranges, and the features of node and cluster (KIP-35, KIP-584).
 ///
 /// Versions 0-5, flexible 3-5. API key 18.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ApiVersionsResponse<'a> {
     /// The error code, or 0; 35 (UNSUPPORTED_VERSION) tells the client to ask again with a lower version.
     ///
@@ -40,6 +40,8 @@ pub struct ApiVersionsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ApiVersionsResponse<'_> {}
 
 impl Default for ApiVersionsResponse<'_> {
     #[inline]
@@ -173,7 +175,7 @@ impl Reflect for ApiVersionsResponse<'static> {
 }
 
 /// One API with the range of versions the node supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApiVersion {
     /// The number of the API.
     ///
@@ -190,6 +192,8 @@ pub struct ApiVersion {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ApiVersion {}
 
 impl<'a> Read<'a> for ApiVersion {
     const MIN_LEN: usize = 6;
@@ -235,7 +239,7 @@ impl Reflect for ApiVersion {
 }
 
 /// A feature with the range of version levels the node supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SupportedFeatureKey<'a> {
     /// The name of the feature.
     ///
@@ -252,6 +256,8 @@ pub struct SupportedFeatureKey<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SupportedFeatureKey<'_> {}
 
 impl IntoOwned for SupportedFeatureKey<'_> {
     type Owned = SupportedFeatureKey<'static>;
@@ -310,7 +316,7 @@ impl Reflect for SupportedFeatureKey<'static> {
 }
 
 /// A feature with the version levels that are finalized for the whole cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FinalizedFeatureKey<'a> {
     /// The name of the feature.
     ///
@@ -327,6 +333,8 @@ pub struct FinalizedFeatureKey<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FinalizedFeatureKey<'_> {}
 
 impl IntoOwned for FinalizedFeatureKey<'_> {
     type Owned = FinalizedFeatureKey<'static>;
@@ -395,143 +403,52 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(18i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "ApiVersionsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ApiVersionsResponse",
+            "  errorCode int16 0+",
+            "  apiKeys []ApiVersion 0+",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  supportedFeatures []SupportedFeatureKey 3+ tagged=3+ tag=0 ignorable",
+            "  finalizedFeaturesEpoch int64 3+ tagged=3+ tag=1 ignorable default=int:-1",
+            "  finalizedFeatures []FinalizedFeatureKey 3+ tagged=3+ tag=2 ignorable",
+            "  zkMigrationReady bool 3+ tagged=3+ tag=3 ignorable",
+            "ApiVersion",
+            "  apiKey int16 0+ key",
+            "  minVersion int16 0+",
+            "  maxVersion int16 0+",
+            "SupportedFeatureKey",
+            "  name string 3+ key",
+            "  minVersion int16 3+",
+            "  maxVersion int16 3+",
+            "FinalizedFeatureKey",
+            "  name string 3+ key",
+            "  maxVersionLevel int16 3+",
+            "  minVersionLevel int16 3+",
+        ],
+        docs(
+            &[
                 "Lists the APIs a node supports with their version ranges, and the features of node and cluster (KIP-35, KIP-584).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code, or 0; 35 (UNSUPPORTED_VERSION) tells the client to ask again with a lower version.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The APIs the node supports."),
-                    ..field(
-                        "apiKeys",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The features the node supports."),
-                    tagged: VersionRange::from(3),
-                    tag: 0,
-                    ignorable: true,
-                    ..field(
-                        "supportedFeatures",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the finalized features, which grows with every change; -1 if not known.",
-                    ),
-                    tagged: VersionRange::from(3),
-                    tag: 1,
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "finalizedFeaturesEpoch",
-                        FieldType::Int64,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The features that are finalized for the whole cluster."),
-                    tagged: VersionRange::from(3),
-                    tag: 2,
-                    ignorable: true,
-                    ..field(
-                        "finalizedFeatures",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the node is ready for a migration from ZooKeeper.",
-                    ),
-                    tagged: VersionRange::from(3),
-                    tag: 3,
-                    ignorable: true,
-                    ..field("zkMigrationReady", FieldType::Bool, VersionRange::from(3))
-                },
-            ],
-        },
-        StructSchema {
-            name: "ApiVersion",
-            doc: doc("One API with the range of versions the node supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The number of the API."),
-                    map_key: true,
-                    ..field("apiKey", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The lowest version of the API that the node supports."),
-                    ..field("minVersion", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The highest version of the API that the node supports."),
-                    ..field("maxVersion", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "SupportedFeatureKey",
-            doc: doc("A feature with the range of version levels the node supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The lowest version level of the feature that the node supports.",
-                    ),
-                    ..field("minVersion", FieldType::Int16, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The highest version level of the feature that the node supports.",
-                    ),
-                    ..field("maxVersion", FieldType::Int16, VersionRange::from(3))
-                },
-            ],
-        },
-        StructSchema {
-            name: "FinalizedFeatureKey",
-            doc: doc(
+                "The error code, or 0; 35 (UNSUPPORTED_VERSION) tells the client to ask again with a lower version.",
+                "The APIs the node supports.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The features the node supports.",
+                "The epoch of the finalized features, which grows with every change; -1 if not known.",
+                "The features that are finalized for the whole cluster.",
+                "True if the node is ready for a migration from ZooKeeper.",
+                "One API with the range of versions the node supports.",
+                "The number of the API.",
+                "The lowest version of the API that the node supports.",
+                "The highest version of the API that the node supports.",
+                "A feature with the range of version levels the node supports.",
+                "The name of the feature.",
+                "The lowest version level of the feature that the node supports.",
+                "The highest version level of the feature that the node supports.",
                 "A feature with the version levels that are finalized for the whole cluster.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The highest finalized version level of the feature."),
-                    ..field("maxVersionLevel", FieldType::Int16, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The lowest finalized version level of the feature."),
-                    ..field("minVersionLevel", FieldType::Int16, VersionRange::from(3))
-                },
+                "The name of the feature.",
+                "The highest finalized version level of the feature.",
+                "The lowest finalized version level of the feature.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a broker to the controller to say in which log directories its replicas live (KIP-858).
 ///
 /// Versions 0, flexible 0. API key 73.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AssignReplicasToDirsRequest {
     /// The id of the requesting broker.
     ///
@@ -24,6 +24,8 @@ pub struct AssignReplicasToDirsRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AssignReplicasToDirsRequest {}
 
 impl Default for AssignReplicasToDirsRequest {
     #[inline]
@@ -89,7 +91,7 @@ impl Reflect for AssignReplicasToDirsRequest {
 }
 
 /// A log directory of the broker with the replicas that live in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DirectoryData {
     /// The directory id of the log directory.
     ///
@@ -102,6 +104,8 @@ pub struct DirectoryData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DirectoryData {}
 
 impl<'a> Read<'a> for DirectoryData {
     const MIN_LEN: usize = 18;
@@ -141,7 +145,7 @@ impl Reflect for DirectoryData {
 }
 
 /// One topic with the partitions whose replicas live in the directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData {
     /// The id of the topic.
     ///
@@ -154,6 +158,8 @@ pub struct TopicData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData {}
 
 impl<'a> Read<'a> for TopicData {
     const MIN_LEN: usize = 18;
@@ -193,7 +199,7 @@ impl Reflect for TopicData {
 }
 
 /// One partition whose replica lives in the directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -202,6 +208,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 5;
@@ -253,82 +261,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(73i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AssignReplicasToDirsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AssignReplicasToDirsRequest",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+ default=int:-1",
+            "  directories []DirectoryData 0+",
+            "DirectoryData",
+            "  id uuid 0+",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+        ],
+        docs(
+            &[
                 "Sent by a broker to the controller to say in which log directories its replicas live (KIP-858).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the requesting broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the requesting broker."),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The log directories of the broker with their replicas."),
-                    ..field(
-                        "directories",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DirectoryData",
-            doc: doc("A log directory of the broker with the replicas that live in it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The directory id of the log directory."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions whose replicas live in the directory, by topic.",
-                    ),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc(
+                "The id of the requesting broker.",
+                "The epoch of the requesting broker.",
+                "The log directories of the broker with their replicas.",
+                "A log directory of the broker with the replicas that live in it.",
+                "The directory id of the log directory.",
+                "The partitions whose replicas live in the directory, by topic.",
                 "One topic with the partitions whose replicas live in the directory.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose replicas live in the directory."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the topic.",
+                "The partitions whose replicas live in the directory.",
+                "One partition whose replica lives in the directory.",
+                "The partition number.",
             ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition whose replica lives in the directory."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers AssignReplicasToDirs with a result per directory, topic and partition.
 ///
 /// Versions 0, flexible 0. API key 73.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AssignReplicasToDirsResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct AssignReplicasToDirsResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AssignReplicasToDirsResponse {}
 
 impl IntoOwned for AssignReplicasToDirsResponse {
     type Owned = AssignReplicasToDirsResponse;
@@ -77,7 +79,7 @@ impl Reflect for AssignReplicasToDirsResponse {
 }
 
 /// The results of one log directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DirectoryData {
     /// The directory id of the log directory.
     ///
@@ -90,6 +92,8 @@ pub struct DirectoryData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DirectoryData {}
 
 impl<'a> Read<'a> for DirectoryData {
     const MIN_LEN: usize = 18;
@@ -129,7 +133,7 @@ impl Reflect for DirectoryData {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData {
     /// The id of the topic.
     ///
@@ -142,6 +146,8 @@ pub struct TopicData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData {}
 
 impl<'a> Read<'a> for TopicData {
     const MIN_LEN: usize = 18;
@@ -181,7 +187,7 @@ impl Reflect for TopicData {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -194,6 +200,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 7;
@@ -246,86 +254,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(73i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "AssignReplicasToDirsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "AssignReplicasToDirsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  directories []DirectoryData 0+",
+            "DirectoryData",
+            "  id uuid 0+",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
                 "Answers AssignReplicasToDirs with a result per directory, topic and partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per log directory."),
-                    ..field(
-                        "directories",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per log directory.",
+                "The results of one log directory.",
+                "The directory id of the log directory.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "DirectoryData",
-            doc: doc("The results of one log directory."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The directory id of the log directory."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a newly elected KRaft leader to the voters to announce its epoch (KIP-595).
 ///
 /// Versions 0-1, flexible 1. API key 53.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BeginQuorumEpochRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -28,6 +28,8 @@ pub struct BeginQuorumEpochRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BeginQuorumEpochRequest<'_> {}
 
 impl Default for BeginQuorumEpochRequest<'_> {
     #[inline]
@@ -108,7 +110,7 @@ impl Reflect for BeginQuorumEpochRequest<'static> {
 }
 
 /// A topic run by KRaft, with its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -121,6 +123,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -172,7 +176,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// One KRaft partition with its new leader and epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number, which is 0 for the metadata log.
     ///
@@ -193,6 +197,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 12;
@@ -256,7 +262,7 @@ impl Reflect for PartitionData {
 }
 
 /// One listener of the leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderEndpoint<'a> {
     /// The name of the listener.
     ///
@@ -273,6 +279,8 @@ pub struct LeaderEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderEndpoint<'_> {}
 
 impl IntoOwned for LeaderEndpoint<'_> {
     type Owned = LeaderEndpoint<'static>;
@@ -343,112 +351,46 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(53i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "BeginQuorumEpochRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BeginQuorumEpochRequest",
+            "  clusterId string 0+ nullable=0+ default=null",
+            "  voterId int32 1+ ignorable entity=brokerId default=int:-1",
+            "  topics []TopicData 0+",
+            "  leaderEndpoints []LeaderEndpoint 1+ ignorable",
+            "TopicData",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  voterDirectoryId uuid 1+ ignorable",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "LeaderEndpoint",
+            "  name string 1+ key",
+            "  host string 1+",
+            "  port uint16 1+",
+        ],
+        docs(
+            &[
                 "Sent by a newly elected KRaft leader to the voters to announce its epoch (KIP-595).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the voter the request is meant for, or -1 if not given.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("voterId", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions the request is about, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The listeners the leader can be reached at."),
-                    ignorable: true,
-                    ..field(
-                        "leaderEndpoints",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(1),
-                    )
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The node id of the voter the request is meant for, or -1 if not given.",
+                "The KRaft partitions the request is about, by topic.",
+                "The listeners the leader can be reached at.",
+                "A topic run by KRaft, with its partitions.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The KRaft partitions the request is about.",
+                "One KRaft partition with its new leader and epoch.",
+                "The partition number, which is 0 for the metadata log.",
+                "The directory id of the voter the request is meant for.",
+                "The node id of the leader that sends the request.",
+                "The epoch of the leader.",
+                "One listener of the leader.",
+                "The name of the listener.",
+                "The host name of the leader.",
+                "The port of the leader.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("A topic run by KRaft, with its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions the request is about."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One KRaft partition with its new leader and epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number, which is 0 for the metadata log."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter the request is meant for."),
-                    ignorable: true,
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the leader that sends the request."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the leader."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderEndpoint",
-            doc: doc("One listener of the leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the leader."),
-                    ..field("host", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The port of the leader."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Starts a transaction of metadata records, which take effect together when it ends (KIP-868).
 ///
 /// Versions 0, flexible 0. API key 23.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BeginTransactionRecord<'a> {
     /// A name that describes the transaction, or null.
     ///
@@ -16,6 +16,8 @@ pub struct BeginTransactionRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BeginTransactionRecord<'_> {}
 
 impl IntoOwned for BeginTransactionRecord<'_> {
     type Owned = BeginTransactionRecord<'static>;
@@ -86,22 +88,16 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(23i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "BeginTransactionRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BeginTransactionRecord",
+            "  name string 0+ nullable=0+ tagged=0+ tag=0 default=null",
+        ],
+        docs(
+            &[
                 "Starts a transaction of metadata records, which take effect together when it ends (KIP-868).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("A name that describes the transaction, or null."),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Null,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
+                "A name that describes the transaction, or null.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent periodically by a broker to the active controller to keep its registration alive and report its state (KIP-631).
 ///
 /// Versions 0-2, flexible 0-2. API key 63.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BrokerHeartbeatRequest<'a> {
     /// The id of the requesting broker.
     ///
@@ -40,6 +40,8 @@ pub struct BrokerHeartbeatRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerHeartbeatRequest<'_> {}
 
 impl Default for BrokerHeartbeatRequest<'_> {
     #[inline]
@@ -183,66 +185,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(63i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "BrokerHeartbeatRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BrokerHeartbeatRequest",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+ default=int:-1",
+            "  currentMetadataOffset int64 0+",
+            "  wantFence bool 0+",
+            "  wantShutDown bool 0+",
+            "  offlineLogDirs []uuid 1+ tagged=1+ tag=0",
+            "  cordonedLogDirs []uuid 2+ nullable=2+ tagged=2+ tag=1 default=null",
+        ],
+        docs(
+            &[
                 "Sent periodically by a broker to the active controller to keep its registration alive and report its state (KIP-631).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the requesting broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the requesting broker."),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The highest metadata offset the broker has caught up to."),
-                    ..field(
-                        "currentMetadataOffset",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("True if the broker asks to be, or to stay, fenced."),
-                    ..field("wantFence", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the broker wants to shut down in a controlled way.",
-                    ),
-                    ..field("wantShutDown", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory ids of log directories that have failed."),
-                    tagged: VersionRange::from(1),
-                    tag: 0,
-                    ..field(
-                        "offlineLogDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory ids of the log directories that take no new replicas, or null if not given.",
-                    ),
-                    nullable: VersionRange::from(2),
-                    tagged: VersionRange::from(2),
-                    tag: 1,
-                    default: DefaultValue::Null,
-                    ..field(
-                        "cordonedLogDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(2),
-                    )
-                },
+                "The id of the requesting broker.",
+                "The epoch of the requesting broker.",
+                "The highest metadata offset the broker has caught up to.",
+                "True if the broker asks to be, or to stay, fenced.",
+                "True if the broker wants to shut down in a controlled way.",
+                "The directory ids of log directories that have failed.",
+                "The directory ids of the log directories that take no new replicas, or null if not given.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers BrokerHeartbeat with the state the controller wants the broker to be in.
 ///
 /// Versions 0-2, flexible 0-2. API key 63.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BrokerHeartbeatResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -32,6 +32,8 @@ pub struct BrokerHeartbeatResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerHeartbeatResponse {}
 
 impl Default for BrokerHeartbeatResponse {
     #[inline]
@@ -115,39 +117,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(63i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "BrokerHeartbeatResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BrokerHeartbeatResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  isCaughtUp bool 0+",
+            "  isFenced bool 0+ default=true",
+            "  shouldShutDown bool 0+",
+        ],
+        docs(
+            &[
                 "Answers BrokerHeartbeat with the state the controller wants the broker to be in.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the broker has nearly caught up with the metadata log.",
-                    ),
-                    ..field("isCaughtUp", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the controller keeps the broker fenced."),
-                    default: DefaultValue::True,
-                    ..field("isFenced", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the broker may go on with its shutdown."),
-                    ..field("shouldShutDown", FieldType::Bool, VersionRange::from(0))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "True if the broker has nearly caught up with the metadata log.",
+                "True if the controller keeps the broker fenced.",
+                "True if the broker may go on with its shutdown.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Changes parts of the registration of a broker in the cluster metadata.
 ///
 /// Versions 0-3, flexible 0-3. API key 17.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BrokerRegistrationChangeRecord<'a> {
     /// The id of the broker.
     ///
@@ -36,6 +36,8 @@ pub struct BrokerRegistrationChangeRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerRegistrationChangeRecord<'_> {}
 
 impl IntoOwned for BrokerRegistrationChangeRecord<'_> {
     type Owned = BrokerRegistrationChangeRecord<'static>;
@@ -176,69 +178,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(17i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "BrokerRegistrationChangeRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BrokerRegistrationChangeRecord",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+",
+            "  fenced int8 0+ tagged=0+ tag=0",
+            "  inControlledShutdown int8 1+ tagged=1+ tag=1",
+            "  logDirs []uuid 2+ tagged=2+ tag=2",
+            "  cordonedLogDirs []uuid 3+ nullable=3+ tagged=3+ tag=3 default=null",
+        ],
+        docs(
+            &[
                 "Changes parts of the registration of a broker in the cluster metadata.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the registration this record applies to."),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How the fencing changes: 1 the broker is fenced, -1 it is unfenced, 0 no change.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field("fenced", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Set to 1 if the broker has begun a controlled shutdown, 0 for no change.",
-                    ),
-                    tagged: VersionRange::from(1),
-                    tag: 1,
-                    ..field(
-                        "inControlledShutdown",
-                        FieldType::Int8,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory ids of the broker's online log directories; empty if unchanged.",
-                    ),
-                    tagged: VersionRange::from(2),
-                    tag: 2,
-                    ..field(
-                        "logDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory ids of the log directories that take no new replicas, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    tagged: VersionRange::from(3),
-                    tag: 3,
-                    default: DefaultValue::Null,
-                    ..field(
-                        "cordonedLogDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(3),
-                    )
-                },
+                "The id of the broker.",
+                "The epoch of the registration this record applies to.",
+                "How the fencing changes: 1 the broker is fenced, -1 it is unfenced, 0 no change.",
+                "Set to 1 if the broker has begun a controlled shutdown, 0 for no change.",
+                "The directory ids of the broker's online log directories; empty if unchanged.",
+                "The directory ids of the log directories that take no new replicas, or null if unchanged.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Registers a starting broker with the active controller (KIP-631).
 ///
 /// Versions 0-4, flexible 0-4. API key 62.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BrokerRegistrationRequest<'a> {
     /// The id of the broker that registers.
     ///
@@ -48,6 +48,8 @@ pub struct BrokerRegistrationRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerRegistrationRequest<'_> {}
 
 impl Default for BrokerRegistrationRequest<'_> {
     #[inline]
@@ -165,7 +167,7 @@ impl Reflect for BrokerRegistrationRequest<'static> {
 }
 
 /// One listener of the broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listener<'a> {
     /// The name of the listener.
     ///
@@ -186,6 +188,8 @@ pub struct Listener<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Listener<'_> {}
 
 impl IntoOwned for Listener<'_> {
     type Owned = Listener<'static>;
@@ -248,7 +252,7 @@ impl Reflect for Listener<'static> {
 }
 
 /// A feature with the range of version levels the broker supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Feature<'a> {
     /// The name of the feature.
     ///
@@ -265,6 +269,8 @@ pub struct Feature<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Feature<'_> {}
 
 impl IntoOwned for Feature<'_> {
     type Owned = Feature<'static>;
@@ -338,137 +344,50 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(62i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "BrokerRegistrationRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BrokerRegistrationRequest",
+            "  brokerId int32 0+ entity=brokerId",
+            "  clusterId string 0+",
+            "  incarnationId uuid 0+",
+            "  listeners []Listener 0+",
+            "  features []Feature 0+",
+            "  rack string 0+ nullable=0+",
+            "  isMigratingZkBroker bool 1+",
+            "  logDirs []uuid 2+ ignorable",
+            "  previousBrokerEpoch int64 3+ ignorable default=int:-1",
+            "Listener",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+            "  securityProtocol int16 0+",
+            "Feature",
+            "  name string 0+ key",
+            "  minSupportedVersion int16 0+",
+            "  maxSupportedVersion int16 0+",
+        ],
+        docs(
+            &[
                 "Registers a starting broker with the active controller (KIP-631).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker that registers."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the cluster the broker belongs to."),
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A unique id of this run of the broker process."),
-                    ..field("incarnationId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the broker can be reached at."),
-                    ..field(
-                        "listeners",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The features the broker supports, with their ranges of version levels.",
-                    ),
-                    ..field(
-                        "features",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The rack of the broker, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    ..field("rack", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the broker still runs on ZooKeeper and is being migrated to KRaft.",
-                    ),
-                    ..field(
-                        "isMigratingZkBroker",
-                        FieldType::Bool,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The directory ids of the broker's log directories."),
-                    ignorable: true,
-                    ..field(
-                        "logDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker epoch before a clean shutdown, or -1 if it is not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "previousBrokerEpoch",
-                        FieldType::Int64,
-                        VersionRange::from(3),
-                    )
-                },
+                "The id of the broker that registers.",
+                "The id of the cluster the broker belongs to.",
+                "A unique id of this run of the broker process.",
+                "The listeners the broker can be reached at.",
+                "The features the broker supports, with their ranges of version levels.",
+                "The rack of the broker, or null if it has none.",
+                "True if the broker still runs on ZooKeeper and is being migrated to KRaft.",
+                "The directory ids of the broker's log directories.",
+                "The broker epoch before a clean shutdown, or -1 if it is not known.",
+                "One listener of the broker.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
+                "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
+                "A feature with the range of version levels the broker supports.",
+                "The name of the feature.",
+                "The lowest version level of the feature that the broker supports.",
+                "The highest version level of the feature that the broker supports.",
             ],
-        },
-        StructSchema {
-            name: "Listener",
-            doc: doc("One listener of the broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
-                    ),
-                    ..field("securityProtocol", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Feature",
-            doc: doc("A feature with the range of version levels the broker supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The lowest version level of the feature that the broker supports.",
-                    ),
-                    ..field(
-                        "minSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The highest version level of the feature that the broker supports.",
-                    ),
-                    ..field(
-                        "maxSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

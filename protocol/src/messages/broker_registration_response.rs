@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers BrokerRegistration with the broker epoch that was assigned.
 ///
 /// Versions 0-4, flexible 0-4. API key 62.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BrokerRegistrationResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct BrokerRegistrationResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerRegistrationResponse {}
 
 impl Default for BrokerRegistrationResponse {
     #[inline]
@@ -99,31 +101,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(62i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "BrokerRegistrationResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "BrokerRegistrationResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  brokerEpoch int64 0+ default=int:-1",
+        ],
+        docs(
+            &[
                 "Answers BrokerRegistration with the broker epoch that was assigned.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch assigned to the broker with this registration, or -1 if it failed.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The epoch assigned to the broker with this registration, or -1 if it failed.",
             ],
-        },
-    ],
+        ),
+    ),
 };

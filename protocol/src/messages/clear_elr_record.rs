@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Clears the eligible leader replicas, and the last known ones, of one topic or of all topics (KIP-966).
 ///
 /// Versions 0, flexible 0. API key 28.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClearElrRecord<'a> {
     /// The name of the topic; empty for all topics.
     ///
@@ -16,6 +16,8 @@ pub struct ClearElrRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ClearElrRecord<'_> {}
 
 impl IntoOwned for ClearElrRecord<'_> {
     type Owned = ClearElrRecord<'static>;
@@ -73,19 +75,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(28i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ClearElrRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["ClearElrRecord", "  topicName string 0+ entity=topicName"],
+        docs(
+            &[
                 "Clears the eligible leader replicas, and the last known ones, of one topic or of all topics (KIP-966).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic; empty for all topics."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
+                "The name of the topic; empty for all topics.",
             ],
-        },
-    ],
+        ),
+    ),
 };

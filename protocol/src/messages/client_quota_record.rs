@@ -90,7 +90,7 @@ impl Reflect for ClientQuotaRecord<'static> {
 }
 
 /// One part of a quota entity: a type and a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntityData<'a> {
     /// The type of the entity: `user`, `client-id` or `ip`.
     ///
@@ -103,6 +103,8 @@ pub struct EntityData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EntityData<'_> {}
 
 impl Default for EntityData<'_> {
     #[inline]
@@ -175,55 +177,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(14i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ClientQuotaRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ClientQuotaRecord",
+            "  entity []EntityData 0+",
+            "  key string 0+",
+            "  value float64 0+",
+            "  remove bool 0+",
+            "EntityData",
+            "  entityType string 0+",
+            "  entityName string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Sets or removes one quota of a client quota entity in the cluster metadata.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The quota entity: the parts that together identify it, such as a user and a client id.",
-                    ),
-                    ..field(
-                        "entity",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The name of the quota, such as `producer_byte_rate`."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the quota."),
-                    ..field("value", FieldType::Float64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to remove the quota, in which case the value is ignored.",
-                    ),
-                    ..field("remove", FieldType::Bool, VersionRange::from(0))
-                },
+                "The quota entity: the parts that together identify it, such as a user and a client id.",
+                "The name of the quota, such as `producer_byte_rate`.",
+                "The value of the quota.",
+                "True to remove the quota, in which case the value is ignored.",
+                "One part of a quota entity: a type and a name.",
+                "The type of the entity: `user`, `client-id` or `ip`.",
+                "The name of the user, client id or IP address, or null for the default entity of this type.",
             ],
-        },
-        StructSchema {
-            name: "EntityData",
-            doc: doc("One part of a quota entity: a type and a name."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the entity: `user`, `client-id` or `ip`."),
-                    ..field("entityType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the user, client id or IP address, or null for the default entity of this type.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("entityName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sets or removes one dynamic config of a resource in the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 4.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConfigRecord<'a> {
     /// The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
     ///
@@ -28,6 +28,8 @@ pub struct ConfigRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConfigRecord<'_> {}
 
 impl Default for ConfigRecord<'_> {
     #[inline]
@@ -110,35 +112,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(4i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConfigRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConfigRecord",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  name string 0+",
+            "  value string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Sets or removes one dynamic config of a resource in the cluster metadata.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the config, or null to remove it."),
-                    nullable: VersionRange::from(0),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
+                "The name of the config.",
+                "The value of the config, or null to remove it.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds a consumer group member's current assignment (KIP-848).
 ///
 /// Versions 0, flexible none. API key 8.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupCurrentMemberAssignmentKey<'a> {
     /// The id of the consumer group.
     ///
@@ -18,6 +18,8 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for ConsumerGroupCurrentMemberAssignmentKey<'_> {}
 
 impl IntoOwned for ConsumerGroupCurrentMemberAssignmentKey<'_> {
     type Owned = ConsumerGroupCurrentMemberAssignmentKey<'static>;
@@ -75,22 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(8i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupCurrentMemberAssignmentKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupCurrentMemberAssignmentKey",
+            "  groupId string 0",
+            "  memberId string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds a consumer group member's current assignment (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the consumer group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the consumer group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A consumer group member's current epoch, state and partitions, as stored in `__consumer_offsets` (KIP-848).
 ///
 /// Versions 0, flexible 0. API key 8.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupCurrentMemberAssignmentValue<'a> {
     /// The member epoch: the target assignment epoch the member has reconciled to.
     ///
@@ -32,6 +32,8 @@ pub struct ConsumerGroupCurrentMemberAssignmentValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupCurrentMemberAssignmentValue<'_> {}
 
 impl IntoOwned for ConsumerGroupCurrentMemberAssignmentValue<'_> {
     type Owned = ConsumerGroupCurrentMemberAssignmentValue<'static>;
@@ -100,7 +102,7 @@ impl Reflect for ConsumerGroupCurrentMemberAssignmentValue<'static> {
 }
 
 /// One topic with some of its partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicPartitions<'a> {
     /// The id of the topic.
     ///
@@ -117,6 +119,8 @@ pub struct TopicPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitions<'_> {}
 
 impl Default for TopicPartitions<'_> {
     #[inline]
@@ -210,83 +214,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(8i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupCurrentMemberAssignmentValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupCurrentMemberAssignmentValue",
+            "  memberEpoch int32 0+",
+            "  previousMemberEpoch int32 0+",
+            "  state int8 0+",
+            "  assignedPartitions []TopicPartitions 0+",
+            "  partitionsPendingRevocation []TopicPartitions 0+",
+            "TopicPartitions",
+            "  topicId uuid 0+",
+            "  partitions []int32 0+",
+            "  assignmentEpochs []int32 0+ nullable=0+ tagged=0+ tag=0",
+        ],
+        docs(
+            &[
                 "A consumer group member's current epoch, state and partitions, as stored in `__consumer_offsets` (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The member epoch: the target assignment epoch the member has reconciled to.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member before its current one, still accepted if a response got lost.",
-                    ),
-                    ..field(
-                        "previousMemberEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the member: 0 stable, 1 has partitions to give up, 2 waits for partitions others must give up.",
-                    ),
-                    ..field("state", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions that are assigned to the member."),
-                    ..field(
-                        "assignedPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions the member still has to give up."),
-                    ..field(
-                        "partitionsPendingRevocation",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The member epoch: the target assignment epoch the member has reconciled to.",
+                "The epoch of the member before its current one, still accepted if a response got lost.",
+                "The state of the member: 0 stable, 1 has partitions to give up, 2 waits for partitions others must give up.",
+                "The partitions that are assigned to the member.",
+                "The partitions the member still has to give up.",
+                "One topic with some of its partitions.",
+                "The id of the topic.",
+                "The partition numbers.",
+                "The epochs at which the partitions were assigned to the member, in the order of the partitions; null if not known.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartitions",
-            doc: doc("One topic with some of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epochs at which the partitions were assigned to the member, in the order of the partitions; null if not known.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field(
-                        "assignmentEpochs",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

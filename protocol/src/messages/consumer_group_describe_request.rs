@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Describes groups that use the consumer rebalance protocol (KIP-848).
 ///
 /// Versions 0-1, flexible 0-1. API key 69.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupDescribeRequest<'a> {
     /// The ids of the groups to describe.
     ///
@@ -20,6 +20,8 @@ pub struct ConsumerGroupDescribeRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupDescribeRequest<'_> {}
 
 impl IntoOwned for ConsumerGroupDescribeRequest<'_> {
     type Owned = ConsumerGroupDescribeRequest<'static>;
@@ -88,33 +90,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(69i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupDescribeRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupDescribeRequest",
+            "  groupIds []string 0+ entity=groupId",
+            "  includeAuthorizedOperations bool 0+",
+        ],
+        docs(
+            &[
                 "Describes groups that use the consumer rebalance protocol (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The ids of the groups to describe."),
-                    entity_type: "groupId",
-                    ..field(
-                        "groupIds",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on each group.",
-                    ),
-                    ..field(
-                        "includeAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::from(0),
-                    )
-                },
+                "The ids of the groups to describe.",
+                "True to ask for the operations the caller may do on each group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Joins, keeps alive, updates or leaves a membership in a consumer group of the new rebalance protocol (KIP-848).
 ///
 /// Versions 0-1, flexible 0-1. API key 68.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerGroupHeartbeatRequest<'a> {
     /// The id of the consumer group.
     ///
@@ -52,6 +52,8 @@ pub struct ConsumerGroupHeartbeatRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupHeartbeatRequest<'_> {}
 
 impl Default for ConsumerGroupHeartbeatRequest<'_> {
     #[inline]
@@ -166,7 +168,7 @@ impl Reflect for ConsumerGroupHeartbeatRequest<'static> {
 }
 
 /// One topic with the partitions the member owns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitions<'a> {
     /// The id of the topic.
     ///
@@ -179,6 +181,8 @@ pub struct TopicPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitions<'_> {}
 
 impl IntoOwned for TopicPartitions<'_> {
     type Owned = TopicPartitions<'static>;
@@ -247,121 +251,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(68i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupHeartbeatRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupHeartbeatRequest",
+            "  groupId string 0+ entity=groupId",
+            "  memberId string 0+",
+            "  memberEpoch int32 0+",
+            "  instanceId string 0+ nullable=0+ default=null",
+            "  rackId string 0+ nullable=0+ default=null",
+            "  rebalanceTimeoutMs int32 0+ default=int:-1",
+            "  subscribedTopicNames []string 0+ nullable=0+ entity=topicName default=null",
+            "  subscribedTopicRegex string 1+ nullable=1+ default=null",
+            "  serverAssignor string 0+ nullable=0+ default=null",
+            "  topicPartitions []TopicPartitions 0+ nullable=0+ default=null",
+            "TopicPartitions",
+            "  topicId uuid 0+",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Joins, keeps alive, updates or leaves a membership in a consumer group of the new rebalance protocol (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the consumer group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member, kept for its whole lifetime; early clients leave it empty to have one assigned.",
-                    ),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member; 0 to join, -1 to leave, -2 if a static member leaves to come back.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member; null for a dynamic member, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("instanceId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The rack of the member; null if it has none, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if unchanged.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "rebalanceTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The names of the topics the member subscribes to, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "topicName",
-                    ..field(
-                        "subscribedTopicNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The pattern of topic names the member subscribes to, in RE2 syntax; null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(1),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "subscribedTopicRegex",
-                        FieldType::String,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The server-side assignor the member wants; null for none in particular, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("serverAssignor", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions the member owns, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "topicPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the consumer group.",
+                "The id of the member, kept for its whole lifetime; early clients leave it empty to have one assigned.",
+                "The epoch of the member; 0 to join, -1 to leave, -2 if a static member leaves to come back.",
+                "The configured instance id of a static member; null for a dynamic member, or if unchanged since the last heartbeat.",
+                "The rack of the member; null if it has none, or if unchanged since the last heartbeat.",
+                "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if unchanged.",
+                "The names of the topics the member subscribes to, or null if unchanged since the last heartbeat.",
+                "The pattern of topic names the member subscribes to, in RE2 syntax; null if unchanged since the last heartbeat.",
+                "The server-side assignor the member wants; null for none in particular, or if unchanged since the last heartbeat.",
+                "The partitions the member owns, or null if unchanged since the last heartbeat.",
+                "One topic with the partitions the member owns.",
+                "The id of the topic.",
+                "The partition numbers the member owns.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartitions",
-            doc: doc("One topic with the partitions the member owns."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers the member owns."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// What a consumer group member told the coordinator about itself, as stored in `__consumer_offsets` (KIP-848).
 ///
 /// Versions 0, flexible 0. API key 5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerGroupMemberMetadataValue<'a> {
     /// The configured instance id of a static member, or null for a dynamic member.
     ///
@@ -48,6 +48,8 @@ pub struct ConsumerGroupMemberMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupMemberMetadataValue<'_> {}
 
 impl Default for ConsumerGroupMemberMetadataValue<'_> {
     #[inline]
@@ -159,7 +161,7 @@ impl Reflect for ConsumerGroupMemberMetadataValue<'static> {
 }
 
 /// What the coordinator keeps about a member that still uses the classic protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassicMemberMetadata<'a> {
     /// How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.
     ///
@@ -172,6 +174,8 @@ pub struct ClassicMemberMetadata<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ClassicMemberMetadata<'_> {}
 
 impl IntoOwned for ClassicMemberMetadata<'_> {
     type Owned = ClassicMemberMetadata<'static>;
@@ -223,7 +227,7 @@ impl Reflect for ClassicMemberMetadata<'static> {
 }
 
 /// One assignment protocol the classic member supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassicProtocol<'a> {
     /// The name of the protocol, which is that of the assignor.
     ///
@@ -236,6 +240,8 @@ pub struct ClassicProtocol<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ClassicProtocol<'_> {}
 
 impl IntoOwned for ClassicProtocol<'_> {
     type Owned = ClassicProtocol<'static>;
@@ -297,120 +303,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(5i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupMemberMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupMemberMetadataValue",
+            "  instanceId string 0+ nullable=0+",
+            "  rackId string 0+ nullable=0+",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  subscribedTopicNames []string 0+",
+            "  subscribedTopicRegex string 0+ nullable=0+",
+            "  rebalanceTimeoutMs int32 0+ default=int:-1",
+            "  serverAssignor string 0+ nullable=0+",
+            "  classicMemberMetadata ClassicMemberMetadata 0+ nullable=0+ tagged=0+ tag=0",
+            "ClassicMemberMetadata",
+            "  sessionTimeoutMs int32 0+",
+            "  supportedProtocols []ClassicProtocol 0+",
+            "ClassicProtocol",
+            "  name string 0+",
+            "  metadata bytes 0+",
+        ],
+        docs(
+            &[
                 "What a consumer group member told the coordinator about itself, as stored in `__consumer_offsets` (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("instanceId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the member, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics the member subscribes to."),
-                    ..field(
-                        "subscribedTopicNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The pattern of topic names the member subscribes to, in RE2 syntax; null if it uses none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "subscribedTopicRegex",
-                        FieldType::String,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "rebalanceTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the server-side assignor the member wants, or null for none in particular.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("serverAssignor", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "What is kept about the member if it uses the classic protocol, or null if it does not.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field(
-                        "classicMemberMetadata",
-                        FieldType::Struct(1),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ClassicMemberMetadata",
-            doc: doc(
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The rack of the member, or null if it has none.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "The names of the topics the member subscribes to.",
+                "The pattern of topic names the member subscribes to, in RE2 syntax; null if it uses none.",
+                "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if not known.",
+                "The name of the server-side assignor the member wants, or null for none in particular.",
+                "What is kept about the member if it uses the classic protocol, or null if it does not.",
                 "What the coordinator keeps about a member that still uses the classic protocol.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.",
-                    ),
-                    ..field("sessionTimeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The classic protocols the member supports."),
-                    ..field(
-                        "supportedProtocols",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.",
+                "The classic protocols the member supports.",
+                "One assignment protocol the classic member supports.",
+                "The name of the protocol, which is that of the assignor.",
+                "The metadata the member gave for this protocol.",
             ],
-        },
-        StructSchema {
-            name: "ClassicProtocol",
-            doc: doc("One assignment protocol the classic member supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the protocol, which is that of the assignor."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The metadata the member gave for this protocol."),
-                    ..field("metadata", FieldType::Bytes, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the epoch of a consumer group (KIP-848).
 ///
 /// Versions 0, flexible none. API key 3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupMetadataKey<'a> {
     /// The id of the consumer group.
     ///
     /// Versions 0.
     pub group_id: Str<'a>,
 }
+
+impl Eq for ConsumerGroupMetadataKey<'_> {}
 
 impl IntoOwned for ConsumerGroupMetadataKey<'_> {
     type Owned = ConsumerGroupMetadataKey<'static>;
@@ -67,18 +69,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(3i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["ConsumerGroupMetadataKey", "  groupId string 0"],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the epoch of a consumer group (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the consumer group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the consumer group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

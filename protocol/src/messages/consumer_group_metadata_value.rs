@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The epoch of a consumer group, as stored in `__consumer_offsets` (KIP-848).
 ///
 /// Versions 0, flexible 0. API key 3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupMetadataValue {
     /// The group epoch, which grows whenever a new target assignment is needed.
     ///
@@ -20,6 +20,8 @@ pub struct ConsumerGroupMetadataValue {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupMetadataValue {}
 
 impl IntoOwned for ConsumerGroupMetadataValue {
     type Owned = ConsumerGroupMetadataValue;
@@ -91,28 +93,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(3i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupMetadataValue",
+            "  epoch int32 0+",
+            "  metadataHash int64 0+ tagged=0+ tag=0",
+        ],
+        docs(
+            &[
                 "The epoch of a consumer group, as stored in `__consumer_offsets` (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch, which grows whenever a new target assignment is needed.",
-                    ),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A hash over the metadata of all subscribed topics, to notice changes.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field("metadataHash", FieldType::Int64, VersionRange::from(0))
-                },
+                "The group epoch, which grows whenever a new target assignment is needed.",
+                "A hash over the metadata of all subscribed topics, to notice changes.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Metadata of the topics a consumer group subscribes to, as stored in `__consumer_offsets` (KIP-848).
 ///
 /// Versions 0, flexible 0. API key 4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupPartitionMetadataValue<'a> {
     /// Metadata of the topics the group subscribes to.
     ///
@@ -16,6 +16,8 @@ pub struct ConsumerGroupPartitionMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupPartitionMetadataValue<'_> {}
 
 impl IntoOwned for ConsumerGroupPartitionMetadataValue<'_> {
     type Owned = ConsumerGroupPartitionMetadataValue<'static>;
@@ -63,7 +65,7 @@ impl Reflect for ConsumerGroupPartitionMetadataValue<'static> {
 }
 
 /// Metadata of one subscribed topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicMetadata<'a> {
     /// The id of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct TopicMetadata<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicMetadata<'_> {}
 
 impl IntoOwned for TopicMetadata<'_> {
     type Owned = TopicMetadata<'static>;
@@ -143,7 +147,7 @@ impl Reflect for TopicMetadata<'static> {
 }
 
 /// Metadata of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionMetadata<'a> {
     /// The partition number.
     ///
@@ -156,6 +160,8 @@ pub struct PartitionMetadata<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionMetadata<'_> {}
 
 impl IntoOwned for PartitionMetadata<'_> {
     type Owned = PartitionMetadata<'static>;
@@ -217,68 +223,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(4i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupPartitionMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupPartitionMetadataValue",
+            "  topics []TopicMetadata 0+",
+            "TopicMetadata",
+            "  topicId uuid 0+",
+            "  topicName string 0+",
+            "  numPartitions int32 0+",
+            "  partitionMetadata []PartitionMetadata 0+",
+            "PartitionMetadata",
+            "  partition int32 0+",
+            "  racks []string 0+",
+        ],
+        docs(
+            &[
                 "Metadata of the topics a consumer group subscribes to, as stored in `__consumer_offsets` (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("Metadata of the topics the group subscribes to."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "Metadata of the topics the group subscribes to.",
+                "Metadata of one subscribed topic.",
+                "The id of the topic.",
+                "The name of the topic.",
+                "The number of partitions of the topic.",
+                "Metadata of the partitions of the topic, as far as needed.",
+                "Metadata of one partition.",
+                "The partition number.",
+                "The racks of the partition's replicas.",
             ],
-        },
-        StructSchema {
-            name: "TopicMetadata",
-            doc: doc("Metadata of one subscribed topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The number of partitions of the topic."),
-                    ..field("numPartitions", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Metadata of the partitions of the topic, as far as needed.",
-                    ),
-                    ..field(
-                        "partitionMetadata",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionMetadata",
-            doc: doc("Metadata of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The racks of the partition's replicas."),
-                    ..field(
-                        "racks",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

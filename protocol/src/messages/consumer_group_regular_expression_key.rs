@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds a resolved subscription pattern of a consumer group (KIP-848).
 ///
 /// Versions 0, flexible none. API key 16.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupRegularExpressionKey<'a> {
     /// The id of the consumer group.
     ///
@@ -18,6 +18,8 @@ pub struct ConsumerGroupRegularExpressionKey<'a> {
     /// Versions 0.
     pub regular_expression: Str<'a>,
 }
+
+impl Eq for ConsumerGroupRegularExpressionKey<'_> {}
 
 impl IntoOwned for ConsumerGroupRegularExpressionKey<'_> {
     type Owned = ConsumerGroupRegularExpressionKey<'static>;
@@ -75,26 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(16i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupRegularExpressionKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupRegularExpressionKey",
+            "  groupId string 0",
+            "  regularExpression string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds a resolved subscription pattern of a consumer group (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the consumer group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The subscription pattern, in RE2 syntax."),
-                    ..field(
-                        "regularExpression",
-                        FieldType::String,
-                        VersionRange::new(0, 0),
-                    )
-                },
+                "The id of the consumer group.",
+                "The subscription pattern, in RE2 syntax.",
             ],
-        },
-    ],
+        ),
+    ),
 };

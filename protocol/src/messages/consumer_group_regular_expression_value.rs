@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The topics a subscription pattern of a consumer group was resolved to, as stored in `__consumer_offsets` (KIP-848).
 ///
 /// Versions 0, flexible 0. API key 16.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupRegularExpressionValue<'a> {
     /// The names of the topics that match the pattern.
     ///
@@ -24,6 +24,8 @@ pub struct ConsumerGroupRegularExpressionValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupRegularExpressionValue<'_> {}
 
 impl IntoOwned for ConsumerGroupRegularExpressionValue<'_> {
     type Owned = ConsumerGroupRegularExpressionValue<'static>;
@@ -92,34 +94,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(16i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupRegularExpressionValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupRegularExpressionValue",
+            "  topics []string 0+",
+            "  version int64 0+",
+            "  timestamp int64 0+",
+        ],
+        docs(
+            &[
                 "The topics a subscription pattern of a consumer group was resolved to, as stored in `__consumer_offsets` (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The names of the topics that match the pattern."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The version of the cluster metadata the pattern was resolved with.",
-                    ),
-                    ..field("version", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the pattern was resolved, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("timestamp", FieldType::Int64, VersionRange::from(0))
-                },
+                "The names of the topics that match the pattern.",
+                "The version of the cluster metadata the pattern was resolved with.",
+                "When the pattern was resolved, in milliseconds since the Unix epoch.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the target assignment of a consumer group member (KIP-848).
 ///
 /// Versions 0, flexible none. API key 7.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMemberKey<'a> {
     /// The id of the consumer group.
     ///
@@ -18,6 +18,8 @@ pub struct ConsumerGroupTargetAssignmentMemberKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for ConsumerGroupTargetAssignmentMemberKey<'_> {}
 
 impl IntoOwned for ConsumerGroupTargetAssignmentMemberKey<'_> {
     type Owned = ConsumerGroupTargetAssignmentMemberKey<'static>;
@@ -75,22 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(7i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupTargetAssignmentMemberKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupTargetAssignmentMemberKey",
+            "  groupId string 0",
+            "  memberId string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the target assignment of a consumer group member (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the consumer group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the consumer group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

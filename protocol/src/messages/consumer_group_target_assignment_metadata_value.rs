@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The epoch of a consumer group's target assignment, as stored in `__consumer_offsets` (KIP-848).
 ///
 /// Versions 0, flexible 0. API key 6.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerGroupTargetAssignmentMetadataValue {
     /// The group epoch for which the current target assignment was computed.
     ///
@@ -20,6 +20,8 @@ pub struct ConsumerGroupTargetAssignmentMetadataValue {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConsumerGroupTargetAssignmentMetadataValue {}
 
 impl IntoOwned for ConsumerGroupTargetAssignmentMetadataValue {
     type Owned = ConsumerGroupTargetAssignmentMetadataValue;
@@ -91,33 +93,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(6i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ConsumerGroupTargetAssignmentMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerGroupTargetAssignmentMetadataValue",
+            "  assignmentEpoch int32 0+",
+            "  assignmentTimestamp int64 0+ tagged=0+ tag=0 ignorable",
+        ],
+        docs(
+            &[
                 "The epoch of a consumer group's target assignment, as stored in `__consumer_offsets` (KIP-848).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch for which the current target assignment was computed.",
-                    ),
-                    ..field("assignmentEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the target assignment was computed, in milliseconds since the Unix epoch.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ignorable: true,
-                    ..field(
-                        "assignmentTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
+                "The group epoch for which the current target assignment was computed.",
+                "When the target assignment was computed, in milliseconds since the Unix epoch.",
             ],
-        },
-    ],
+        ),
+    ),
 };

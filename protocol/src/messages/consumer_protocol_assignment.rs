@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The partitions a classic consumer was assigned: the bytes carried as assignment by SyncGroup.
 ///
 /// Versions 0-3, flexible none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConsumerProtocolAssignment<'a> {
     /// The partitions that are assigned to the member.
     ///
@@ -18,6 +18,8 @@ pub struct ConsumerProtocolAssignment<'a> {
     /// Versions 0+; nullable; default null.
     pub user_data: Option<Blob<'a>>,
 }
+
+impl Eq for ConsumerProtocolAssignment<'_> {}
 
 impl IntoOwned for ConsumerProtocolAssignment<'_> {
     type Owned = ConsumerProtocolAssignment<'static>;
@@ -65,7 +67,7 @@ impl Reflect for ConsumerProtocolAssignment<'static> {
 }
 
 /// One topic with the assigned partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition<'a> {
     /// The name of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct TopicPartition<'a> {
     /// Versions 0+.
     pub partitions: Array<'a, i32>,
 }
+
+impl Eq for TopicPartition<'_> {}
 
 impl IntoOwned for TopicPartition<'_> {
     type Owned = TopicPartition<'static>;
@@ -133,48 +137,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ConsumerProtocolAssignment",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerProtocolAssignment",
+            "  assignedPartitions []TopicPartition 0+",
+            "  userData bytes 0+ nullable=0+ default=null",
+            "TopicPartition",
+            "  topic string 0+ key entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "The partitions a classic consumer was assigned: the bytes carried as assignment by SyncGroup.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions that are assigned to the member."),
-                    ..field(
-                        "assignedPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("Opaque data of the assignor, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("userData", FieldType::Bytes, VersionRange::from(0))
-                },
+                "The partitions that are assigned to the member.",
+                "Opaque data of the assignor, or null.",
+                "One topic with the assigned partitions.",
+                "The name of the topic.",
+                "The partition numbers that are assigned to the member.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartition",
-            doc: doc("One topic with the assigned partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are assigned to the member."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The topics a classic consumer subscribes to: the bytes carried as protocol metadata by JoinGroup.
 ///
 /// Versions 0-3, flexible none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConsumerProtocolSubscription<'a> {
     /// The names of the topics the member subscribes to.
     ///
@@ -30,6 +30,8 @@ pub struct ConsumerProtocolSubscription<'a> {
     /// Versions 3+; nullable; ignorable; default null.
     pub rack_id: Option<Str<'a>>,
 }
+
+impl Eq for ConsumerProtocolSubscription<'_> {}
 
 impl Default for ConsumerProtocolSubscription<'_> {
     #[inline]
@@ -114,7 +116,7 @@ impl Reflect for ConsumerProtocolSubscription<'static> {
 }
 
 /// One topic with the partitions the member owns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition<'a> {
     /// The name of the topic.
     ///
@@ -125,6 +127,8 @@ pub struct TopicPartition<'a> {
     /// Versions 1+.
     pub partitions: Array<'a, i32>,
 }
+
+impl Eq for TopicPartition<'_> {}
 
 impl IntoOwned for TopicPartition<'_> {
     type Owned = TopicPartition<'static>;
@@ -182,74 +186,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ConsumerProtocolSubscription",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ConsumerProtocolSubscription",
+            "  topics []string 0+",
+            "  userData bytes 0+ nullable=0+ default=null",
+            "  ownedPartitions []TopicPartition 1+ ignorable",
+            "  generationId int32 2+ ignorable default=int:-1",
+            "  rackId string 3+ nullable=3+ ignorable default=null",
+            "TopicPartition",
+            "  topic string 1+ key entity=topicName",
+            "  partitions []int32 1+",
+        ],
+        docs(
+            &[
                 "The topics a classic consumer subscribes to: the bytes carried as protocol metadata by JoinGroup.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The names of the topics the member subscribes to."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("Opaque data of the assignor, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("userData", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions the member owns at the time it joins, for cooperative rebalancing.",
-                    ),
-                    ignorable: true,
-                    ..field(
-                        "ownedPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The generation in which the member owned its partitions, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("generationId", FieldType::Int32, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the member, or null if it has none."),
-                    nullable: VersionRange::from(3),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("rackId", FieldType::String, VersionRange::from(3))
-                },
+                "The names of the topics the member subscribes to.",
+                "Opaque data of the assignor, or null.",
+                "The partitions the member owns at the time it joins, for cooperative rebalancing.",
+                "The generation in which the member owned its partitions, or -1 if not known.",
+                "The rack of the member, or null if it has none.",
+                "One topic with the partitions the member owns.",
+                "The name of the topic.",
+                "The partition numbers the member owns.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartition",
-            doc: doc("One topic with the partitions the member owns."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers the member owns."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

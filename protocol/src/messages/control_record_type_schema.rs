@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Key of a control record: it says what kind of control record this is.
 ///
 /// Versions 0, flexible none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ControlRecordTypeSchema {
     /// The kind: 0 abort, 1 commit, 2 leader change, 3 snapshot header, 4 snapshot footer, 5 KRaft version, 6 KRaft voters.
     ///
     /// Versions 0+.
     pub r#type: i16,
 }
+
+impl Eq for ControlRecordTypeSchema {}
 
 impl IntoOwned for ControlRecordTypeSchema {
     type Owned = ControlRecordTypeSchema;
@@ -65,20 +67,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ControlRecordTypeSchema",
-            doc: doc(
+    structs: Structs::new(
+        &["ControlRecordTypeSchema", "  type int16 0+"],
+        docs(
+            &[
                 "Key of a control record: it says what kind of control record this is.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The kind: 0 abort, 1 commit, 2 leader change, 3 snapshot header, 4 snapshot footer, 5 KRaft version, 6 KRaft voters.",
-                    ),
-                    ..field("type", FieldType::Int16, VersionRange::from(0))
-                },
+                "The kind: 0 abort, 1 commit, 2 leader change, 3 snapshot header, 4 snapshot footer, 5 KRaft version, 6 KRaft voters.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a ZooKeeper-mode broker to the controller before it shuts down, so that its leaderships are moved.
 ///
 /// Versions 0-3, flexible 3. API key 7.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ControlledShutdownRequest {
     /// The id of the broker that wants to shut down.
     ///
@@ -20,6 +20,8 @@ pub struct ControlledShutdownRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ControlledShutdownRequest {}
 
 impl Default for ControlledShutdownRequest {
     #[inline]
@@ -106,25 +108,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(7i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "ControlledShutdownRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ControlledShutdownRequest",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 2+ ignorable default=int:-1",
+        ],
+        docs(
+            &[
                 "Sent by a ZooKeeper-mode broker to the controller before it shuts down, so that its leaderships are moved.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker that wants to shut down."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the requesting broker."),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(2))
-                },
+                "The id of the broker that wants to shut down.",
+                "The epoch of the requesting broker.",
             ],
-        },
-    ],
+        ),
+    ),
 };

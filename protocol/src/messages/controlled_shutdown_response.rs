@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ControlledShutdown with the partitions the broker still leads.
 ///
 /// Versions 0-3, flexible 3. API key 7.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ControlledShutdownResponse<'a> {
     /// The error code, or 0 if there was no error.
     ///
@@ -20,6 +20,8 @@ pub struct ControlledShutdownResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ControlledShutdownResponse<'_> {}
 
 impl IntoOwned for ControlledShutdownResponse<'_> {
     type Owned = ControlledShutdownResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for ControlledShutdownResponse<'static> {
 }
 
 /// A partition the broker still leads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemainingPartition<'a> {
     /// The name of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct RemainingPartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemainingPartition<'_> {}
 
 impl IntoOwned for RemainingPartition<'_> {
     type Owned = RemainingPartition<'static>;
@@ -145,43 +149,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(7i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "ControlledShutdownResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ControlledShutdownResponse",
+            "  errorCode int16 0+",
+            "  remainingPartitions []RemainingPartition 0+",
+            "RemainingPartition",
+            "  topicName string 0+ key entity=topicName",
+            "  partitionIndex int32 0+ key",
+        ],
+        docs(
+            &[
                 "Answers ControlledShutdown with the partitions the broker still leads.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions the broker still leads."),
-                    ..field(
-                        "remainingPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The error code, or 0 if there was no error.",
+                "The partitions the broker still leads.",
+                "A partition the broker still leads.",
+                "The name of the topic.",
+                "The partition number.",
             ],
-        },
-        StructSchema {
-            name: "RemainingPartition",
-            doc: doc("A partition the broker still leads."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

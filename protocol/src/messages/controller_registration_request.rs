@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Registers a KRaft controller with the active controller (KIP-919).
 ///
 /// Versions 0, flexible 0. API key 70.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ControllerRegistrationRequest<'a> {
     /// The node id of the controller that registers.
     ///
@@ -32,6 +32,8 @@ pub struct ControllerRegistrationRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ControllerRegistrationRequest<'_> {}
 
 impl IntoOwned for ControllerRegistrationRequest<'_> {
     type Owned = ControllerRegistrationRequest<'static>;
@@ -98,7 +100,7 @@ impl Reflect for ControllerRegistrationRequest<'static> {
 }
 
 /// One listener of the controller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listener<'a> {
     /// The name of the listener.
     ///
@@ -119,6 +121,8 @@ pub struct Listener<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Listener<'_> {}
 
 impl IntoOwned for Listener<'_> {
     type Owned = Listener<'static>;
@@ -181,7 +185,7 @@ impl Reflect for Listener<'static> {
 }
 
 /// A feature with the range of version levels the controller supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Feature<'a> {
     /// The name of the feature.
     ///
@@ -198,6 +202,8 @@ pub struct Feature<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Feature<'_> {}
 
 impl IntoOwned for Feature<'_> {
     type Owned = Feature<'static>;
@@ -273,104 +279,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(70i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ControllerRegistrationRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ControllerRegistrationRequest",
+            "  controllerId int32 0+",
+            "  incarnationId uuid 0+",
+            "  zkMigrationReady bool 0+",
+            "  listeners []Listener 0+",
+            "  features []Feature 0+",
+            "Listener",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+            "  securityProtocol int16 0+",
+            "Feature",
+            "  name string 0+ key",
+            "  minSupportedVersion int16 0+",
+            "  maxSupportedVersion int16 0+",
+        ],
+        docs(
+            &[
                 "Registers a KRaft controller with the active controller (KIP-919).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the controller that registers."),
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A unique id of this run of the controller process."),
-                    ..field("incarnationId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the controller is configured and ready for a migration from ZooKeeper.",
-                    ),
-                    ..field("zkMigrationReady", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the controller can be reached at."),
-                    ..field(
-                        "listeners",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The features the controller supports, with their ranges of version levels.",
-                    ),
-                    ..field(
-                        "features",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Listener",
-            doc: doc("One listener of the controller."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
-                    ),
-                    ..field("securityProtocol", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Feature",
-            doc: doc(
+                "The node id of the controller that registers.",
+                "A unique id of this run of the controller process.",
+                "True if the controller is configured and ready for a migration from ZooKeeper.",
+                "The listeners the controller can be reached at.",
+                "The features the controller supports, with their ranges of version levels.",
+                "One listener of the controller.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
+                "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
                 "A feature with the range of version levels the controller supports.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The lowest version level of the feature that the controller supports.",
-                    ),
-                    ..field(
-                        "minSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The highest version level of the feature that the controller supports.",
-                    ),
-                    ..field(
-                        "maxSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
+                "The name of the feature.",
+                "The lowest version level of the feature that the controller supports.",
+                "The highest version level of the feature that the controller supports.",
             ],
-        },
-    ],
+        ),
+    ),
 };

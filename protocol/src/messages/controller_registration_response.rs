@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ControllerRegistration with the outcome.
 ///
 /// Versions 0, flexible 0. API key 70.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ControllerRegistrationResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct ControllerRegistrationResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ControllerRegistrationResponse<'_> {}
 
 impl Default for ControllerRegistrationResponse<'_> {
     #[inline]
@@ -104,27 +106,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(70i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ControllerRegistrationResponse",
-            doc: doc("Answers ControllerRegistration with the outcome."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "ControllerRegistrationResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers ControllerRegistration with the outcome.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
             ],
-        },
-    ],
+        ),
+    ),
 };

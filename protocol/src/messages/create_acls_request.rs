@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates access control list entries (KIP-140).
 ///
 /// Versions 0-3, flexible 2-3. API key 30.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateAclsRequest<'a> {
     /// The access control list entries to create.
     ///
@@ -16,6 +16,8 @@ pub struct CreateAclsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreateAclsRequest<'_> {}
 
 impl IntoOwned for CreateAclsRequest<'_> {
     type Owned = CreateAclsRequest<'static>;
@@ -63,7 +65,7 @@ impl Reflect for CreateAclsRequest<'static> {
 }
 
 /// One access control list entry to create.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AclCreation<'a> {
     /// The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.
     ///
@@ -96,6 +98,8 @@ pub struct AclCreation<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AclCreation<'_> {}
 
 impl Default for AclCreation<'_> {
     #[inline]
@@ -210,69 +214,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(30i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "CreateAclsRequest",
-            doc: doc("Creates access control list entries (KIP-140)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The access control list entries to create."),
-                    ..field(
-                        "creations",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "CreateAclsRequest",
+            "  creations []AclCreation 0+",
+            "AclCreation",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  resourcePatternType int8 1+ default=int:3",
+            "  principal string 0+",
+            "  host string 0+",
+            "  operation int8 0+",
+            "  permissionType int8 0+",
+        ],
+        docs(
+            &[
+                "Creates access control list entries (KIP-140).",
+                "The access control list entries to create.",
+                "One access control list entry to create.",
+                "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
+                "The name, or name prefix, of the resource the entry applies to; `*` for all.",
+                "How the resource name is matched: 3 literally, 4 as a prefix.",
+                "The principal the entry applies to, such as `User:alice`.",
+                "The host the entry applies to, or `*` for all hosts.",
+                "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
+                "What the entry does: 2 deny, 3 allow.",
             ],
-        },
-        StructSchema {
-            name: "AclCreation",
-            doc: doc("One access control list entry to create."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name, or name prefix, of the resource the entry applies to; `*` for all.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How the resource name is matched: 3 literally, 4 as a prefix.",
-                    ),
-                    default: DefaultValue::Int(3),
-                    ..field(
-                        "resourcePatternType",
-                        FieldType::Int8,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The principal the entry applies to, such as `User:alice`.",
-                    ),
-                    ..field("principal", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the entry applies to, or `*` for all hosts."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
-                    ),
-                    ..field("operation", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("What the entry does: 2 deny, 3 allow."),
-                    ..field("permissionType", FieldType::Int8, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

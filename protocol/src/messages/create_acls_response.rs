@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers CreateAcls with a result per entry, in the order of the request.
 ///
 /// Versions 0-3, flexible 2-3. API key 30.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateAclsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct CreateAclsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreateAclsResponse<'_> {}
 
 impl IntoOwned for CreateAclsResponse<'_> {
     type Owned = CreateAclsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for CreateAclsResponse<'static> {
 }
 
 /// The result of creating one access control list entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AclCreationResult<'a> {
     /// The error code of this entry, or 0 if it was created.
     ///
@@ -84,6 +86,8 @@ pub struct AclCreationResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AclCreationResult<'_> {}
 
 impl Default for AclCreationResult<'_> {
     #[inline]
@@ -156,43 +160,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(30i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "CreateAclsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "CreateAclsResponse",
+            "  throttleTimeMs int32 0+",
+            "  results []AclCreationResult 0+",
+            "AclCreationResult",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Answers CreateAcls with a result per entry, in the order of the request.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per entry, in the order of the request."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per entry, in the order of the request.",
+                "The result of creating one access control list entry.",
+                "The error code of this entry, or 0 if it was created.",
+                "A description of the error of this entry, or null.",
             ],
-        },
-        StructSchema {
-            name: "AclCreationResult",
-            doc: doc("The result of creating one access control list entry."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this entry, or 0 if it was created."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this entry, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

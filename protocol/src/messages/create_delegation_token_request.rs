@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates a delegation token for a principal (KIP-48, KIP-373).
 ///
 /// Versions 0-3, flexible 2-3. API key 38.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateDelegationTokenRequest<'a> {
     /// The type of the principal the token is for, or null for the caller.
     ///
@@ -28,6 +28,8 @@ pub struct CreateDelegationTokenRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreateDelegationTokenRequest<'_> {}
 
 impl Default for CreateDelegationTokenRequest<'_> {
     #[inline]
@@ -122,7 +124,7 @@ impl Reflect for CreateDelegationTokenRequest<'static> {
 }
 
 /// A principal that may renew the token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatableRenewers<'a> {
     /// The type of the renewer; only `User` is allowed.
     ///
@@ -135,6 +137,8 @@ pub struct CreatableRenewers<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatableRenewers<'_> {}
 
 impl IntoOwned for CreatableRenewers<'_> {
     type Owned = CreatableRenewers<'static>;
@@ -203,64 +207,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(38i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "CreateDelegationTokenRequest",
-            doc: doc("Creates a delegation token for a principal (KIP-48, KIP-373)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the principal the token is for, or null for the caller.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    ..field(
-                        "ownerPrincipalType",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the principal the token is for, or null for the caller.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    ..field(
-                        "ownerPrincipalName",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The principals that shall be able to renew the token, besides its owner.",
-                    ),
-                    ..field(
-                        "renewers",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the token may live in all, in milliseconds; negative for the server's maximum.",
-                    ),
-                    ..field("maxLifetimeMs", FieldType::Int64, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "CreateDelegationTokenRequest",
+            "  ownerPrincipalType string 3+ nullable=3+",
+            "  ownerPrincipalName string 3+ nullable=3+",
+            "  renewers []CreatableRenewers 0+",
+            "  maxLifetimeMs int64 0+",
+            "CreatableRenewers",
+            "  principalType string 0+",
+            "  principalName string 0+",
+        ],
+        docs(
+            &[
+                "Creates a delegation token for a principal (KIP-48, KIP-373).",
+                "The type of the principal the token is for, or null for the caller.",
+                "The name of the principal the token is for, or null for the caller.",
+                "The principals that shall be able to renew the token, besides its owner.",
+                "How long the token may live in all, in milliseconds; negative for the server's maximum.",
+                "A principal that may renew the token.",
+                "The type of the renewer; only `User` is allowed.",
+                "The name of the renewer.",
             ],
-        },
-        StructSchema {
-            name: "CreatableRenewers",
-            doc: doc("A principal that may renew the token."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the renewer; only `User` is allowed."),
-                    ..field("principalType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the renewer."),
-                    ..field("principalName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

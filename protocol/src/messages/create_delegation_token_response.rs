@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers CreateDelegationToken with the new token and its HMAC.
 ///
 /// Versions 0-3, flexible 2-3. API key 38.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateDelegationTokenResponse<'a> {
     /// The error code, or 0 if there was no error.
     ///
@@ -56,6 +56,8 @@ pub struct CreateDelegationTokenResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreateDelegationTokenResponse<'_> {}
 
 impl IntoOwned for CreateDelegationTokenResponse<'_> {
     type Owned = CreateDelegationTokenResponse<'static>;
@@ -182,74 +184,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(38i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "CreateDelegationTokenResponse",
-            doc: doc("Answers CreateDelegationToken with the new token and its HMAC."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The type of the token's owner, such as `User`."),
-                    ..field("principalType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the token's owner."),
-                    ..field("principalName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the principal that asked for the token, such as `User`.",
-                    ),
-                    ..field(
-                        "tokenRequesterPrincipalType",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The name of the principal that asked for the token."),
-                    ..field(
-                        "tokenRequesterPrincipalName",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token was created, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("issueTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("expiryTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The time beyond which the token cannot be renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("maxTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the new token."),
-                    ..field("tokenId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The HMAC of the token, which serves as its secret."),
-                    ..field("hmac", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "CreateDelegationTokenResponse",
+            "  errorCode int16 0+",
+            "  principalType string 0+",
+            "  principalName string 0+",
+            "  tokenRequesterPrincipalType string 3+",
+            "  tokenRequesterPrincipalName string 3+",
+            "  issueTimestampMs int64 0+",
+            "  expiryTimestampMs int64 0+",
+            "  maxTimestampMs int64 0+",
+            "  tokenId string 0+",
+            "  hmac bytes 0+",
+            "  throttleTimeMs int32 0+",
+        ],
+        docs(
+            &[
+                "Answers CreateDelegationToken with the new token and its HMAC.",
+                "The error code, or 0 if there was no error.",
+                "The type of the token's owner, such as `User`.",
+                "The name of the token's owner.",
+                "The type of the principal that asked for the token, such as `User`.",
+                "The name of the principal that asked for the token.",
+                "When the token was created, in milliseconds since the Unix epoch.",
+                "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
+                "The time beyond which the token cannot be renewed, in milliseconds since the Unix epoch.",
+                "The id of the new token.",
+                "The HMAC of the token, which serves as its secret.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
             ],
-        },
-    ],
+        ),
+    ),
 };

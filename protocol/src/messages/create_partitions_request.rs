@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Raises the number of partitions of topics (KIP-195).
 ///
 /// Versions 0-3, flexible 2-3. API key 37.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatePartitionsRequest<'a> {
     /// The topics to add partitions to.
     ///
@@ -24,6 +24,8 @@ pub struct CreatePartitionsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatePartitionsRequest<'_> {}
 
 impl IntoOwned for CreatePartitionsRequest<'_> {
     type Owned = CreatePartitionsRequest<'static>;
@@ -82,7 +84,7 @@ impl Reflect for CreatePartitionsRequest<'static> {
 }
 
 /// One topic with its new number of partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatePartitionsTopic<'a> {
     /// The name of the topic.
     ///
@@ -99,6 +101,8 @@ pub struct CreatePartitionsTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatePartitionsTopic<'_> {}
 
 impl Default for CreatePartitionsTopic<'_> {
     #[inline]
@@ -166,7 +170,7 @@ impl Reflect for CreatePartitionsTopic<'static> {
 }
 
 /// The replicas one new partition shall have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatePartitionsAssignment<'a> {
     /// The ids of the brokers that shall hold the replicas; the first is the preferred leader.
     ///
@@ -175,6 +179,8 @@ pub struct CreatePartitionsAssignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatePartitionsAssignment<'_> {}
 
 impl IntoOwned for CreatePartitionsAssignment<'_> {
     type Owned = CreatePartitionsAssignment<'static>;
@@ -237,76 +243,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(37i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "CreatePartitionsRequest",
-            doc: doc("Raises the number of partitions of topics (KIP-195)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The topics to add partitions to."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the partitions to be created, in milliseconds.",
-                    ),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check the request, without changing anything.",
-                    ),
-                    ..field("validateOnly", FieldType::Bool, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "CreatePartitionsRequest",
+            "  topics []CreatePartitionsTopic 0+",
+            "  timeoutMs int32 0+",
+            "  validateOnly bool 0+",
+            "CreatePartitionsTopic",
+            "  name string 0+ key entity=topicName",
+            "  count int32 0+",
+            "  assignments []CreatePartitionsAssignment 0+ nullable=0+",
+            "CreatePartitionsAssignment",
+            "  brokerIds []int32 0+ entity=brokerId",
+        ],
+        docs(
+            &[
+                "Raises the number of partitions of topics (KIP-195).",
+                "The topics to add partitions to.",
+                "How long to wait for the partitions to be created, in milliseconds.",
+                "True to only check the request, without changing anything.",
+                "One topic with its new number of partitions.",
+                "The name of the topic.",
+                "The new total number of partitions.",
+                "The replicas of each new partition, or null to let the controller place them.",
+                "The replicas one new partition shall have.",
+                "The ids of the brokers that shall hold the replicas; the first is the preferred leader.",
             ],
-        },
-        StructSchema {
-            name: "CreatePartitionsTopic",
-            doc: doc("One topic with its new number of partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The new total number of partitions."),
-                    ..field("count", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The replicas of each new partition, or null to let the controller place them.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "assignments",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "CreatePartitionsAssignment",
-            doc: doc("The replicas one new partition shall have."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The ids of the brokers that shall hold the replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "brokerIds",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers CreatePartitions with a result per topic.
 ///
 /// Versions 0-3, flexible 2-3. API key 37.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatePartitionsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct CreatePartitionsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatePartitionsResponse<'_> {}
 
 impl IntoOwned for CreatePartitionsResponse<'_> {
     type Owned = CreatePartitionsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for CreatePartitionsResponse<'static> {
 }
 
 /// The result for one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatePartitionsTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -88,6 +90,8 @@ pub struct CreatePartitionsTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatePartitionsTopicResult<'_> {}
 
 impl IntoOwned for CreatePartitionsTopicResult<'_> {
     type Owned = CreatePartitionsTopicResult<'static>;
@@ -153,49 +157,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(37i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "CreatePartitionsResponse",
-            doc: doc("Answers CreatePartitions with a result per topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "CreatePartitionsResponse",
+            "  throttleTimeMs int32 0+",
+            "  results []CreatePartitionsTopicResult 0+",
+            "CreatePartitionsTopicResult",
+            "  name string 0+ entity=topicName",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers CreatePartitions with a result per topic.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The result for one topic.",
+                "The name of the topic.",
+                "The error code of this topic, or 0 if its partitions were created.",
+                "A description of the error of this topic, or null.",
             ],
-        },
-        StructSchema {
-            name: "CreatePartitionsTopicResult",
-            doc: doc("The result for one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this topic, or 0 if its partitions were created.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this topic, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

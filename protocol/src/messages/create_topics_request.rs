@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates topics (KIP-4).
 ///
 /// Versions 0-7, flexible 5-7. API key 19.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreateTopicsRequest<'a> {
     /// The topics to create.
     ///
@@ -24,6 +24,8 @@ pub struct CreateTopicsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreateTopicsRequest<'_> {}
 
 impl Default for CreateTopicsRequest<'_> {
     #[inline]
@@ -107,7 +109,7 @@ impl Reflect for CreateTopicsRequest<'static> {
 }
 
 /// One topic to create.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatableTopic<'a> {
     /// The name of the topic to create.
     ///
@@ -132,6 +134,8 @@ pub struct CreatableTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatableTopic<'_> {}
 
 impl IntoOwned for CreatableTopic<'_> {
     type Owned = CreatableTopic<'static>;
@@ -198,7 +202,7 @@ impl Reflect for CreatableTopic<'static> {
 }
 
 /// The replicas one partition of the new topic shall have.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreatableReplicaAssignment<'a> {
     /// The partition number.
     ///
@@ -211,6 +215,8 @@ pub struct CreatableReplicaAssignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatableReplicaAssignment<'_> {}
 
 impl IntoOwned for CreatableReplicaAssignment<'_> {
     type Owned = CreatableReplicaAssignment<'static>;
@@ -262,7 +268,7 @@ impl Reflect for CreatableReplicaAssignment<'static> {
 }
 
 /// A config to set on the new topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatableTopicConfig<'a> {
     /// The name of the config.
     ///
@@ -275,6 +281,8 @@ pub struct CreatableTopicConfig<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatableTopicConfig<'_> {}
 
 impl Default for CreatableTopicConfig<'_> {
     #[inline]
@@ -352,113 +360,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(19i16),
     versions: VersionRange::new(0, 7),
     flexible: VersionRange::from(5),
-    structs: &[
-        StructSchema {
-            name: "CreateTopicsRequest",
-            doc: doc("Creates topics (KIP-4)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The topics to create."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the topics to be created, in milliseconds.",
-                    ),
-                    default: DefaultValue::Int(60000),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check the request, without creating anything.",
-                    ),
-                    ..field("validateOnly", FieldType::Bool, VersionRange::from(1))
-                },
+    structs: Structs::new(
+        &[
+            "CreateTopicsRequest",
+            "  topics []CreatableTopic 0+",
+            "  timeoutMs int32 0+ default=int:60000",
+            "  validateOnly bool 1+",
+            "CreatableTopic",
+            "  name string 0+ key entity=topicName",
+            "  numPartitions int32 0+",
+            "  replicationFactor int16 0+",
+            "  assignments []CreatableReplicaAssignment 0+",
+            "  configs []CreatableTopicConfig 0+",
+            "CreatableReplicaAssignment",
+            "  partitionIndex int32 0+ key",
+            "  brokerIds []int32 0+ entity=brokerId",
+            "CreatableTopicConfig",
+            "  name string 0+ key",
+            "  value string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Creates topics (KIP-4).",
+                "The topics to create.",
+                "How long to wait for the topics to be created, in milliseconds.",
+                "True to only check the request, without creating anything.",
+                "One topic to create.",
+                "The name of the topic to create.",
+                "The number of partitions to create; -1 if assignments are given or for the broker's default.",
+                "The number of replicas of each partition; -1 if assignments are given or for the broker's default.",
+                "The replicas of each partition; empty to let the controller place them.",
+                "The configs to set on the topic.",
+                "The replicas one partition of the new topic shall have.",
+                "The partition number.",
+                "The ids of the brokers that shall hold the replicas; the first is the preferred leader.",
+                "A config to set on the new topic.",
+                "The name of the config.",
+                "The value of the config, or null.",
             ],
-        },
-        StructSchema {
-            name: "CreatableTopic",
-            doc: doc("One topic to create."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic to create."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of partitions to create; -1 if assignments are given or for the broker's default.",
-                    ),
-                    ..field("numPartitions", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of replicas of each partition; -1 if assignments are given or for the broker's default.",
-                    ),
-                    ..field("replicationFactor", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The replicas of each partition; empty to let the controller place them.",
-                    ),
-                    ..field(
-                        "assignments",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The configs to set on the topic."),
-                    ..field(
-                        "configs",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "CreatableReplicaAssignment",
-            doc: doc("The replicas one partition of the new topic shall have."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The ids of the brokers that shall hold the replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "brokerIds",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "CreatableTopicConfig",
-            doc: doc("A config to set on the new topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the config, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers CreateTopics with a result per topic.
 ///
 /// Versions 0-7, flexible 5-7. API key 19.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateTopicsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct CreateTopicsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreateTopicsResponse<'_> {}
 
 impl IntoOwned for CreateTopicsResponse<'_> {
     type Owned = CreateTopicsResponse<'static>;
@@ -75,7 +77,7 @@ impl Reflect for CreateTopicsResponse<'static> {
 }
 
 /// The result of creating one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatableTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -112,6 +114,8 @@ pub struct CreatableTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatableTopicResult<'_> {}
 
 impl Default for CreatableTopicResult<'_> {
     #[inline]
@@ -246,7 +250,7 @@ impl Reflect for CreatableTopicResult<'static> {
 }
 
 /// A config of the new topic, with its value and source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CreatableTopicConfigs<'a> {
     /// The name of the config.
     ///
@@ -271,6 +275,8 @@ pub struct CreatableTopicConfigs<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CreatableTopicConfigs<'_> {}
 
 impl Default for CreatableTopicConfigs<'_> {
     #[inline]
@@ -361,130 +367,48 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(19i16),
     versions: VersionRange::new(0, 7),
     flexible: VersionRange::from(5),
-    structs: &[
-        StructSchema {
-            name: "CreateTopicsResponse",
-            doc: doc("Answers CreateTopics with a result per topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "CreateTopicsResponse",
+            "  throttleTimeMs int32 2+ ignorable",
+            "  topics []CreatableTopicResult 0+",
+            "CreatableTopicResult",
+            "  name string 0+ key entity=topicName",
+            "  topicId uuid 7+ ignorable",
+            "  errorCode int16 0+",
+            "  errorMessage string 1+ nullable=1+ ignorable",
+            "  topicConfigErrorCode int16 5+ tagged=5+ tag=0 ignorable",
+            "  numPartitions int32 5+ ignorable default=int:-1",
+            "  replicationFactor int16 5+ ignorable default=int:-1",
+            "  configs []CreatableTopicConfigs 5+ nullable=5+ ignorable",
+            "CreatableTopicConfigs",
+            "  name string 5+",
+            "  value string 5+ nullable=5+",
+            "  readOnly bool 5+",
+            "  configSource int8 5+ ignorable default=int:-1",
+            "  isSensitive bool 5+",
+        ],
+        docs(
+            &[
+                "Answers CreateTopics with a result per topic.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The result of creating one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The error code of this topic, or 0 if it was created.",
+                "A description of the error of this topic, or null.",
+                "The error code if the caller may not see the configs of the topic, or 0.",
+                "The number of partitions of the new topic; -1 if the caller may not see its configs.",
+                "The number of replicas of each partition; -1 if the caller may not see the configs.",
+                "The configs of the new topic, or null if the caller may not see them.",
+                "A config of the new topic, with its value and source.",
+                "The name of the config.",
+                "The value of the config, or null if it is sensitive or not set.",
+                "True if the config cannot be changed dynamically.",
+                "Where the value comes from: 1 topic, 2 broker, 3 all brokers, 4 static, 5 default, 6 logger, 7 client metrics, 8 group.",
+                "True if the config is sensitive; its value is then withheld.",
             ],
-        },
-        StructSchema {
-            name: "CreatableTopicResult",
-            doc: doc("The result of creating one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc("The error code of this topic, or 0 if it was created."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this topic, or null."),
-                    nullable: VersionRange::from(1),
-                    ignorable: true,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code if the caller may not see the configs of the topic, or 0.",
-                    ),
-                    tagged: VersionRange::from(5),
-                    tag: 0,
-                    ignorable: true,
-                    ..field(
-                        "topicConfigErrorCode",
-                        FieldType::Int16,
-                        VersionRange::from(5),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of partitions of the new topic; -1 if the caller may not see its configs.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("numPartitions", FieldType::Int32, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of replicas of each partition; -1 if the caller may not see the configs.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("replicationFactor", FieldType::Int16, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configs of the new topic, or null if the caller may not see them.",
-                    ),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    ..field(
-                        "configs",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(5),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "CreatableTopicConfigs",
-            doc: doc("A config of the new topic, with its value and source."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    ..field("name", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The value of the config, or null if it is sensitive or not set.",
-                    ),
-                    nullable: VersionRange::from(5),
-                    ..field("value", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("True if the config cannot be changed dynamically."),
-                    ..field("readOnly", FieldType::Bool, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Where the value comes from: 1 topic, 2 broker, 3 all brokers, 4 static, 5 default, 6 logger, 7 client metrics, 8 group.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("configSource", FieldType::Int8, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the config is sensitive; its value is then withheld.",
-                    ),
-                    ..field("isSensitive", FieldType::Bool, VersionRange::from(5))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A serialized Kafka principal, as carried by Envelope when a broker forwards a request (KIP-590).
 ///
 /// Versions 0, flexible 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DefaultPrincipalData<'a> {
     /// The type of the principal, such as `User`.
     ///
@@ -24,6 +24,8 @@ pub struct DefaultPrincipalData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DefaultPrincipalData<'_> {}
 
 impl IntoOwned for DefaultPrincipalData<'_> {
     type Owned = DefaultPrincipalData<'static>;
@@ -89,28 +91,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DefaultPrincipalData",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DefaultPrincipalData",
+            "  type string 0+",
+            "  name string 0+",
+            "  tokenAuthenticated bool 0+",
+        ],
+        docs(
+            &[
                 "A serialized Kafka principal, as carried by Envelope when a broker forwards a request (KIP-590).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the principal, such as `User`."),
-                    ..field("type", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the principal."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the principal was authenticated by a delegation token.",
-                    ),
-                    ..field("tokenAuthenticated", FieldType::Bool, VersionRange::from(0))
-                },
+                "The type of the principal, such as `User`.",
+                "The name of the principal.",
+                "True if the principal was authenticated by a delegation token.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates or updates a delegation token in the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 10.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DelegationTokenRecord<'a> {
     /// The principal the token authenticates as, such as `User:alice`.
     ///
@@ -40,6 +40,8 @@ pub struct DelegationTokenRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DelegationTokenRecord<'_> {}
 
 impl IntoOwned for DelegationTokenRecord<'_> {
     type Owned = DelegationTokenRecord<'static>;
@@ -124,58 +126,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(10i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DelegationTokenRecord",
-            doc: doc("Creates or updates a delegation token in the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The principal the token authenticates as, such as `User:alice`.",
-                    ),
-                    ..field("owner", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The principal that asked for the token."),
-                    ..field("requester", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The principals that may renew the token, such as `User:alice`.",
-                    ),
-                    ..field(
-                        "renewers",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token was created, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("issueTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The time beyond which the token cannot be renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("maxTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field(
-                        "expirationTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The id of the token."),
-                    ..field("tokenId", FieldType::String, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "DelegationTokenRecord",
+            "  owner string 0+",
+            "  requester string 0+",
+            "  renewers []string 0+",
+            "  issueTimestamp int64 0+",
+            "  maxTimestamp int64 0+",
+            "  expirationTimestamp int64 0+",
+            "  tokenId string 0+",
+        ],
+        docs(
+            &[
+                "Creates or updates a delegation token in the cluster metadata.",
+                "The principal the token authenticates as, such as `User:alice`.",
+                "The principal that asked for the token.",
+                "The principals that may renew the token, such as `User:alice`.",
+                "When the token was created, in milliseconds since the Unix epoch.",
+                "The time beyond which the token cannot be renewed, in milliseconds since the Unix epoch.",
+                "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
+                "The id of the token.",
             ],
-        },
-    ],
+        ),
+    ),
 };

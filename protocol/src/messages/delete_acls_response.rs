@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DeleteAcls with the entries each filter matched, in the order of the request.
 ///
 /// Versions 0-3, flexible 2-3. API key 31.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteAclsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteAclsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteAclsResponse<'_> {}
 
 impl IntoOwned for DeleteAclsResponse<'_> {
     type Owned = DeleteAclsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DeleteAclsResponse<'static> {
 }
 
 /// The result of one filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteAclsFilterResult<'a> {
     /// The error code of this filter, or 0 if it could be applied.
     ///
@@ -88,6 +90,8 @@ pub struct DeleteAclsFilterResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteAclsFilterResult<'_> {}
 
 impl Default for DeleteAclsFilterResult<'_> {
     #[inline]
@@ -155,7 +159,7 @@ impl Reflect for DeleteAclsFilterResult<'static> {
 }
 
 /// One access control list entry that matched the filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteAclsMatchingAcl<'a> {
     /// The error code of this entry, or 0 if it was deleted.
     ///
@@ -196,6 +200,8 @@ pub struct DeleteAclsMatchingAcl<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteAclsMatchingAcl<'_> {}
 
 impl Default for DeleteAclsMatchingAcl<'_> {
     #[inline]
@@ -315,107 +321,46 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(31i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DeleteAclsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DeleteAclsResponse",
+            "  throttleTimeMs int32 0+",
+            "  filterResults []DeleteAclsFilterResult 0+",
+            "DeleteAclsFilterResult",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  matchingAcls []DeleteAclsMatchingAcl 0+",
+            "DeleteAclsMatchingAcl",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  patternType int8 1+ default=int:3",
+            "  principal string 0+",
+            "  host string 0+",
+            "  operation int8 0+",
+            "  permissionType int8 0+",
+        ],
+        docs(
+            &[
                 "Answers DeleteAcls with the entries each filter matched, in the order of the request.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per filter, in the order of the request."),
-                    ..field(
-                        "filterResults",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per filter, in the order of the request.",
+                "The result of one filter.",
+                "The error code of this filter, or 0 if it could be applied.",
+                "A description of the error of this filter, or null.",
+                "The entries that matched the filter.",
+                "One access control list entry that matched the filter.",
+                "The error code of this entry, or 0 if it was deleted.",
+                "A description of the error of this entry, or null.",
+                "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
+                "The name, or name prefix, of the resource the entry applies to; `*` for all.",
+                "How the resource name is matched: 3 literally, 4 as a prefix.",
+                "The principal the entry applies to, such as `User:alice`.",
+                "The host the entry applies to, or `*` for all hosts.",
+                "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
+                "What the entry does: 2 deny, 3 allow.",
             ],
-        },
-        StructSchema {
-            name: "DeleteAclsFilterResult",
-            doc: doc("The result of one filter."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this filter, or 0 if it could be applied.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this filter, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The entries that matched the filter."),
-                    ..field(
-                        "matchingAcls",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DeleteAclsMatchingAcl",
-            doc: doc("One access control list entry that matched the filter."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this entry, or 0 if it was deleted."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this entry, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name, or name prefix, of the resource the entry applies to; `*` for all.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How the resource name is matched: 3 literally, 4 as a prefix.",
-                    ),
-                    default: DefaultValue::Int(3),
-                    ..field("patternType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The principal the entry applies to, such as `User:alice`.",
-                    ),
-                    ..field("principal", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the entry applies to, or `*` for all hosts."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
-                    ),
-                    ..field("operation", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("What the entry does: 2 deny, 3 allow."),
-                    ..field("permissionType", FieldType::Int8, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

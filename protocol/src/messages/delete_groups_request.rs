@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Deletes empty groups and their committed offsets (KIP-229).
 ///
 /// Versions 0-3, flexible 2-3. API key 42.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteGroupsRequest<'a> {
     /// The ids of the groups to delete.
     ///
@@ -16,6 +16,8 @@ pub struct DeleteGroupsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteGroupsRequest<'_> {}
 
 impl IntoOwned for DeleteGroupsRequest<'_> {
     type Owned = DeleteGroupsRequest<'static>;
@@ -78,21 +80,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(42i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DeleteGroupsRequest",
-            doc: doc("Deletes empty groups and their committed offsets (KIP-229)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The ids of the groups to delete."),
-                    entity_type: "groupId",
-                    ..field(
-                        "groupsNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &["DeleteGroupsRequest", "  groupsNames []string 0+ entity=groupId"],
+        docs(
+            &[
+                "Deletes empty groups and their committed offsets (KIP-229).",
+                "The ids of the groups to delete.",
             ],
-        },
-    ],
+        ),
+    ),
 };

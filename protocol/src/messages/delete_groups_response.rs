@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DeleteGroups with a result per group.
 ///
 /// Versions 0-3, flexible 2-3. API key 42.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteGroupsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteGroupsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteGroupsResponse<'_> {}
 
 impl IntoOwned for DeleteGroupsResponse<'_> {
     type Owned = DeleteGroupsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DeleteGroupsResponse<'static> {
 }
 
 /// The result of deleting one group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeletableGroupResult<'a> {
     /// The id of the group.
     ///
@@ -88,6 +90,8 @@ pub struct DeletableGroupResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeletableGroupResult<'_> {}
 
 impl IntoOwned for DeletableGroupResult<'_> {
     type Owned = DeletableGroupResult<'static>;
@@ -157,49 +161,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(42i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DeleteGroupsResponse",
-            doc: doc("Answers DeleteGroups with a result per group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per group."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DeleteGroupsResponse",
+            "  throttleTimeMs int32 0+",
+            "  results []DeletableGroupResult 0+",
+            "DeletableGroupResult",
+            "  groupId string 0+ key entity=groupId",
+            "  errorCode int16 0+",
+            "  errorMessage string 3+ nullable=3+ ignorable default=null",
+        ],
+        docs(
+            &[
+                "Answers DeleteGroups with a result per group.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per group.",
+                "The result of deleting one group.",
+                "The id of the group.",
+                "The error code of this group, or 0 if it was deleted.",
+                "A description of the error of this group, or null.",
             ],
-        },
-        StructSchema {
-            name: "DeletableGroupResult",
-            doc: doc("The result of deleting one group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    map_key: true,
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code of this group, or 0 if it was deleted."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this group, or null."),
-                    nullable: VersionRange::from(3),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(3))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Deletes the records of partitions that come before given offsets (KIP-107).
 ///
 /// Versions 0-2, flexible 2. API key 21.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsRequest<'a> {
     /// The partitions to delete records from, by topic.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteRecordsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteRecordsRequest<'_> {}
 
 impl IntoOwned for DeleteRecordsRequest<'_> {
     type Owned = DeleteRecordsRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DeleteRecordsRequest<'static> {
 }
 
 /// One topic with the partitions to delete records from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsTopic<'a> {
     /// The name of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct DeleteRecordsTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteRecordsTopic<'_> {}
 
 impl IntoOwned for DeleteRecordsTopic<'_> {
     type Owned = DeleteRecordsTopic<'static>;
@@ -135,7 +139,7 @@ impl Reflect for DeleteRecordsTopic<'static> {
 }
 
 /// One partition with the offset to delete up to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsPartition {
     /// The partition number.
     ///
@@ -148,6 +152,8 @@ pub struct DeleteRecordsPartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteRecordsPartition {}
 
 impl<'a> Read<'a> for DeleteRecordsPartition {
     const MIN_LEN: usize = 12;
@@ -205,63 +211,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(21i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DeleteRecordsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DeleteRecordsRequest",
+            "  topics []DeleteRecordsTopic 0+",
+            "  timeoutMs int32 0+",
+            "DeleteRecordsTopic",
+            "  name string 0+ entity=topicName",
+            "  partitions []DeleteRecordsPartition 0+",
+            "DeleteRecordsPartition",
+            "  partitionIndex int32 0+",
+            "  offset int64 0+",
+        ],
+        docs(
+            &[
                 "Deletes the records of partitions that come before given offsets (KIP-107).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions to delete records from, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the records to be deleted, in milliseconds.",
-                    ),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
+                "The partitions to delete records from, by topic.",
+                "How long to wait for the records to be deleted, in milliseconds.",
+                "One topic with the partitions to delete records from.",
+                "The name of the topic.",
+                "The partitions to delete records from.",
+                "One partition with the offset to delete up to.",
+                "The partition number.",
+                "Records before this offset are deleted; -1 for the high watermark.",
             ],
-        },
-        StructSchema {
-            name: "DeleteRecordsTopic",
-            doc: doc("One topic with the partitions to delete records from."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to delete records from."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DeleteRecordsPartition",
-            doc: doc("One partition with the offset to delete up to."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Records before this offset are deleted; -1 for the high watermark.",
-                    ),
-                    ..field("offset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

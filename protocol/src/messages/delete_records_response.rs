@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DeleteRecords with a result per partition.
 ///
 /// Versions 0-2, flexible 2. API key 21.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteRecordsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteRecordsResponse<'_> {}
 
 impl IntoOwned for DeleteRecordsResponse<'_> {
     type Owned = DeleteRecordsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DeleteRecordsResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct DeleteRecordsTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteRecordsTopicResult<'_> {}
 
 impl IntoOwned for DeleteRecordsTopicResult<'_> {
     type Owned = DeleteRecordsTopicResult<'static>;
@@ -135,7 +139,7 @@ impl Reflect for DeleteRecordsTopicResult<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteRecordsPartitionResult {
     /// The partition number.
     ///
@@ -152,6 +156,8 @@ pub struct DeleteRecordsPartitionResult {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteRecordsPartitionResult {}
 
 impl<'a> Read<'a> for DeleteRecordsPartitionResult {
     const MIN_LEN: usize = 14;
@@ -207,69 +213,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(21i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DeleteRecordsResponse",
-            doc: doc("Answers DeleteRecords with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DeleteRecordsResponse",
+            "  throttleTimeMs int32 0+",
+            "  topics []DeleteRecordsTopicResult 0+",
+            "DeleteRecordsTopicResult",
+            "  name string 0+ key entity=topicName",
+            "  partitions []DeleteRecordsPartitionResult 0+",
+            "DeleteRecordsPartitionResult",
+            "  partitionIndex int32 0+ key",
+            "  lowWatermark int64 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers DeleteRecords with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The low watermark of the partition: the smallest log start offset of all live replicas; -1 if there was an error.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "DeleteRecordsTopicResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DeleteRecordsPartitionResult",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The low watermark of the partition: the smallest log start offset of all live replicas; -1 if there was an error.",
-                    ),
-                    ..field("lowWatermark", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

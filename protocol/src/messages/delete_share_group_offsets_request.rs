@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Deletes the share-partition offsets of a share group for given topics (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 92.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupOffsetsRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteShareGroupOffsetsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteShareGroupOffsetsRequest<'_> {}
 
 impl IntoOwned for DeleteShareGroupOffsetsRequest<'_> {
     type Owned = DeleteShareGroupOffsetsRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DeleteShareGroupOffsetsRequest<'static> {
 }
 
 /// One topic to delete the share group's offsets for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupOffsetsRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -80,6 +82,8 @@ pub struct DeleteShareGroupOffsetsRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteShareGroupOffsetsRequestTopic<'_> {}
 
 impl IntoOwned for DeleteShareGroupOffsetsRequestTopic<'_> {
     type Owned = DeleteShareGroupOffsetsRequestTopic<'static>;
@@ -144,38 +148,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(92i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DeleteShareGroupOffsetsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DeleteShareGroupOffsetsRequest",
+            "  groupId string 0+ entity=groupId",
+            "  topics []DeleteShareGroupOffsetsRequestTopic 0+",
+            "DeleteShareGroupOffsetsRequestTopic",
+            "  topicName string 0+ entity=topicName",
+        ],
+        docs(
+            &[
                 "Deletes the share-partition offsets of a share group for given topics (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The topics whose share-partition offsets to delete."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The topics whose share-partition offsets to delete.",
+                "One topic to delete the share group's offsets for.",
+                "The name of the topic.",
             ],
-        },
-        StructSchema {
-            name: "DeleteShareGroupOffsetsRequestTopic",
-            doc: doc("One topic to delete the share group's offsets for."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DeleteShareGroupOffsets with a result per topic.
 ///
 /// Versions 0, flexible 0. API key 92.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupOffsetsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct DeleteShareGroupOffsetsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteShareGroupOffsetsResponse<'_> {}
 
 impl IntoOwned for DeleteShareGroupOffsetsResponse<'_> {
     type Owned = DeleteShareGroupOffsetsResponse<'static>;
@@ -90,7 +92,7 @@ impl Reflect for DeleteShareGroupOffsetsResponse<'static> {
 }
 
 /// The result of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupOffsetsResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -111,6 +113,8 @@ pub struct DeleteShareGroupOffsetsResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteShareGroupOffsetsResponseTopic<'_> {}
 
 impl IntoOwned for DeleteShareGroupOffsetsResponseTopic<'_> {
     type Owned = DeleteShareGroupOffsetsResponseTopic<'static>;
@@ -183,65 +187,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(92i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DeleteShareGroupOffsetsResponse",
-            doc: doc("Answers DeleteShareGroupOffsets with a result per topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DeleteShareGroupOffsetsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  responses []DeleteShareGroupOffsetsResponseTopic 0+",
+            "DeleteShareGroupOffsetsResponseTopic",
+            "  topicName string 0+ entity=topicName",
+            "  topicId uuid 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers DeleteShareGroupOffsets with a result per topic.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The results per topic.",
+                "The result of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The error code of this topic, or 0 if its offsets were deleted.",
+                "A description of the error of this topic, or null.",
             ],
-        },
-        StructSchema {
-            name: "DeleteShareGroupOffsetsResponseTopic",
-            doc: doc("The result of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this topic, or 0 if its offsets were deleted.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this topic, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

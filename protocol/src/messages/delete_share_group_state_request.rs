@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by the group coordinator to the share coordinator to delete the state of share-partitions (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 86.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupStateRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteShareGroupStateRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteShareGroupStateRequest<'_> {}
 
 impl IntoOwned for DeleteShareGroupStateRequest<'_> {
     type Owned = DeleteShareGroupStateRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DeleteShareGroupStateRequest<'static> {
 }
 
 /// One topic with the partitions whose share state to delete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteStateData {
     /// The id of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct DeleteStateData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteStateData {}
 
 impl<'a> Read<'a> for DeleteStateData {
     const MIN_LEN: usize = 18;
@@ -123,7 +127,7 @@ impl Reflect for DeleteStateData {
 }
 
 /// One partition whose share state to delete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -132,6 +136,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 5;
@@ -185,54 +191,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(86i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DeleteShareGroupStateRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DeleteShareGroupStateRequest",
+            "  groupId string 0+",
+            "  topics []DeleteStateData 0+",
+            "DeleteStateData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partition int32 0+",
+        ],
+        docs(
+            &[
                 "Sent by the group coordinator to the share coordinator to delete the state of share-partitions (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to delete, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The partitions whose share state to delete, by topic.",
+                "One topic with the partitions whose share state to delete.",
+                "The id of the topic.",
+                "The partitions whose share state to delete.",
+                "One partition whose share state to delete.",
+                "The partition number.",
             ],
-        },
-        StructSchema {
-            name: "DeleteStateData",
-            doc: doc("One topic with the partitions whose share state to delete."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to delete."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition whose share state to delete."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

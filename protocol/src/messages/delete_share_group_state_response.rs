@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DeleteShareGroupState with a result per partition.
 ///
 /// Versions 0, flexible 0. API key 86.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteShareGroupStateResponse<'a> {
     /// The results per topic.
     ///
@@ -16,6 +16,8 @@ pub struct DeleteShareGroupStateResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteShareGroupStateResponse<'_> {}
 
 impl IntoOwned for DeleteShareGroupStateResponse<'_> {
     type Owned = DeleteShareGroupStateResponse<'static>;
@@ -63,7 +65,7 @@ impl Reflect for DeleteShareGroupStateResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteStateResult<'a> {
     /// The id of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct DeleteStateResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteStateResult<'_> {}
 
 impl IntoOwned for DeleteStateResult<'_> {
     type Owned = DeleteStateResult<'static>;
@@ -127,7 +131,7 @@ impl Reflect for DeleteStateResult<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionResult<'a> {
     /// The partition number.
     ///
@@ -144,6 +148,8 @@ pub struct PartitionResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionResult<'_> {}
 
 impl IntoOwned for PartitionResult<'_> {
     type Owned = PartitionResult<'static>;
@@ -212,60 +218,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(86i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DeleteShareGroupStateResponse",
-            doc: doc("Answers DeleteShareGroupState with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DeleteShareGroupStateResponse",
+            "  results []DeleteStateResult 0+",
+            "DeleteStateResult",
+            "  topicId uuid 0+",
+            "  partitions []PartitionResult 0+",
+            "PartitionResult",
+            "  partition int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers DeleteShareGroupState with a result per partition.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
             ],
-        },
-        StructSchema {
-            name: "DeleteStateResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionResult",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Deletes topics by name or id (KIP-4, KIP-516).
 ///
 /// Versions 0-6, flexible 4-6. API key 20.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteTopicsRequest<'a> {
     /// The topics to delete.
     ///
@@ -24,6 +24,8 @@ pub struct DeleteTopicsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteTopicsRequest<'_> {}
 
 impl IntoOwned for DeleteTopicsRequest<'_> {
     type Owned = DeleteTopicsRequest<'static>;
@@ -90,7 +92,7 @@ impl Reflect for DeleteTopicsRequest<'static> {
 }
 
 /// One topic to delete, given by name or by id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteTopicState<'a> {
     /// The name of the topic, or null if it is given by id.
     ///
@@ -103,6 +105,8 @@ pub struct DeleteTopicState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteTopicState<'_> {}
 
 impl IntoOwned for DeleteTopicState<'_> {
     type Owned = DeleteTopicState<'static>;
@@ -169,53 +173,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(20i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "DeleteTopicsRequest",
-            doc: doc("Deletes topics by name or id (KIP-4, KIP-516)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The topics to delete."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(6),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics to delete."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field(
-                        "topicNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::new(0, 5),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the topics to be deleted, in milliseconds.",
-                    ),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "DeleteTopicsRequest",
+            "  topics []DeleteTopicState 6+",
+            "  topicNames []string 0-5 ignorable entity=topicName",
+            "  timeoutMs int32 0+",
+            "DeleteTopicState",
+            "  name string 6+ nullable=6+ entity=topicName default=null",
+            "  topicId uuid 6+",
+        ],
+        docs(
+            &[
+                "Deletes topics by name or id (KIP-4, KIP-516).",
+                "The topics to delete.",
+                "The names of the topics to delete.",
+                "How long to wait for the topics to be deleted, in milliseconds.",
+                "One topic to delete, given by name or by id.",
+                "The name of the topic, or null if it is given by id.",
+                "The id of the topic; zero if it is given by name.",
             ],
-        },
-        StructSchema {
-            name: "DeleteTopicState",
-            doc: doc("One topic to delete, given by name or by id."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic, or null if it is given by id."),
-                    nullable: VersionRange::from(6),
-                    default: DefaultValue::Null,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(6))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic; zero if it is given by name."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(6))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DeleteTopics with a result per topic.
 ///
 /// Versions 0-6, flexible 4-6. API key 20.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteTopicsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DeleteTopicsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeleteTopicsResponse<'_> {}
 
 impl IntoOwned for DeleteTopicsResponse<'_> {
     type Owned = DeleteTopicsResponse<'static>;
@@ -75,7 +77,7 @@ impl Reflect for DeleteTopicsResponse<'static> {
 }
 
 /// The result of deleting one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeletableTopicResult<'a> {
     /// The name of the topic, or null if it is not known or may not be seen.
     ///
@@ -96,6 +98,8 @@ pub struct DeletableTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DeletableTopicResult<'_> {}
 
 impl Default for DeletableTopicResult<'_> {
     #[inline]
@@ -193,58 +197,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(20i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "DeleteTopicsResponse",
-            doc: doc("Answers DeleteTopics with a result per topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DeleteTopicsResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  responses []DeletableTopicResult 0+",
+            "DeletableTopicResult",
+            "  name string 0+ nullable=6+ key entity=topicName",
+            "  topicId uuid 6+ ignorable",
+            "  errorCode int16 0+",
+            "  errorMessage string 5+ nullable=5+ ignorable default=null",
+        ],
+        docs(
+            &[
+                "Answers DeleteTopics with a result per topic.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The result of deleting one topic.",
+                "The name of the topic, or null if it is not known or may not be seen.",
+                "The id of the topic.",
+                "The error code of this topic, or 0 if it was deleted.",
+                "A description of the error of this topic, or null.",
             ],
-        },
-        StructSchema {
-            name: "DeletableTopicResult",
-            doc: doc("The result of deleting one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, or null if it is not known or may not be seen.",
-                    ),
-                    nullable: VersionRange::from(6),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(6))
-                },
-                FieldSchema {
-                    doc: doc("The error code of this topic, or 0 if it was deleted."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this topic, or null."),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(5))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the access control list entries that match a filter (KIP-140).
 ///
 /// Versions 0-3, flexible 2-3. API key 29.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeAclsRequest<'a> {
     /// The resource type an entry must apply to: 1 any, 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.
     ///
@@ -40,6 +40,8 @@ pub struct DescribeAclsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeAclsRequest<'_> {}
 
 impl Default for DescribeAclsRequest<'_> {
     #[inline]
@@ -157,58 +159,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(29i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DescribeAclsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeAclsRequest",
+            "  resourceTypeFilter int8 0+",
+            "  resourceNameFilter string 0+ nullable=0+",
+            "  patternTypeFilter int8 1+ default=int:3",
+            "  principalFilter string 0+ nullable=0+",
+            "  hostFilter string 0+ nullable=0+",
+            "  operation int8 0+",
+            "  permissionType int8 0+",
+        ],
+        docs(
+            &[
                 "Lists the access control list entries that match a filter (KIP-140).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The resource type an entry must apply to: 1 any, 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
-                    ),
-                    ..field("resourceTypeFilter", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The resource name an entry must apply to, or null for any.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "resourceNameFilter",
-                        FieldType::String,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Which kind of pattern an entry must have: 1 any, 2 any that matches the name, 3 literal, 4 prefixed.",
-                    ),
-                    default: DefaultValue::Int(3),
-                    ..field("patternTypeFilter", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The principal an entry must apply to, or null for any."),
-                    nullable: VersionRange::from(0),
-                    ..field("principalFilter", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host an entry must apply to, or null for any."),
-                    nullable: VersionRange::from(0),
-                    ..field("hostFilter", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The ACL operation an entry must be about: 1 any, 2 all, 3 read, 4 write, 5 create, and so on.",
-                    ),
-                    ..field("operation", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("What an entry must do: 1 any, 2 deny, 3 allow."),
-                    ..field("permissionType", FieldType::Int8, VersionRange::from(0))
-                },
+                "The resource type an entry must apply to: 1 any, 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
+                "The resource name an entry must apply to, or null for any.",
+                "Which kind of pattern an entry must have: 1 any, 2 any that matches the name, 3 literal, 4 prefixed.",
+                "The principal an entry must apply to, or null for any.",
+                "The host an entry must apply to, or null for any.",
+                "The ACL operation an entry must be about: 1 any, 2 all, 3 read, 4 write, 5 create, and so on.",
+                "What an entry must do: 1 any, 2 deny, 3 allow.",
             ],
-        },
-    ],
+        ),
+    ),
 };

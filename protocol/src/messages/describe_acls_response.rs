@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeAcls with the matching entries, grouped by resource pattern.
 ///
 /// Versions 0-3, flexible 2-3. API key 29.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeAclsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct DescribeAclsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeAclsResponse<'_> {}
 
 impl Default for DescribeAclsResponse<'_> {
     #[inline]
@@ -103,7 +105,7 @@ impl Reflect for DescribeAclsResponse<'static> {
 }
 
 /// One resource pattern with its access control list entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeAclsResource<'a> {
     /// The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.
     ///
@@ -124,6 +126,8 @@ pub struct DescribeAclsResource<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeAclsResource<'_> {}
 
 impl Default for DescribeAclsResource<'_> {
     #[inline]
@@ -205,7 +209,7 @@ impl Reflect for DescribeAclsResource<'static> {
 }
 
 /// One access control list entry of a resource pattern.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AclDescription<'a> {
     /// The principal the entry applies to, such as `User:alice`.
     ///
@@ -226,6 +230,8 @@ pub struct AclDescription<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AclDescription<'_> {}
 
 impl IntoOwned for AclDescription<'_> {
     type Owned = AclDescription<'static>;
@@ -298,96 +304,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(29i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DescribeAclsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeAclsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  resources []DescribeAclsResource 0+",
+            "DescribeAclsResource",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  patternType int8 1+ default=int:3",
+            "  acls []AclDescription 0+",
+            "AclDescription",
+            "  principal string 0+",
+            "  host string 0+",
+            "  operation int8 0+",
+            "  permissionType int8 0+",
+        ],
+        docs(
+            &[
                 "Answers DescribeAcls with the matching entries, grouped by resource pattern.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The resource patterns with matching entries."),
-                    ..field(
-                        "resources",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The resource patterns with matching entries.",
+                "One resource pattern with its access control list entries.",
+                "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
+                "The name, or name prefix, of the resource the entries apply to; `*` for all.",
+                "How the resource name is matched: 3 literally, 4 as a prefix.",
+                "The access control list entries of the resource pattern.",
+                "One access control list entry of a resource pattern.",
+                "The principal the entry applies to, such as `User:alice`.",
+                "The host the entry applies to, or `*` for all hosts.",
+                "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
+                "What the entry does: 2 deny, 3 allow.",
             ],
-        },
-        StructSchema {
-            name: "DescribeAclsResource",
-            doc: doc("One resource pattern with its access control list entries."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the resource: 2 topic, 3 group, 4 cluster, 5 transactional id, 6 delegation token, 7 user.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name, or name prefix, of the resource the entries apply to; `*` for all.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How the resource name is matched: 3 literally, 4 as a prefix.",
-                    ),
-                    default: DefaultValue::Int(3),
-                    ..field("patternType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The access control list entries of the resource pattern."),
-                    ..field(
-                        "acls",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AclDescription",
-            doc: doc("One access control list entry of a resource pattern."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The principal the entry applies to, such as `User:alice`.",
-                    ),
-                    ..field("principal", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the entry applies to, or `*` for all hosts."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The ACL operation: 2 all, 3 read, 4 write, 5 create, 6 delete, 7 alter, 8 describe, and more from 9 on.",
-                    ),
-                    ..field("operation", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("What the entry does: 2 deny, 3 allow."),
-                    ..field("permissionType", FieldType::Int8, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

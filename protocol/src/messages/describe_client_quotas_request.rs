@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the quotas of the client quota entities that match a filter (KIP-546).
 ///
 /// Versions 0-1, flexible 1. API key 48.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeClientQuotasRequest<'a> {
     /// The conditions an entity must meet.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeClientQuotasRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeClientQuotasRequest<'_> {}
 
 impl IntoOwned for DescribeClientQuotasRequest<'_> {
     type Owned = DescribeClientQuotasRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DescribeClientQuotasRequest<'static> {
 }
 
 /// A condition on one part of a quota entity.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ComponentData<'a> {
     /// The type of the entity: `user`, `client-id` or `ip`.
     ///
@@ -88,6 +90,8 @@ pub struct ComponentData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ComponentData<'_> {}
 
 impl Default for ComponentData<'_> {
     #[inline]
@@ -172,51 +176,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(48i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "DescribeClientQuotasRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeClientQuotasRequest",
+            "  components []ComponentData 0+",
+            "  strict bool 0+",
+            "ComponentData",
+            "  entityType string 0+",
+            "  matchType int8 0+",
+            "  match string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Lists the quotas of the client quota entities that match a filter (KIP-546).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The conditions an entity must meet."),
-                    ..field(
-                        "components",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to leave out entities that have other parts than those in the filter.",
-                    ),
-                    ..field("strict", FieldType::Bool, VersionRange::from(0))
-                },
+                "The conditions an entity must meet.",
+                "True to leave out entities that have other parts than those in the filter.",
+                "A condition on one part of a quota entity.",
+                "The type of the entity: `user`, `client-id` or `ip`.",
+                "How to match the name: 0 exactly, 1 the default entity, 2 any entity of this type.",
+                "The entity name to match, or null if the match type needs none.",
             ],
-        },
-        StructSchema {
-            name: "ComponentData",
-            doc: doc("A condition on one part of a quota entity."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the entity: `user`, `client-id` or `ip`."),
-                    ..field("entityType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to match the name: 0 exactly, 1 the default entity, 2 any entity of this type.",
-                    ),
-                    ..field("matchType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The entity name to match, or null if the match type needs none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("match", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -167,7 +167,7 @@ impl Reflect for EntryData<'static> {
 }
 
 /// One part of a quota entity: a type and a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EntityData<'a> {
     /// The type of the entity: `user`, `client-id` or `ip`.
     ///
@@ -180,6 +180,8 @@ pub struct EntityData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EntityData<'_> {}
 
 impl Default for EntityData<'_> {
     #[inline]
@@ -316,95 +318,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(48i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "DescribeClientQuotasResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeClientQuotasResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  entries []EntryData 0+ nullable=0+",
+            "EntryData",
+            "  entity []EntityData 0+",
+            "  values []ValueData 0+",
+            "EntityData",
+            "  entityType string 0+",
+            "  entityName string 0+ nullable=0+",
+            "ValueData",
+            "  key string 0+",
+            "  value float64 0+",
+        ],
+        docs(
+            &[
                 "Answers DescribeClientQuotas with the matching entities and their quotas.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The matching quota entities, or null if there was an error.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "entries",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The matching quota entities, or null if there was an error.",
+                "One quota entity with its quotas.",
+                "The quota entity: the parts that together identify it, such as a user and a client id.",
+                "The quotas of the entity.",
+                "One part of a quota entity: a type and a name.",
+                "The type of the entity: `user`, `client-id` or `ip`.",
+                "The name of the user, client id or IP address, or null for the default entity of this type.",
+                "One quota of an entity.",
+                "The name of the quota, such as `producer_byte_rate`.",
+                "The value of the quota.",
             ],
-        },
-        StructSchema {
-            name: "EntryData",
-            doc: doc("One quota entity with its quotas."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The quota entity: the parts that together identify it, such as a user and a client id.",
-                    ),
-                    ..field(
-                        "entity",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The quotas of the entity."),
-                    ..field(
-                        "values",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "EntityData",
-            doc: doc("One part of a quota entity: a type and a name."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the entity: `user`, `client-id` or `ip`."),
-                    ..field("entityType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the user, client id or IP address, or null for the default entity of this type.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("entityName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "ValueData",
-            doc: doc("One quota of an entity."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the quota, such as `producer_byte_rate`."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the quota."),
-                    ..field("value", FieldType::Float64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks for the nodes of the cluster, its id and its controller (KIP-700).
 ///
 /// Versions 0-2, flexible 0-2. API key 60.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeClusterRequest {
     /// True to ask for the operations the caller may do on the cluster.
     ///
@@ -24,6 +24,8 @@ pub struct DescribeClusterRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeClusterRequest {}
 
 impl Default for DescribeClusterRequest {
     #[inline]
@@ -131,37 +133,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(60i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeClusterRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeClusterRequest",
+            "  includeClusterAuthorizedOperations bool 0+",
+            "  endpointType int8 1+ default=int:1",
+            "  includeFencedBrokers bool 2+",
+        ],
+        docs(
+            &[
                 "Asks for the nodes of the cluster, its id and its controller (KIP-700).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on the cluster.",
-                    ),
-                    ..field(
-                        "includeClusterAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The kind of nodes: 1 brokers, 2 controllers."),
-                    default: DefaultValue::Int(1),
-                    ..field("endpointType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("True to list fenced brokers, too."),
-                    ..field(
-                        "includeFencedBrokers",
-                        FieldType::Bool,
-                        VersionRange::from(2),
-                    )
-                },
+                "True to ask for the operations the caller may do on the cluster.",
+                "The kind of nodes: 1 brokers, 2 controllers.",
+                "True to list fenced brokers, too.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeCluster with the nodes of the cluster.
 ///
 /// Versions 0-2, flexible 0-2. API key 60.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeClusterResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -44,6 +44,8 @@ pub struct DescribeClusterResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeClusterResponse<'_> {}
 
 impl Default for DescribeClusterResponse<'_> {
     #[inline]
@@ -148,7 +150,7 @@ impl Reflect for DescribeClusterResponse<'static> {
 }
 
 /// One node of the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeClusterBroker<'a> {
     /// The id of the node.
     ///
@@ -173,6 +175,8 @@ pub struct DescribeClusterBroker<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeClusterBroker<'_> {}
 
 impl IntoOwned for DescribeClusterBroker<'_> {
     type Owned = DescribeClusterBroker<'static>;
@@ -255,96 +259,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(60i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeClusterResponse",
-            doc: doc("Answers DescribeCluster with the nodes of the cluster."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The kind of nodes: 1 brokers, 2 controllers."),
-                    default: DefaultValue::Int(1),
-                    ..field("endpointType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The id of the cluster."),
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the controller, or of a broker that forwards to it; -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The nodes of the cluster: brokers or controllers, as asked for.",
-                    ),
-                    ..field(
-                        "brokers",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the cluster; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "clusterAuthorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeClusterResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  endpointType int8 1+ default=int:1",
+            "  clusterId string 0+",
+            "  controllerId int32 0+ entity=brokerId default=int:-1",
+            "  brokers []DescribeClusterBroker 0+",
+            "  clusterAuthorizedOperations int32 0+ default=int:-2147483648",
+            "DescribeClusterBroker",
+            "  brokerId int32 0+ key entity=brokerId",
+            "  host string 0+",
+            "  port int32 0+",
+            "  rack string 0+ nullable=0+ default=null",
+            "  isFenced bool 2+",
+        ],
+        docs(
+            &[
+                "Answers DescribeCluster with the nodes of the cluster.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The kind of nodes: 1 brokers, 2 controllers.",
+                "The id of the cluster.",
+                "The node id of the controller, or of a broker that forwards to it; -1 if not known.",
+                "The nodes of the cluster: brokers or controllers, as asked for.",
+                "Bit set of the ACL operations the caller may do on the cluster; -2147483648 if not asked for.",
+                "One node of the cluster.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
+                "The rack of the node, or null if it has none.",
+                "True if the broker is fenced.",
             ],
-        },
-        StructSchema {
-            name: "DescribeClusterBroker",
-            doc: doc("One node of the cluster."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the node, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rack", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the broker is fenced."),
-                    ..field("isFenced", FieldType::Bool, VersionRange::from(2))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

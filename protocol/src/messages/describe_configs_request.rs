@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Reads configs of topics, brokers and other resources (KIP-133).
 ///
 /// Versions 0-4, flexible 4. API key 32.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeConfigsRequest<'a> {
     /// The resources whose configs to read.
     ///
@@ -24,6 +24,8 @@ pub struct DescribeConfigsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeConfigsRequest<'_> {}
 
 impl IntoOwned for DescribeConfigsRequest<'_> {
     type Owned = DescribeConfigsRequest<'static>;
@@ -110,7 +112,7 @@ impl Reflect for DescribeConfigsRequest<'static> {
 }
 
 /// One resource with the configs to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeConfigsResource<'a> {
     /// The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
     ///
@@ -127,6 +129,8 @@ pub struct DescribeConfigsResource<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeConfigsResource<'_> {}
 
 impl Default for DescribeConfigsResource<'_> {
     #[inline]
@@ -209,59 +213,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(32i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "DescribeConfigsRequest",
-            doc: doc("Reads configs of topics, brokers and other resources (KIP-133)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The resources whose configs to read."),
-                    ..field(
-                        "resources",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("True to ask for the synonyms of each config."),
-                    ..field("includeSynonyms", FieldType::Bool, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("True to ask for the documentation of the configs."),
-                    ..field(
-                        "includeDocumentation",
-                        FieldType::Bool,
-                        VersionRange::from(3),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeConfigsRequest",
+            "  resources []DescribeConfigsResource 0+",
+            "  includeSynonyms bool 1+",
+            "  includeDocumentation bool 3+",
+            "DescribeConfigsResource",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  configurationKeys []string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Reads configs of topics, brokers and other resources (KIP-133).",
+                "The resources whose configs to read.",
+                "True to ask for the synonyms of each config.",
+                "True to ask for the documentation of the configs.",
+                "One resource with the configs to read.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
+                "The names of the configs to read, or null for all.",
             ],
-        },
-        StructSchema {
-            name: "DescribeConfigsResource",
-            doc: doc("One resource with the configs to read."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the configs to read, or null for all."),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "configurationKeys",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeConfigs with the configs of each resource.
 ///
 /// Versions 0-4, flexible 4. API key 32.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeConfigsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeConfigsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeConfigsResponse<'_> {}
 
 impl IntoOwned for DescribeConfigsResponse<'_> {
     type Owned = DescribeConfigsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DescribeConfigsResponse<'static> {
 }
 
 /// The configs of one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeConfigsResult<'a> {
     /// The error code of this resource, or 0 if its configs were read.
     ///
@@ -96,6 +98,8 @@ pub struct DescribeConfigsResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeConfigsResult<'_> {}
 
 impl Default for DescribeConfigsResult<'_> {
     #[inline]
@@ -173,7 +177,7 @@ impl Reflect for DescribeConfigsResult<'static> {
 }
 
 /// One config of a resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeConfigsResourceResult<'a> {
     /// The name of the config.
     ///
@@ -214,6 +218,8 @@ pub struct DescribeConfigsResourceResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeConfigsResourceResult<'_> {}
 
 impl Default for DescribeConfigsResourceResult<'_> {
     #[inline]
@@ -343,7 +349,7 @@ impl Reflect for DescribeConfigsResourceResult<'static> {
 }
 
 /// A config that can supply the value, in the order of precedence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeConfigsSynonym<'a> {
     /// The name of the synonym config, which may differ from the config's own.
     ///
@@ -360,6 +366,8 @@ pub struct DescribeConfigsSynonym<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeConfigsSynonym<'_> {}
 
 impl Default for DescribeConfigsSynonym<'_> {
     #[inline]
@@ -437,151 +445,58 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(32i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "DescribeConfigsResponse",
-            doc: doc("Answers DescribeConfigs with the configs of each resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The configs per resource."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeConfigsResponse",
+            "  throttleTimeMs int32 0+",
+            "  results []DescribeConfigsResult 0+",
+            "DescribeConfigsResult",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+            "  configs []DescribeConfigsResourceResult 0+",
+            "DescribeConfigsResourceResult",
+            "  name string 0+",
+            "  value string 0+ nullable=0+",
+            "  readOnly bool 0+",
+            "  isDefault bool 0",
+            "  configSource int8 1+ ignorable default=int:-1",
+            "  isSensitive bool 0+",
+            "  synonyms []DescribeConfigsSynonym 1+ ignorable",
+            "  configType int8 3+ ignorable",
+            "  documentation string 3+ nullable=3+ ignorable",
+            "DescribeConfigsSynonym",
+            "  name string 1+",
+            "  value string 1+ nullable=1+",
+            "  source int8 1+",
+        ],
+        docs(
+            &[
+                "Answers DescribeConfigs with the configs of each resource.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The configs per resource.",
+                "The configs of one resource.",
+                "The error code of this resource, or 0 if its configs were read.",
+                "A description of the error of this resource, or null.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
+                "The configs of the resource.",
+                "One config of a resource.",
+                "The name of the config.",
+                "The value of the config, or null if it is sensitive or not set.",
+                "True if the config cannot be changed dynamically.",
+                "True if the value is the default.",
+                "Where the value comes from: 1 topic, 2 broker, 3 all brokers, 4 static, 5 default, 6 logger, 7 client metrics, 8 group.",
+                "True if the config is sensitive; its value is then withheld.",
+                "The configs that can supply the value, in the order of precedence.",
+                "The type of the value: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password; 0 unknown.",
+                "The documentation of the config, or null.",
+                "A config that can supply the value, in the order of precedence.",
+                "The name of the synonym config, which may differ from the config's own.",
+                "The value of the synonym, or null if it is sensitive or not set.",
+                "Where the synonym gets its value from, with the codes of the config's source.",
             ],
-        },
-        StructSchema {
-            name: "DescribeConfigsResult",
-            doc: doc("The configs of one resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this resource, or 0 if its configs were read.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this resource, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The configs of the resource."),
-                    ..field(
-                        "configs",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeConfigsResourceResult",
-            doc: doc("One config of a resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The value of the config, or null if it is sensitive or not set.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the config cannot be changed dynamically."),
-                    ..field("readOnly", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the value is the default."),
-                    ..field("isDefault", FieldType::Bool, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Where the value comes from: 1 topic, 2 broker, 3 all brokers, 4 static, 5 default, 6 logger, 7 client metrics, 8 group.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("configSource", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the config is sensitive; its value is then withheld.",
-                    ),
-                    ..field("isSensitive", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configs that can supply the value, in the order of precedence.",
-                    ),
-                    ignorable: true,
-                    ..field(
-                        "synonyms",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the value: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password; 0 unknown.",
-                    ),
-                    ignorable: true,
-                    ..field("configType", FieldType::Int8, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The documentation of the config, or null."),
-                    nullable: VersionRange::from(3),
-                    ignorable: true,
-                    ..field("documentation", FieldType::String, VersionRange::from(3))
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeConfigsSynonym",
-            doc: doc("A config that can supply the value, in the order of precedence."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the synonym config, which may differ from the config's own.",
-                    ),
-                    ..field("name", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The value of the synonym, or null if it is sensitive or not set.",
-                    ),
-                    nullable: VersionRange::from(1),
-                    ..field("value", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Where the synonym gets its value from, with the codes of the config's source.",
-                    ),
-                    ..field("source", FieldType::Int8, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

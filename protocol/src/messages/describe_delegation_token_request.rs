@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the delegation tokens of given owners (KIP-48).
 ///
 /// Versions 0-3, flexible 2-3. API key 41.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeDelegationTokenRequest<'a> {
     /// The owners whose tokens to list, or null for all.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeDelegationTokenRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeDelegationTokenRequest<'_> {}
 
 impl Default for DescribeDelegationTokenRequest<'_> {
     #[inline]
@@ -73,7 +75,7 @@ impl Reflect for DescribeDelegationTokenRequest<'static> {
 }
 
 /// An owner of the tokens to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeDelegationTokenOwner<'a> {
     /// The type of the owner, such as `User`.
     ///
@@ -86,6 +88,8 @@ pub struct DescribeDelegationTokenOwner<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeDelegationTokenOwner<'_> {}
 
 impl IntoOwned for DescribeDelegationTokenOwner<'_> {
     type Owned = DescribeDelegationTokenOwner<'static>;
@@ -154,35 +158,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(41i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DescribeDelegationTokenRequest",
-            doc: doc("Lists the delegation tokens of given owners (KIP-48)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The owners whose tokens to list, or null for all."),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "owners",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeDelegationTokenRequest",
+            "  owners []DescribeDelegationTokenOwner 0+ nullable=0+",
+            "DescribeDelegationTokenOwner",
+            "  principalType string 0+",
+            "  principalName string 0+",
+        ],
+        docs(
+            &[
+                "Lists the delegation tokens of given owners (KIP-48).",
+                "The owners whose tokens to list, or null for all.",
+                "An owner of the tokens to list.",
+                "The type of the owner, such as `User`.",
+                "The name of the owner.",
             ],
-        },
-        StructSchema {
-            name: "DescribeDelegationTokenOwner",
-            doc: doc("An owner of the tokens to list."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the owner, such as `User`."),
-                    ..field("principalType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the owner."),
-                    ..field("principalName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

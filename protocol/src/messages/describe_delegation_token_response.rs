@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeDelegationToken with the tokens the caller may see.
 ///
 /// Versions 0-3, flexible 2-3. API key 41.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeDelegationTokenResponse<'a> {
     /// The error code, or 0 if there was no error.
     ///
@@ -24,6 +24,8 @@ pub struct DescribeDelegationTokenResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeDelegationTokenResponse<'_> {}
 
 impl IntoOwned for DescribeDelegationTokenResponse<'_> {
     type Owned = DescribeDelegationTokenResponse<'static>;
@@ -79,7 +81,7 @@ impl Reflect for DescribeDelegationTokenResponse<'static> {
 }
 
 /// One delegation token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribedDelegationToken<'a> {
     /// The type of the token's owner, such as `User`.
     ///
@@ -124,6 +126,8 @@ pub struct DescribedDelegationToken<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribedDelegationToken<'_> {}
 
 impl IntoOwned for DescribedDelegationToken<'_> {
     type Owned = DescribedDelegationToken<'static>;
@@ -236,7 +240,7 @@ impl Reflect for DescribedDelegationToken<'static> {
 }
 
 /// A principal that may renew the token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribedDelegationTokenRenewer<'a> {
     /// The type of the renewer, such as `User`.
     ///
@@ -249,6 +253,8 @@ pub struct DescribedDelegationTokenRenewer<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribedDelegationTokenRenewer<'_> {}
 
 impl IntoOwned for DescribedDelegationTokenRenewer<'_> {
     type Owned = DescribedDelegationTokenRenewer<'static>;
@@ -310,114 +316,48 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(41i16),
     versions: VersionRange::new(0, 3),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DescribeDelegationTokenResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeDelegationTokenResponse",
+            "  errorCode int16 0+",
+            "  tokens []DescribedDelegationToken 0+",
+            "  throttleTimeMs int32 0+",
+            "DescribedDelegationToken",
+            "  principalType string 0+",
+            "  principalName string 0+",
+            "  tokenRequesterPrincipalType string 3+",
+            "  tokenRequesterPrincipalName string 3+",
+            "  issueTimestamp int64 0+",
+            "  expiryTimestamp int64 0+",
+            "  maxTimestamp int64 0+",
+            "  tokenId string 0+",
+            "  hmac bytes 0+",
+            "  renewers []DescribedDelegationTokenRenewer 0+",
+            "DescribedDelegationTokenRenewer",
+            "  principalType string 0+",
+            "  principalName string 0+",
+        ],
+        docs(
+            &[
                 "Answers DescribeDelegationToken with the tokens the caller may see.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The tokens."),
-                    ..field(
-                        "tokens",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
+                "The error code, or 0 if there was no error.",
+                "The tokens.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "One delegation token.",
+                "The type of the token's owner, such as `User`.",
+                "The name of the token's owner.",
+                "The type of the principal that asked for the token, such as `User`.",
+                "The name of the principal that asked for the token.",
+                "When the token was created, in milliseconds since the Unix epoch.",
+                "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
+                "The time beyond which the token cannot be renewed, in milliseconds since the Unix epoch.",
+                "The id of the token.",
+                "The HMAC of the token, which serves as its secret.",
+                "The principals that may renew the token, besides its owner.",
+                "A principal that may renew the token.",
+                "The type of the renewer, such as `User`.",
+                "The name of the renewer.",
             ],
-        },
-        StructSchema {
-            name: "DescribedDelegationToken",
-            doc: doc("One delegation token."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the token's owner, such as `User`."),
-                    ..field("principalType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the token's owner."),
-                    ..field("principalName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the principal that asked for the token, such as `User`.",
-                    ),
-                    ..field(
-                        "tokenRequesterPrincipalType",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The name of the principal that asked for the token."),
-                    ..field(
-                        "tokenRequesterPrincipalName",
-                        FieldType::String,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token was created, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("issueTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("expiryTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The time beyond which the token cannot be renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("maxTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the token."),
-                    ..field("tokenId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The HMAC of the token, which serves as its secret."),
-                    ..field("hmac", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The principals that may renew the token, besides its owner.",
-                    ),
-                    ..field(
-                        "renewers",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribedDelegationTokenRenewer",
-            doc: doc("A principal that may renew the token."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The type of the renewer, such as `User`."),
-                    ..field("principalType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the renewer."),
-                    ..field("principalName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

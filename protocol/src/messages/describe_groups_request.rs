@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Describes groups that use the classic rebalance protocol.
 ///
 /// Versions 0-6, flexible 5-6. API key 15.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeGroupsRequest<'a> {
     /// The ids of the groups to describe.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeGroupsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeGroupsRequest<'_> {}
 
 impl IntoOwned for DescribeGroupsRequest<'_> {
     type Owned = DescribeGroupsRequest<'static>;
@@ -98,31 +100,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(15i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(5),
-    structs: &[
-        StructSchema {
-            name: "DescribeGroupsRequest",
-            doc: doc("Describes groups that use the classic rebalance protocol."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The ids of the groups to describe."),
-                    entity_type: "groupId",
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on each group.",
-                    ),
-                    ..field(
-                        "includeAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::from(3),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeGroupsRequest",
+            "  groups []string 0+ entity=groupId",
+            "  includeAuthorizedOperations bool 3+",
+        ],
+        docs(
+            &[
+                "Describes groups that use the classic rebalance protocol.",
+                "The ids of the groups to describe.",
+                "True to ask for the operations the caller may do on each group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

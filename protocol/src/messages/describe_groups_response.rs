@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeGroups with the state and members of each group.
 ///
 /// Versions 0-6, flexible 5-6. API key 15.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeGroupsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeGroupsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeGroupsResponse<'_> {}
 
 impl IntoOwned for DescribeGroupsResponse<'_> {
     type Owned = DescribeGroupsResponse<'static>;
@@ -75,7 +77,7 @@ impl Reflect for DescribeGroupsResponse<'static> {
 }
 
 /// One classic group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribedGroup<'a> {
     /// The error code of this group, or 0 if it was described.
     ///
@@ -112,6 +114,8 @@ pub struct DescribedGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribedGroup<'_> {}
 
 impl Default for DescribedGroup<'_> {
     #[inline]
@@ -220,7 +224,7 @@ impl Reflect for DescribedGroup<'static> {
 }
 
 /// One member of a classic group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribedGroupMember<'a> {
     /// The id of the member.
     ///
@@ -249,6 +253,8 @@ pub struct DescribedGroupMember<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribedGroupMember<'_> {}
 
 impl IntoOwned for DescribedGroupMember<'_> {
     type Owned = DescribedGroupMember<'static>;
@@ -330,124 +336,50 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(15i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(5),
-    structs: &[
-        StructSchema {
-            name: "DescribeGroupsResponse",
-            doc: doc("Answers DescribeGroups with the state and members of each group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The described groups."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeGroupsResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  groups []DescribedGroup 0+",
+            "DescribedGroup",
+            "  errorCode int16 0+",
+            "  errorMessage string 6+ nullable=6+ default=null",
+            "  groupId string 0+ entity=groupId",
+            "  groupState string 0+",
+            "  protocolType string 0+",
+            "  protocolData string 0+",
+            "  members []DescribedGroupMember 0+",
+            "  authorizedOperations int32 3+ default=int:-2147483648",
+            "DescribedGroupMember",
+            "  memberId string 0+",
+            "  groupInstanceId string 4+ nullable=4+ ignorable default=null",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  memberMetadata bytes 0+",
+            "  memberAssignment bytes 0+",
+        ],
+        docs(
+            &[
+                "Answers DescribeGroups with the state and members of each group.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The described groups.",
+                "One classic group.",
+                "The error code of this group, or 0 if it was described.",
+                "A description of the error of this group, or null.",
+                "The id of the group.",
+                "The state of the group: `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Stable` or `Dead`.",
+                "The kind of group, which all members share: `consumer`, `connect` or another.",
+                "The name of the protocol the group has chosen, such as an assignor's.",
+                "The members of the group.",
+                "Bit set of the ACL operations the caller may do on the group; -2147483648 if not asked for.",
+                "One member of a classic group.",
+                "The id of the member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "The metadata of the member, in the format of the group's protocol.",
+                "The assignment of the member, in the format of the group's protocol; for consumers, a ConsumerProtocolAssignment.",
             ],
-        },
-        StructSchema {
-            name: "DescribedGroup",
-            doc: doc("One classic group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this group, or 0 if it was described."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this group, or null."),
-                    nullable: VersionRange::from(6),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(6))
-                },
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the group: `Empty`, `PreparingRebalance`, `CompletingRebalance`, `Stable` or `Dead`.",
-                    ),
-                    ..field("groupState", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The kind of group, which all members share: `consumer`, `connect` or another.",
-                    ),
-                    ..field("protocolType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the protocol the group has chosen, such as an assignor's.",
-                    ),
-                    ..field("protocolData", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The members of the group."),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the group; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "authorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::from(3),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribedGroupMember",
-            doc: doc("One member of a classic group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(4),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The metadata of the member, in the format of the group's protocol.",
-                    ),
-                    ..field("memberMetadata", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The assignment of the member, in the format of the group's protocol; for consumers, a ConsumerProtocolAssignment.",
-                    ),
-                    ..field("memberAssignment", FieldType::Bytes, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks a broker about its log directories and the replicas in them (KIP-113).
 ///
 /// Versions 0-5, flexible 2-5. API key 35.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeLogDirsRequest<'a> {
     /// The partitions to describe, by topic; null for all.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeLogDirsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeLogDirsRequest<'_> {}
 
 impl Default for DescribeLogDirsRequest<'_> {
     #[inline]
@@ -73,7 +75,7 @@ impl Reflect for DescribeLogDirsRequest<'static> {
 }
 
 /// One topic with the partitions to describe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribableLogDirTopic<'a> {
     /// The name of the topic.
     ///
@@ -86,6 +88,8 @@ pub struct DescribableLogDirTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribableLogDirTopic<'_> {}
 
 impl IntoOwned for DescribableLogDirTopic<'_> {
     type Owned = DescribableLogDirTopic<'static>;
@@ -152,43 +156,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(35i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DescribeLogDirsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeLogDirsRequest",
+            "  topics []DescribableLogDirTopic 0+ nullable=0+",
+            "DescribableLogDirTopic",
+            "  topic string 0+ key entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Asks a broker about its log directories and the replicas in them (KIP-113).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions to describe, by topic; null for all."),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The partitions to describe, by topic; null for all.",
+                "One topic with the partitions to describe.",
+                "The name of the topic.",
+                "The partition numbers to describe.",
             ],
-        },
-        StructSchema {
-            name: "DescribableLogDirTopic",
-            doc: doc("One topic with the partitions to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to describe."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

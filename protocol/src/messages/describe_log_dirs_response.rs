@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeLogDirs with the log directories of the broker.
 ///
 /// Versions 0-5, flexible 2-5. API key 35.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeLogDirsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct DescribeLogDirsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeLogDirsResponse<'_> {}
 
 impl IntoOwned for DescribeLogDirsResponse<'_> {
     type Owned = DescribeLogDirsResponse<'static>;
@@ -90,7 +92,7 @@ impl Reflect for DescribeLogDirsResponse<'static> {
 }
 
 /// One log directory of the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeLogDirsResult<'a> {
     /// The error code of this log directory, or 0 if it is online.
     ///
@@ -119,6 +121,8 @@ pub struct DescribeLogDirsResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeLogDirsResult<'_> {}
 
 impl Default for DescribeLogDirsResult<'_> {
     #[inline]
@@ -221,7 +225,7 @@ impl Reflect for DescribeLogDirsResult<'static> {
 }
 
 /// One topic with its replicas in the log directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeLogDirsTopic<'a> {
     /// The name of the topic.
     ///
@@ -234,6 +238,8 @@ pub struct DescribeLogDirsTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeLogDirsTopic<'_> {}
 
 impl IntoOwned for DescribeLogDirsTopic<'_> {
     type Owned = DescribeLogDirsTopic<'static>;
@@ -285,7 +291,7 @@ impl Reflect for DescribeLogDirsTopic<'static> {
 }
 
 /// One replica in a log directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeLogDirsPartition {
     /// The partition number of the replica.
     ///
@@ -306,6 +312,8 @@ pub struct DescribeLogDirsPartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeLogDirsPartition {}
 
 impl<'a> Read<'a> for DescribeLogDirsPartition {
     const MIN_LEN: usize = 21;
@@ -364,125 +372,50 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(35i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "DescribeLogDirsResponse",
-            doc: doc("Answers DescribeLogDirs with the log directories of the broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The log directories of the broker."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeLogDirsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 3+ ignorable",
+            "  results []DescribeLogDirsResult 0+",
+            "DescribeLogDirsResult",
+            "  errorCode int16 0+",
+            "  logDir string 0+",
+            "  topics []DescribeLogDirsTopic 0+",
+            "  totalBytes int64 4+ ignorable default=int:-1",
+            "  usableBytes int64 4+ ignorable default=int:-1",
+            "  isCordoned bool 5+ ignorable",
+            "DescribeLogDirsTopic",
+            "  name string 0+ entity=topicName",
+            "  partitions []DescribeLogDirsPartition 0+",
+            "DescribeLogDirsPartition",
+            "  partitionIndex int32 0+",
+            "  partitionSize int64 0+",
+            "  offsetLag int64 0+",
+            "  isFutureKey bool 0+",
+        ],
+        docs(
+            &[
+                "Answers DescribeLogDirs with the log directories of the broker.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The log directories of the broker.",
+                "One log directory of the broker.",
+                "The error code of this log directory, or 0 if it is online.",
+                "The absolute path of the log directory.",
+                "The replicas in the log directory, by topic.",
+                "The total size of the volume of the log directory, in bytes; -1 if not known.",
+                "The usable space of the volume of the log directory, in bytes; -1 if not known.",
+                "True if the log directory takes no new replicas.",
+                "One topic with its replicas in the log directory.",
+                "The name of the topic.",
+                "The replicas in the log directory.",
+                "One replica in a log directory.",
+                "The partition number of the replica.",
+                "The size of the replica's log segments in this directory, in bytes.",
+                "How far this replica is behind: the high watermark (for a future replica, the current replica's log end offset) less its log end offset.",
+                "True if this is a future replica, being moved here from another log directory of the broker.",
             ],
-        },
-        StructSchema {
-            name: "DescribeLogDirsResult",
-            doc: doc("One log directory of the broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this log directory, or 0 if it is online.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The absolute path of the log directory."),
-                    ..field("logDir", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The replicas in the log directory, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The total size of the volume of the log directory, in bytes; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("totalBytes", FieldType::Int64, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The usable space of the volume of the log directory, in bytes; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("usableBytes", FieldType::Int64, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("True if the log directory takes no new replicas."),
-                    ignorable: true,
-                    ..field("isCordoned", FieldType::Bool, VersionRange::from(5))
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeLogDirsTopic",
-            doc: doc("One topic with its replicas in the log directory."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The replicas in the log directory."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeLogDirsPartition",
-            doc: doc("One replica in a log directory."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number of the replica."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The size of the replica's log segments in this directory, in bytes.",
-                    ),
-                    ..field("partitionSize", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How far this replica is behind: the high watermark (for a future replica, the current replica's log end offset) less its log end offset.",
-                    ),
-                    ..field("offsetLag", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if this is a future replica, being moved here from another log directory of the broker.",
-                    ),
-                    ..field("isFutureKey", FieldType::Bool, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks partition leaders which producers have state on their partitions (KIP-664).
 ///
 /// Versions 0, flexible 0. API key 61.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeProducersRequest<'a> {
     /// The partitions to describe, by topic.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeProducersRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeProducersRequest<'_> {}
 
 impl IntoOwned for DescribeProducersRequest<'_> {
     type Owned = DescribeProducersRequest<'static>;
@@ -63,7 +65,7 @@ impl Reflect for DescribeProducersRequest<'static> {
 }
 
 /// One topic with the partitions to describe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicRequest<'a> {
     /// The name of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct TopicRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicRequest<'_> {}
 
 impl IntoOwned for TopicRequest<'_> {
     type Owned = TopicRequest<'static>;
@@ -144,42 +148,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(61i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeProducersRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeProducersRequest",
+            "  topics []TopicRequest 0+",
+            "TopicRequest",
+            "  name string 0+ key entity=topicName",
+            "  partitionIndexes []int32 0+",
+        ],
+        docs(
+            &[
                 "Asks partition leaders which producers have state on their partitions (KIP-664).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions to describe, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The partitions to describe, by topic.",
+                "One topic with the partitions to describe.",
+                "The name of the topic.",
+                "The partition numbers to describe.",
             ],
-        },
-        StructSchema {
-            name: "TopicRequest",
-            doc: doc("One topic with the partitions to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to describe."),
-                    ..field(
-                        "partitionIndexes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

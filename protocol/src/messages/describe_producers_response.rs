@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeProducers with the active producers of each partition.
 ///
 /// Versions 0, flexible 0. API key 61.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeProducersResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeProducersResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeProducersResponse<'_> {}
 
 impl IntoOwned for DescribeProducersResponse<'_> {
     type Owned = DescribeProducersResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DescribeProducersResponse<'static> {
 }
 
 /// The active producers of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicResponse<'a> {
     /// The name of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct TopicResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicResponse<'_> {}
 
 impl IntoOwned for TopicResponse<'_> {
     type Owned = TopicResponse<'static>;
@@ -135,7 +139,7 @@ impl Reflect for TopicResponse<'static> {
 }
 
 /// The active producers of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionResponse<'a> {
     /// The partition number.
     ///
@@ -156,6 +160,8 @@ pub struct PartitionResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionResponse<'_> {}
 
 impl IntoOwned for PartitionResponse<'_> {
     type Owned = PartitionResponse<'static>;
@@ -218,7 +224,7 @@ impl Reflect for PartitionResponse<'static> {
 }
 
 /// The state of one active producer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProducerState {
     /// The id of the producer.
     ///
@@ -247,6 +253,8 @@ pub struct ProducerState {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ProducerState {}
 
 impl Default for ProducerState {
     #[inline]
@@ -326,123 +334,48 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(61i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeProducersResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeProducersResponse",
+            "  throttleTimeMs int32 0+",
+            "  topics []TopicResponse 0+",
+            "TopicResponse",
+            "  name string 0+ entity=topicName",
+            "  partitions []PartitionResponse 0+",
+            "PartitionResponse",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  activeProducers []ProducerState 0+",
+            "ProducerState",
+            "  producerId int64 0+ entity=producerId",
+            "  producerEpoch int32 0+",
+            "  lastSequence int32 0+ default=int:-1",
+            "  lastTimestamp int64 0+ default=int:-1",
+            "  coordinatorEpoch int32 0+",
+            "  currentTxnStartOffset int64 0+ default=int:-1",
+        ],
+        docs(
+            &[
                 "Answers DescribeProducers with the active producers of each partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The active producers, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The active producers, by topic.",
+                "The active producers of one topic.",
+                "The name of the topic.",
+                "The active producers per partition.",
+                "The active producers of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
+                "The producers with state on the partition.",
+                "The state of one active producer.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "The sequence number of the last record the producer wrote; -1 if there is none.",
+                "The timestamp of the last batch the producer wrote, in milliseconds since the Unix epoch; -1 if not known.",
+                "The epoch of the coordinator that last ended a transaction of the producer here, or -1 if none did.",
+                "The first offset of the producer's ongoing transaction, or -1 if there is none.",
             ],
-        },
-        StructSchema {
-            name: "TopicResponse",
-            doc: doc("The active producers of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The active producers per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionResponse",
-            doc: doc("The active producers of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The producers with state on the partition."),
-                    ..field(
-                        "activeProducers",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ProducerState",
-            doc: doc("The state of one active producer."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field("producerEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The sequence number of the last record the producer wrote; -1 if there is none.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("lastSequence", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The timestamp of the last batch the producer wrote, in milliseconds since the Unix epoch; -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("lastTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the coordinator that last ended a transaction of the producer here, or -1 if none did.",
-                    ),
-                    ..field("coordinatorEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The first offset of the producer's ongoing transaction, or -1 if there is none.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "currentTxnStartOffset",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks the KRaft leader about the state of its quorum (KIP-595).
 ///
 /// Versions 0-2, flexible 0-2. API key 55.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeQuorumRequest<'a> {
     /// The KRaft partitions to describe, by topic.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeQuorumRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeQuorumRequest<'_> {}
 
 impl IntoOwned for DescribeQuorumRequest<'_> {
     type Owned = DescribeQuorumRequest<'static>;
@@ -63,7 +65,7 @@ impl Reflect for DescribeQuorumRequest<'static> {
 }
 
 /// A topic run by KRaft, with its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -76,6 +78,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -127,7 +131,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// One KRaft partition to describe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number, which is 0 for the metadata log.
     ///
@@ -136,6 +140,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 5;
@@ -187,51 +193,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(55i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeQuorumRequest",
-            doc: doc("Asks the KRaft leader about the state of its quorum (KIP-595)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The KRaft partitions to describe, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeQuorumRequest",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+        ],
+        docs(
+            &[
+                "Asks the KRaft leader about the state of its quorum (KIP-595).",
+                "The KRaft partitions to describe, by topic.",
+                "A topic run by KRaft, with its partitions.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The KRaft partitions to describe.",
+                "One KRaft partition to describe.",
+                "The partition number, which is 0 for the metadata log.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("A topic run by KRaft, with its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions to describe."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One KRaft partition to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number, which is 0 for the metadata log."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeQuorum with the leader, voters and observers of the quorum and their progress.
 ///
 /// Versions 0-2, flexible 0-2. API key 55.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeQuorumResponse<'a> {
     /// The error code of the request as a whole, or 0 if there was no error.
     ///
@@ -28,6 +28,8 @@ pub struct DescribeQuorumResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeQuorumResponse<'_> {}
 
 impl Default for DescribeQuorumResponse<'_> {
     #[inline]
@@ -113,7 +115,7 @@ impl Reflect for DescribeQuorumResponse<'static> {
 }
 
 /// A topic run by KRaft, with its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -126,6 +128,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -177,7 +181,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// The state of the quorum of one KRaft partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number, which is 0 for the metadata log.
     ///
@@ -214,6 +218,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl Default for PartitionData<'_> {
     #[inline]
@@ -316,7 +322,7 @@ impl Reflect for PartitionData<'static> {
 }
 
 /// The progress of one replica of the quorum.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaState {
     /// The node id of the replica.
     ///
@@ -341,6 +347,8 @@ pub struct ReplicaState {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReplicaState {}
 
 impl Default for ReplicaState {
     #[inline]
@@ -435,7 +443,7 @@ impl Reflect for ReplicaState {
 }
 
 /// A node that takes part in the quorum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Node<'a> {
     /// The id of the node.
     ///
@@ -448,6 +456,8 @@ pub struct Node<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Node<'_> {}
 
 impl IntoOwned for Node<'_> {
     type Owned = Node<'static>;
@@ -499,7 +509,7 @@ impl Reflect for Node<'static> {
 }
 
 /// One listener of a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listener<'a> {
     /// The name of the listener.
     ///
@@ -516,6 +526,8 @@ pub struct Listener<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Listener<'_> {}
 
 impl IntoOwned for Listener<'_> {
     type Owned = Listener<'static>;
@@ -581,204 +593,72 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(55i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeQuorumResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeQuorumResponse",
+            "  errorCode int16 0+",
+            "  errorMessage string 2+ nullable=2+ ignorable",
+            "  topics []TopicData 0+",
+            "  nodes []Node 2+",
+            "TopicData",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 2+ nullable=2+ ignorable",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "  highWatermark int64 0+",
+            "  currentVoters []ReplicaState 0+",
+            "  observers []ReplicaState 0+",
+            "ReplicaState",
+            "  replicaId int32 0+ entity=brokerId",
+            "  replicaDirectoryId uuid 2+",
+            "  logEndOffset int64 0+",
+            "  lastFetchTimestamp int64 1+ ignorable default=int:-1",
+            "  lastCaughtUpTimestamp int64 1+ ignorable default=int:-1",
+            "Node",
+            "  nodeId int32 2+ key entity=brokerId",
+            "  listeners []Listener 2+",
+            "Listener",
+            "  name string 2+ key",
+            "  host string 2+",
+            "  port uint16 2+",
+        ],
+        docs(
+            &[
                 "Answers DescribeQuorum with the leader, voters and observers of the quorum and their progress.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(2),
-                    ignorable: true,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The quorum states, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The nodes that take part in the quorum, and how to reach them.",
-                    ),
-                    ..field(
-                        "nodes",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(2),
-                    )
-                },
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The quorum states, by topic.",
+                "The nodes that take part in the quorum, and how to reach them.",
+                "A topic run by KRaft, with its partitions.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The quorum states per KRaft partition.",
+                "The state of the quorum of one KRaft partition.",
+                "The partition number, which is 0 for the metadata log.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
+                "The node id of the leader, or -1 if there is none.",
+                "The current epoch of the quorum.",
+                "The high watermark of the log: the offset up to which its records are committed.",
+                "The voters with their progress.",
+                "The replicas that follow the log without a vote, with their progress.",
+                "The progress of one replica of the quorum.",
+                "The node id of the replica.",
+                "The directory id of the replica.",
+                "The log end offset of the replica as the leader knows it, or -1 if not known.",
+                "When the replica last fetched from the leader, in milliseconds since the Unix epoch by the leader's clock; -1 if not known.",
+                "When the replica last had the leader's whole log, in milliseconds since the Unix epoch by the leader's clock; -1 if not known.",
+                "A node that takes part in the quorum.",
+                "The id of the node.",
+                "The listeners the node can be reached at.",
+                "One listener of a node.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("A topic run by KRaft, with its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The quorum states per KRaft partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The state of the quorum of one KRaft partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number, which is 0 for the metadata log."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(2),
-                    ignorable: true,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the leader, or -1 if there is none."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The current epoch of the quorum."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The high watermark of the log: the offset up to which its records are committed.",
-                    ),
-                    ..field("highWatermark", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The voters with their progress."),
-                    ..field(
-                        "currentVoters",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The replicas that follow the log without a vote, with their progress.",
-                    ),
-                    ..field(
-                        "observers",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ReplicaState",
-            doc: doc("The progress of one replica of the quorum."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the replica."),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the replica."),
-                    ..field("replicaDirectoryId", FieldType::Uuid, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The log end offset of the replica as the leader knows it, or -1 if not known.",
-                    ),
-                    ..field("logEndOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the replica last fetched from the leader, in milliseconds since the Unix epoch by the leader's clock; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "lastFetchTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the replica last had the leader's whole log, in milliseconds since the Unix epoch by the leader's clock; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "lastCaughtUpTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Node",
-            doc: doc("A node that takes part in the quorum."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the node can be reached at."),
-                    ..field(
-                        "listeners",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(2),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Listener",
-            doc: doc("One listener of a node."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(2))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks for the share-partition start offsets of share groups (KIP-932).
 ///
 /// Versions 0-1, flexible 0-1. API key 90.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequest<'a> {
     /// The share groups to describe.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeShareGroupOffsetsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsRequest<'_> {}
 
 impl IntoOwned for DescribeShareGroupOffsetsRequest<'_> {
     type Owned = DescribeShareGroupOffsetsRequest<'static>;
@@ -63,7 +65,7 @@ impl Reflect for DescribeShareGroupOffsetsRequest<'static> {
 }
 
 /// One share group with the topics to describe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequestGroup<'a> {
     /// The id of the share group.
     ///
@@ -76,6 +78,8 @@ pub struct DescribeShareGroupOffsetsRequestGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsRequestGroup<'_> {}
 
 impl Default for DescribeShareGroupOffsetsRequestGroup<'_> {
     #[inline]
@@ -138,7 +142,7 @@ impl Reflect for DescribeShareGroupOffsetsRequestGroup<'static> {
 }
 
 /// One topic with the partitions to describe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeShareGroupOffsetsRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -151,6 +155,8 @@ pub struct DescribeShareGroupOffsetsRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsRequestTopic<'_> {}
 
 impl IntoOwned for DescribeShareGroupOffsetsRequestTopic<'_> {
     type Owned = DescribeShareGroupOffsetsRequestTopic<'static>;
@@ -219,63 +225,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(90i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeShareGroupOffsetsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeShareGroupOffsetsRequest",
+            "  groups []DescribeShareGroupOffsetsRequestGroup 0+",
+            "DescribeShareGroupOffsetsRequestGroup",
+            "  groupId string 0+ entity=groupId",
+            "  topics []DescribeShareGroupOffsetsRequestTopic 0+ nullable=0+",
+            "DescribeShareGroupOffsetsRequestTopic",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Asks for the share-partition start offsets of share groups (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The share groups to describe."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The share groups to describe.",
+                "One share group with the topics to describe.",
+                "The id of the share group.",
+                "The partitions to describe, by topic; null for all topics of the group.",
+                "One topic with the partitions to describe.",
+                "The name of the topic.",
+                "The partition numbers to describe.",
             ],
-        },
-        StructSchema {
-            name: "DescribeShareGroupOffsetsRequestGroup",
-            doc: doc("One share group with the topics to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions to describe, by topic; null for all topics of the group.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeShareGroupOffsetsRequestTopic",
-            doc: doc("One topic with the partitions to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to describe."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

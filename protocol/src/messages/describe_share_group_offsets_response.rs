@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeShareGroupOffsets with the start offset of each share-partition.
 ///
 /// Versions 0-1, flexible 0-1. API key 90.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeShareGroupOffsetsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsResponse<'_> {}
 
 impl IntoOwned for DescribeShareGroupOffsetsResponse<'_> {
     type Owned = DescribeShareGroupOffsetsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DescribeShareGroupOffsetsResponse<'static> {
 }
 
 /// The share-partition offsets of one share group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseGroup<'a> {
     /// The id of the share group.
     ///
@@ -92,6 +94,8 @@ pub struct DescribeShareGroupOffsetsResponseGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsResponseGroup<'_> {}
 
 impl IntoOwned for DescribeShareGroupOffsetsResponseGroup<'_> {
     type Owned = DescribeShareGroupOffsetsResponseGroup<'static>;
@@ -151,7 +155,7 @@ impl Reflect for DescribeShareGroupOffsetsResponseGroup<'static> {
 }
 
 /// The share-partition offsets of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -168,6 +172,8 @@ pub struct DescribeShareGroupOffsetsResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsResponseTopic<'_> {}
 
 impl IntoOwned for DescribeShareGroupOffsetsResponseTopic<'_> {
     type Owned = DescribeShareGroupOffsetsResponseTopic<'static>;
@@ -223,7 +229,7 @@ impl Reflect for DescribeShareGroupOffsetsResponseTopic<'static> {
 }
 
 /// The share-partition offsets of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeShareGroupOffsetsResponsePartition<'a> {
     /// The partition number.
     ///
@@ -252,6 +258,8 @@ pub struct DescribeShareGroupOffsetsResponsePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeShareGroupOffsetsResponsePartition<'_> {}
 
 impl Default for DescribeShareGroupOffsetsResponsePartition<'_> {
     #[inline]
@@ -364,122 +372,50 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(90i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeShareGroupOffsetsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeShareGroupOffsetsResponse",
+            "  throttleTimeMs int32 0+",
+            "  groups []DescribeShareGroupOffsetsResponseGroup 0+",
+            "DescribeShareGroupOffsetsResponseGroup",
+            "  groupId string 0+ entity=groupId",
+            "  topics []DescribeShareGroupOffsetsResponseTopic 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "DescribeShareGroupOffsetsResponseTopic",
+            "  topicName string 0+ entity=topicName",
+            "  topicId uuid 0+",
+            "  partitions []DescribeShareGroupOffsetsResponsePartition 0+",
+            "DescribeShareGroupOffsetsResponsePartition",
+            "  partitionIndex int32 0+",
+            "  startOffset int64 0+",
+            "  leaderEpoch int32 0+",
+            "  lag int64 1+ ignorable default=int:-1",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
                 "Answers DescribeShareGroupOffsets with the start offset of each share-partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The share-partition offsets per share group."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The share-partition offsets per share group.",
+                "The share-partition offsets of one share group.",
+                "The id of the share group.",
+                "The share-partition offsets, by topic.",
+                "The error code of this group, or 0 if there was no error.",
+                "A description of the error of this group, or null.",
+                "The share-partition offsets of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The share-partition offsets per partition.",
+                "The share-partition offsets of one partition.",
+                "The partition number.",
+                "The start offset of the share-partition, or -1 if it is not initialized.",
+                "The leader epoch of the partition.",
+                "How many records of the partition the share group still has to deliver; -1 if not known.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
             ],
-        },
-        StructSchema {
-            name: "DescribeShareGroupOffsetsResponseGroup",
-            doc: doc("The share-partition offsets of one share group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The share-partition offsets, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this group, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this group, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeShareGroupOffsetsResponseTopic",
-            doc: doc("The share-partition offsets of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The share-partition offsets per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeShareGroupOffsetsResponsePartition",
-            doc: doc("The share-partition offsets of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition, or -1 if it is not initialized.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How many records of the partition the share group still has to deliver; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("lag", FieldType::Int64, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks for the partitions of topics, one page at a time (KIP-966).
 ///
 /// Versions 0, flexible 0. API key 75.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTopicPartitionsRequest<'a> {
     /// The topics to describe.
     ///
@@ -24,6 +24,8 @@ pub struct DescribeTopicPartitionsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeTopicPartitionsRequest<'_> {}
 
 impl Default for DescribeTopicPartitionsRequest<'_> {
     #[inline]
@@ -91,7 +93,7 @@ impl Reflect for DescribeTopicPartitionsRequest<'static> {
 }
 
 /// One topic to describe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicRequest<'a> {
     /// The name of the topic.
     ///
@@ -100,6 +102,8 @@ pub struct TopicRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicRequest<'_> {}
 
 impl IntoOwned for TopicRequest<'_> {
     type Owned = TopicRequest<'static>;
@@ -147,7 +151,7 @@ impl Reflect for TopicRequest<'static> {
 }
 
 /// The place in the ordered list of topics and partitions to continue from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor<'a> {
     /// The name of the topic to start from.
     ///
@@ -160,6 +164,8 @@ pub struct Cursor<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Cursor<'_> {}
 
 impl IntoOwned for Cursor<'_> {
     type Owned = Cursor<'static>;
@@ -228,65 +234,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(75i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeTopicPartitionsRequest",
-            doc: doc("Asks for the partitions of topics, one page at a time (KIP-966)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The topics to describe."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The largest number of partitions to return on one page."),
-                    default: DefaultValue::Int(2000),
-                    ..field(
-                        "responsePartitionLimit",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Where to continue, as returned with the previous page; null to start from the beginning.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("cursor", FieldType::Struct(2), VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicRequest",
-            doc: doc("One topic to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Cursor",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeTopicPartitionsRequest",
+            "  topics []TopicRequest 0+",
+            "  responsePartitionLimit int32 0+ default=int:2000",
+            "  cursor Cursor 0+ nullable=0+ default=null",
+            "TopicRequest",
+            "  name string 0+ entity=topicName",
+            "Cursor",
+            "  topicName string 0+ entity=topicName",
+            "  partitionIndex int32 0+",
+        ],
+        docs(
+            &[
+                "Asks for the partitions of topics, one page at a time (KIP-966).",
+                "The topics to describe.",
+                "The largest number of partitions to return on one page.",
+                "Where to continue, as returned with the previous page; null to start from the beginning.",
+                "One topic to describe.",
+                "The name of the topic.",
                 "The place in the ordered list of topics and partitions to continue from.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic to start from."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number to start from."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
+                "The name of the topic to start from.",
+                "The partition number to start from.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeTopicPartitions with a page of partitions, including their eligible leader replicas.
 ///
 /// Versions 0, flexible 0. API key 75.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeTopicPartitionsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct DescribeTopicPartitionsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeTopicPartitionsResponse<'_> {}
 
 impl IntoOwned for DescribeTopicPartitionsResponse<'_> {
     type Owned = DescribeTopicPartitionsResponse<'static>;
@@ -79,7 +81,7 @@ impl Reflect for DescribeTopicPartitionsResponse<'static> {
 }
 
 /// One topic with some or all of its partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTopicPartitionsResponseTopic<'a> {
     /// The error code of this topic, or 0 if there was no error.
     ///
@@ -108,6 +110,8 @@ pub struct DescribeTopicPartitionsResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeTopicPartitionsResponseTopic<'_> {}
 
 impl Default for DescribeTopicPartitionsResponseTopic<'_> {
     #[inline]
@@ -193,7 +197,7 @@ impl Reflect for DescribeTopicPartitionsResponseTopic<'static> {
 }
 
 /// One partition with its leader and replicas.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeTopicPartitionsResponsePartition<'a> {
     /// The error code of this partition, or 0 if there was no error.
     ///
@@ -234,6 +238,8 @@ pub struct DescribeTopicPartitionsResponsePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeTopicPartitionsResponsePartition<'_> {}
 
 impl Default for DescribeTopicPartitionsResponsePartition<'_> {
     #[inline]
@@ -336,7 +342,7 @@ impl Reflect for DescribeTopicPartitionsResponsePartition<'static> {
 }
 
 /// The place in the ordered list of topics and partitions where the next page starts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cursor<'a> {
     /// The name of the topic the next page starts with.
     ///
@@ -349,6 +355,8 @@ pub struct Cursor<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Cursor<'_> {}
 
 impl IntoOwned for Cursor<'_> {
     type Owned = Cursor<'static>;
@@ -410,185 +418,60 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(75i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeTopicPartitionsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeTopicPartitionsResponse",
+            "  throttleTimeMs int32 0+ ignorable",
+            "  topics []DescribeTopicPartitionsResponseTopic 0+",
+            "  nextCursor Cursor 0+ nullable=0+ default=null",
+            "DescribeTopicPartitionsResponseTopic",
+            "  errorCode int16 0+",
+            "  name string 0+ nullable=0+ key entity=topicName",
+            "  topicId uuid 0+ ignorable",
+            "  isInternal bool 0+ ignorable",
+            "  partitions []DescribeTopicPartitionsResponsePartition 0+",
+            "  topicAuthorizedOperations int32 0+ default=int:-2147483648",
+            "DescribeTopicPartitionsResponsePartition",
+            "  errorCode int16 0+",
+            "  partitionIndex int32 0+",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+ ignorable default=int:-1",
+            "  replicaNodes []int32 0+ entity=brokerId",
+            "  isrNodes []int32 0+ entity=brokerId",
+            "  eligibleLeaderReplicas []int32 0+ nullable=0+ entity=brokerId default=null",
+            "  lastKnownElr []int32 0+ nullable=0+ entity=brokerId default=null",
+            "  offlineReplicas []int32 0+ ignorable entity=brokerId",
+            "Cursor",
+            "  topicName string 0+ entity=topicName",
+            "  partitionIndex int32 0+",
+        ],
+        docs(
+            &[
                 "Answers DescribeTopicPartitions with a page of partitions, including their eligible leader replicas.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The described topics."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Where the next page starts, or null if this is the last page.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("nextCursor", FieldType::Struct(3), VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeTopicPartitionsResponseTopic",
-            doc: doc("One topic with some or all of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this topic, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic, or null if it is not known."),
-                    nullable: VersionRange::from(0),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the topic is internal to Kafka."),
-                    ignorable: true,
-                    ..field("isInternal", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions of the topic that are on this page."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the topic; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "topicAuthorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribeTopicPartitionsResponsePartition",
-            doc: doc("One partition with its leader and replicas."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker id of the leader, or -1 if there is none."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition, or -1 if not known."),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicaNodes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the in-sync replicas."),
-                    entity_type: "brokerId",
-                    ..field(
-                        "isrNodes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of replicas out of the ISR that may still become leader without losing data (ELR), or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "eligibleLeaderReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of replicas that were last known to be eligible as leader, for use after all were lost; null if none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "lastKnownElr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the replicas that are offline."),
-                    ignorable: true,
-                    entity_type: "brokerId",
-                    ..field(
-                        "offlineReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Cursor",
-            doc: doc(
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The described topics.",
+                "Where the next page starts, or null if this is the last page.",
+                "One topic with some or all of its partitions.",
+                "The error code of this topic, or 0 if there was no error.",
+                "The name of the topic, or null if it is not known.",
+                "The id of the topic.",
+                "True if the topic is internal to Kafka.",
+                "The partitions of the topic that are on this page.",
+                "Bit set of the ACL operations the caller may do on the topic; -2147483648 if not asked for.",
+                "One partition with its leader and replicas.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The partition number.",
+                "The broker id of the leader, or -1 if there is none.",
+                "The leader epoch of the partition, or -1 if not known.",
+                "The broker ids of all replicas; the first is the preferred leader.",
+                "The broker ids of the in-sync replicas.",
+                "The broker ids of replicas out of the ISR that may still become leader without losing data (ELR), or null.",
+                "The broker ids of replicas that were last known to be eligible as leader, for use after all were lost; null if none.",
+                "The broker ids of the replicas that are offline.",
                 "The place in the ordered list of topics and partitions where the next page starts.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic the next page starts with."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number to start from."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
+                "The name of the topic the next page starts with.",
+                "The partition number to start from.",
             ],
-        },
-    ],
+        ),
+    ),
 };

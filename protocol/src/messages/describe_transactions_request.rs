@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks transaction coordinators about the state of transactional ids (KIP-664).
 ///
 /// Versions 0, flexible 0. API key 65.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeTransactionsRequest<'a> {
     /// The transactional ids to describe.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeTransactionsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeTransactionsRequest<'_> {}
 
 impl IntoOwned for DescribeTransactionsRequest<'_> {
     type Owned = DescribeTransactionsRequest<'static>;
@@ -80,23 +82,16 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(65i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeTransactionsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeTransactionsRequest",
+            "  transactionalIds []string 0+ entity=transactionalId",
+        ],
+        docs(
+            &[
                 "Asks transaction coordinators about the state of transactional ids (KIP-664).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional ids to describe."),
-                    entity_type: "transactionalId",
-                    ..field(
-                        "transactionalIds",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
+                "The transactional ids to describe.",
             ],
-        },
-    ],
+        ),
+    ),
 };

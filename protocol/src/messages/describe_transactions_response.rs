@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeTransactions with the state of each transactional id.
 ///
 /// Versions 0, flexible 0. API key 65.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeTransactionsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct DescribeTransactionsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeTransactionsResponse<'_> {}
 
 impl IntoOwned for DescribeTransactionsResponse<'_> {
     type Owned = DescribeTransactionsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for DescribeTransactionsResponse<'static> {
 }
 
 /// The state of one transactional id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TransactionState<'a> {
     /// The error code of this transactional id, or 0 if it was described.
     ///
@@ -108,6 +110,8 @@ pub struct TransactionState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TransactionState<'_> {}
 
 impl IntoOwned for TransactionState<'_> {
     type Owned = TransactionState<'static>;
@@ -186,7 +190,7 @@ impl Reflect for TransactionState<'static> {
 }
 
 /// One topic with the partitions that are in the transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic.
     ///
@@ -199,6 +203,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -260,108 +266,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(65i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeTransactionsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeTransactionsResponse",
+            "  throttleTimeMs int32 0+",
+            "  transactionStates []TransactionState 0+",
+            "TransactionState",
+            "  errorCode int16 0+",
+            "  transactionalId string 0+ entity=transactionalId",
+            "  transactionState string 0+",
+            "  transactionTimeoutMs int32 0+",
+            "  transactionStartTimeMs int64 0+",
+            "  producerId int64 0+ entity=producerId",
+            "  producerEpoch int16 0+",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topic string 0+ key entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Answers DescribeTransactions with the state of each transactional id.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The transactional ids and their states."),
-                    ..field(
-                        "transactionStates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The transactional ids and their states.",
+                "The state of one transactional id.",
+                "The error code of this transactional id, or 0 if it was described.",
+                "The transactional id.",
+                "The state of the transaction, such as `Empty`, `Ongoing` or `CompleteCommit`.",
+                "How long a transaction may run before the coordinator aborts it, in milliseconds.",
+                "When the transaction started, in milliseconds since the Unix epoch; -1 if none has.",
+                "The producer id that belongs to the transactional id.",
+                "The producer epoch that belongs to the transactional id.",
+                "The partitions that are in the transaction, by topic.",
+                "One topic with the partitions that are in the transaction.",
+                "The name of the topic.",
+                "The partition numbers that are in the transaction.",
             ],
-        },
-        StructSchema {
-            name: "TransactionState",
-            doc: doc("The state of one transactional id."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this transactional id, or 0 if it was described.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The transactional id."),
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the transaction, such as `Empty`, `Ongoing` or `CompleteCommit`.",
-                    ),
-                    ..field("transactionState", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long a transaction may run before the coordinator aborts it, in milliseconds.",
-                    ),
-                    ..field(
-                        "transactionTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the transaction started, in milliseconds since the Unix epoch; -1 if none has.",
-                    ),
-                    ..field(
-                        "transactionStartTimeMs",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The producer id that belongs to the transactional id."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The producer epoch that belongs to the transactional id."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions that are in the transaction, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("One topic with the partitions that are in the transaction."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are in the transaction."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

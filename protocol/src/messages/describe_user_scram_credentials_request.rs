@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the SCRAM credentials of users, without their secrets (KIP-554).
 ///
 /// Versions 0, flexible 0. API key 50.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeUserScramCredentialsRequest<'a> {
     /// The users to describe; null or empty for all.
     ///
@@ -16,6 +16,8 @@ pub struct DescribeUserScramCredentialsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeUserScramCredentialsRequest<'_> {}
 
 impl Default for DescribeUserScramCredentialsRequest<'_> {
     #[inline]
@@ -73,7 +75,7 @@ impl Reflect for DescribeUserScramCredentialsRequest<'static> {
 }
 
 /// A user to describe.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserName<'a> {
     /// The name of the user.
     ///
@@ -82,6 +84,8 @@ pub struct UserName<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UserName<'_> {}
 
 impl IntoOwned for UserName<'_> {
     type Owned = UserName<'static>;
@@ -146,33 +150,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(50i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeUserScramCredentialsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "DescribeUserScramCredentialsRequest",
+            "  users []UserName 0+ nullable=0+",
+            "UserName",
+            "  name string 0+",
+        ],
+        docs(
+            &[
                 "Lists the SCRAM credentials of users, without their secrets (KIP-554).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The users to describe; null or empty for all."),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "users",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The users to describe; null or empty for all.",
+                "A user to describe.",
+                "The name of the user.",
             ],
-        },
-        StructSchema {
-            name: "UserName",
-            doc: doc("A user to describe."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers DescribeUserScramCredentials with a result per user.
 ///
 /// Versions 0, flexible 0. API key 50.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeUserScramCredentialsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct DescribeUserScramCredentialsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeUserScramCredentialsResponse<'_> {}
 
 impl Default for DescribeUserScramCredentialsResponse<'_> {
     #[inline]
@@ -103,7 +105,7 @@ impl Reflect for DescribeUserScramCredentialsResponse<'static> {
 }
 
 /// The SCRAM credentials of one user.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribeUserScramCredentialsResult<'a> {
     /// The name of the user.
     ///
@@ -124,6 +126,8 @@ pub struct DescribeUserScramCredentialsResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribeUserScramCredentialsResult<'_> {}
 
 impl Default for DescribeUserScramCredentialsResult<'_> {
     #[inline]
@@ -196,7 +200,7 @@ impl Reflect for DescribeUserScramCredentialsResult<'static> {
 }
 
 /// One SCRAM credential of a user, without its secrets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CredentialInfo {
     /// The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512; 0 unknown.
     ///
@@ -209,6 +213,8 @@ pub struct CredentialInfo {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CredentialInfo {}
 
 impl<'a> Read<'a> for CredentialInfo {
     const MIN_LEN: usize = 6;
@@ -261,82 +267,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(50i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "DescribeUserScramCredentialsResponse",
-            doc: doc("Answers DescribeUserScramCredentials with a result per user."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The credentials per user."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "DescribeUserScramCredentialsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  results []DescribeUserScramCredentialsResult 0+",
+            "DescribeUserScramCredentialsResult",
+            "  user string 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  credentialInfos []CredentialInfo 0+",
+            "CredentialInfo",
+            "  mechanism int8 0+",
+            "  iterations int32 0+",
+        ],
+        docs(
+            &[
+                "Answers DescribeUserScramCredentials with a result per user.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The credentials per user.",
+                "The SCRAM credentials of one user.",
+                "The name of the user.",
+                "The error code of this user, or 0 if the credentials were described.",
+                "A description of the error of this user, or null.",
+                "The SCRAM credentials of the user, one per mechanism.",
+                "One SCRAM credential of a user, without its secrets.",
+                "The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512; 0 unknown.",
+                "The number of hash iterations.",
             ],
-        },
-        StructSchema {
-            name: "DescribeUserScramCredentialsResult",
-            doc: doc("The SCRAM credentials of one user."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("user", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this user, or 0 if the credentials were described.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this user, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The SCRAM credentials of the user, one per mechanism."),
-                    ..field(
-                        "credentialInfos",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "CredentialInfo",
-            doc: doc("One SCRAM credential of a user, without its secrets."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512; 0 unknown.",
-                    ),
-                    ..field("mechanism", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The number of hash iterations."),
-                    ..field("iterations", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

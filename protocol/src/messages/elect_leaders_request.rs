@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Triggers leader elections of partitions, preferred or unclean (KIP-183, KIP-460).
 ///
 /// Versions 0-2, flexible 2. API key 43.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ElectLeadersRequest<'a> {
     /// The kind of election: 0 preferred leader, 1 unclean.
     ///
@@ -24,6 +24,8 @@ pub struct ElectLeadersRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ElectLeadersRequest<'_> {}
 
 impl Default for ElectLeadersRequest<'_> {
     #[inline]
@@ -100,7 +102,7 @@ impl Reflect for ElectLeadersRequest<'static> {
 }
 
 /// One topic with the partitions to elect leaders for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitions<'a> {
     /// The name of the topic.
     ///
@@ -113,6 +115,8 @@ pub struct TopicPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitions<'_> {}
 
 impl IntoOwned for TopicPartitions<'_> {
     type Owned = TopicPartitions<'static>;
@@ -179,54 +183,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(43i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "ElectLeadersRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ElectLeadersRequest",
+            "  electionType int8 1+",
+            "  topicPartitions []TopicPartitions 0+ nullable=0+",
+            "  timeoutMs int32 0+ default=int:60000",
+            "TopicPartitions",
+            "  topic string 0+ key entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Triggers leader elections of partitions, preferred or unclean (KIP-183, KIP-460).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The kind of election: 0 preferred leader, 1 unclean."),
-                    ..field("electionType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions to elect leaders for, or null for all that qualify.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "topicPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("How long to wait for the elections, in milliseconds."),
-                    default: DefaultValue::Int(60000),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
+                "The kind of election: 0 preferred leader, 1 unclean.",
+                "The partitions to elect leaders for, or null for all that qualify.",
+                "How long to wait for the elections, in milliseconds.",
+                "One topic with the partitions to elect leaders for.",
+                "The name of the topic.",
+                "The partition numbers to elect leaders for.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartitions",
-            doc: doc("One topic with the partitions to elect leaders for."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to elect leaders for."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

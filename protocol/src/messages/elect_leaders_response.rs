@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ElectLeaders with a result per partition.
 ///
 /// Versions 0-2, flexible 2. API key 43.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ElectLeadersResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct ElectLeadersResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ElectLeadersResponse<'_> {}
 
 impl IntoOwned for ElectLeadersResponse<'_> {
     type Owned = ElectLeadersResponse<'static>;
@@ -97,7 +99,7 @@ impl Reflect for ElectLeadersResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplicaElectionResult<'a> {
     /// The name of the topic.
     ///
@@ -110,6 +112,8 @@ pub struct ReplicaElectionResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReplicaElectionResult<'_> {}
 
 impl IntoOwned for ReplicaElectionResult<'_> {
     type Owned = ReplicaElectionResult<'static>;
@@ -161,7 +165,7 @@ impl Reflect for ReplicaElectionResult<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResult<'a> {
     /// The partition number.
     ///
@@ -178,6 +182,8 @@ pub struct PartitionResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionResult<'_> {}
 
 impl Default for PartitionResult<'_> {
     #[inline]
@@ -258,72 +264,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(43i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "ElectLeadersResponse",
-            doc: doc("Answers ElectLeaders with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "replicaElectionResults",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ElectLeadersResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 1+",
+            "  replicaElectionResults []ReplicaElectionResult 0+",
+            "ReplicaElectionResult",
+            "  topic string 0+ entity=topicName",
+            "  partitionResult []PartitionResult 0+",
+            "PartitionResult",
+            "  partitionId int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers ElectLeaders with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
             ],
-        },
-        StructSchema {
-            name: "ReplicaElectionResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitionResult",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionResult",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a resigning KRaft leader to the voters, so that they elect a new leader without waiting (KIP-595).
 ///
 /// Versions 0-1, flexible 1. API key 54.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndQuorumEpochRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -24,6 +24,8 @@ pub struct EndQuorumEpochRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EndQuorumEpochRequest<'_> {}
 
 impl IntoOwned for EndQuorumEpochRequest<'_> {
     type Owned = EndQuorumEpochRequest<'static>;
@@ -83,7 +85,7 @@ impl Reflect for EndQuorumEpochRequest<'static> {
 }
 
 /// A topic run by KRaft, with its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -96,6 +98,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -147,7 +151,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// One KRaft partition whose leader resigns.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number, which is 0 for the metadata log.
     ///
@@ -172,6 +176,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl IntoOwned for PartitionData<'_> {
     type Owned = PartitionData<'static>;
@@ -246,7 +252,7 @@ impl Reflect for PartitionData<'static> {
 }
 
 /// A candidate to succeed the leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplicaInfo {
     /// The node id of the candidate.
     ///
@@ -259,6 +265,8 @@ pub struct ReplicaInfo {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReplicaInfo {}
 
 impl<'a> Read<'a> for ReplicaInfo {
     const MIN_LEN: usize = 21;
@@ -301,7 +309,7 @@ impl Reflect for ReplicaInfo {
 }
 
 /// One listener of the leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderEndpoint<'a> {
     /// The name of the listener.
     ///
@@ -318,6 +326,8 @@ pub struct LeaderEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderEndpoint<'_> {}
 
 impl IntoOwned for LeaderEndpoint<'_> {
     type Owned = LeaderEndpoint<'static>;
@@ -388,137 +398,52 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(54i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "EndQuorumEpochRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "EndQuorumEpochRequest",
+            "  clusterId string 0+ nullable=0+ default=null",
+            "  topics []TopicData 0+",
+            "  leaderEndpoints []LeaderEndpoint 1+ ignorable",
+            "TopicData",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "  preferredSuccessors []int32 0 ignorable",
+            "  preferredCandidates []ReplicaInfo 1+ ignorable",
+            "ReplicaInfo",
+            "  candidateId int32 1+ entity=brokerId",
+            "  candidateDirectoryId uuid 1+",
+            "LeaderEndpoint",
+            "  name string 1+ key",
+            "  host string 1+",
+            "  port uint16 1+",
+        ],
+        docs(
+            &[
                 "Sent by a resigning KRaft leader to the voters, so that they elect a new leader without waiting (KIP-595).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions the request is about, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The listeners the leader can be reached at."),
-                    ignorable: true,
-                    ..field(
-                        "leaderEndpoints",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(1),
-                    )
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The KRaft partitions the request is about, by topic.",
+                "The listeners the leader can be reached at.",
+                "A topic run by KRaft, with its partitions.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The KRaft partitions the request is about.",
+                "One KRaft partition whose leader resigns.",
+                "The partition number, which is 0 for the metadata log.",
+                "The node id of the leader that resigns.",
+                "The epoch of the leader.",
+                "The node ids of the voters that should stand for election, best first.",
+                "The voters that should stand for election, best first.",
+                "A candidate to succeed the leader.",
+                "The node id of the candidate.",
+                "The directory id of the candidate.",
+                "One listener of the leader.",
+                "The name of the listener.",
+                "The host name of the leader.",
+                "The port of the leader.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("A topic run by KRaft, with its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions the request is about."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One KRaft partition whose leader resigns."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number, which is 0 for the metadata log."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the leader that resigns."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the leader."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node ids of the voters that should stand for election, best first.",
-                    ),
-                    ignorable: true,
-                    ..field(
-                        "preferredSuccessors",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::new(0, 0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The voters that should stand for election, best first."),
-                    ignorable: true,
-                    ..field(
-                        "preferredCandidates",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ReplicaInfo",
-            doc: doc("A candidate to succeed the leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the candidate."),
-                    entity_type: "brokerId",
-                    ..field("candidateId", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the candidate."),
-                    ..field(
-                        "candidateDirectoryId",
-                        FieldType::Uuid,
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderEndpoint",
-            doc: doc("One listener of the leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the leader."),
-                    ..field("host", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The port of the leader."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

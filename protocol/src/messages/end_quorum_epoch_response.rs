@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers EndQuorumEpoch with the leader and epoch the voter knows.
 ///
 /// Versions 0-1, flexible 1. API key 54.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndQuorumEpochResponse<'a> {
     /// The error code of the request as a whole, or 0 if there was no error.
     ///
@@ -24,6 +24,8 @@ pub struct EndQuorumEpochResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EndQuorumEpochResponse<'_> {}
 
 impl IntoOwned for EndQuorumEpochResponse<'_> {
     type Owned = EndQuorumEpochResponse<'static>;
@@ -103,7 +105,7 @@ impl Reflect for EndQuorumEpochResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -116,6 +118,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -167,7 +171,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// The result of one KRaft partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number, which is 0 for the metadata log.
     ///
@@ -188,6 +192,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 14;
@@ -236,7 +242,7 @@ impl Reflect for PartitionData {
 }
 
 /// How to reach a node that the response names as leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEndpoint<'a> {
     /// The id of the node.
     ///
@@ -253,6 +259,8 @@ pub struct NodeEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NodeEndpoint<'_> {}
 
 impl IntoOwned for NodeEndpoint<'_> {
     type Owned = NodeEndpoint<'static>;
@@ -318,108 +326,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(54i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "EndQuorumEpochResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "EndQuorumEpochResponse",
+            "  errorCode int16 0+",
+            "  topics []TopicData 0+",
+            "  nodeEndpoints []NodeEndpoint 1+ tagged=1+ tag=0",
+            "TopicData",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "NodeEndpoint",
+            "  nodeId int32 1+ key entity=brokerId",
+            "  host string 1+",
+            "  port uint16 1+",
+        ],
+        docs(
+            &[
                 "Answers EndQuorumEpoch with the leader and epoch the voter knows.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to reach the nodes that the response names as current leaders.",
-                    ),
-                    tagged: VersionRange::from(1),
-                    tag: 0,
-                    ..field(
-                        "nodeEndpoints",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(1),
-                    )
-                },
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per topic.",
+                "How to reach the nodes that the response names as current leaders.",
+                "The results of one topic.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The results per partition.",
+                "The result of one KRaft partition.",
+                "The partition number, which is 0 for the metadata log.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The node id of the leader the answering voter knows, or -1 if it knows none.",
+                "The latest epoch the answering voter knows.",
+                "How to reach a node that the response names as leader.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The result of one KRaft partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number, which is 0 for the metadata log."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the leader the answering voter knows, or -1 if it knows none.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The latest epoch the answering voter knows."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "NodeEndpoint",
-            doc: doc("How to reach a node that the response names as leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,11 +7,13 @@ use crate::runtime::*;
 /// Ends a transaction of metadata records and makes its records take effect (KIP-868).
 ///
 /// Versions 0, flexible 0. API key 24.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndTransactionRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EndTransactionRecord {}
 
 impl IntoOwned for EndTransactionRecord {
     type Owned = EndTransactionRecord;
@@ -63,13 +65,12 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(24i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "EndTransactionRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["EndTransactionRecord"],
+        docs(
+            &[
                 "Ends a transaction of metadata records and makes its records take effect (KIP-868).",
-            ),
-            fields: &[],
-        },
-    ],
+            ],
+        ),
+    ),
 };

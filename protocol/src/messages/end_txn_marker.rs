@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Value of the control record that commits or aborts a producer's transaction on a partition (KIP-98).
 ///
 /// Versions 0, flexible none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndTxnMarker {
     /// The epoch of the transaction coordinator that ended the transaction.
     ///
     /// Versions 0+.
     pub coordinator_epoch: i32,
 }
+
+impl Eq for EndTxnMarker {}
 
 impl IntoOwned for EndTxnMarker {
     type Owned = EndTxnMarker;
@@ -65,20 +67,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "EndTxnMarker",
-            doc: doc(
+    structs: Structs::new(
+        &["EndTxnMarker", "  coordinatorEpoch int32 0+"],
+        docs(
+            &[
                 "Value of the control record that commits or aborts a producer's transaction on a partition (KIP-98).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the transaction coordinator that ended the transaction.",
-                    ),
-                    ..field("coordinatorEpoch", FieldType::Int32, VersionRange::from(0))
-                },
+                "The epoch of the transaction coordinator that ended the transaction.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Commits or aborts a producer's ongoing transaction (KIP-98).
 ///
 /// Versions 0-5, flexible 3-5. API key 26.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndTxnRequest<'a> {
     /// The transactional id of the producer.
     ///
@@ -28,6 +28,8 @@ pub struct EndTxnRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EndTxnRequest<'_> {}
 
 impl IntoOwned for EndTxnRequest<'_> {
     type Owned = EndTxnRequest<'static>;
@@ -105,30 +107,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(26i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "EndTxnRequest",
-            doc: doc("Commits or aborts a producer's ongoing transaction (KIP-98)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id of the producer."),
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True to commit the transaction, false to abort it."),
-                    ..field("committed", FieldType::Bool, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "EndTxnRequest",
+            "  transactionalId string 0+ entity=transactionalId",
+            "  producerId int64 0+ entity=producerId",
+            "  producerEpoch int16 0+",
+            "  committed bool 0+",
+        ],
+        docs(
+            &[
+                "Commits or aborts a producer's ongoing transaction (KIP-98).",
+                "The transactional id of the producer.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "True to commit the transaction, false to abort it.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers EndTxn with the outcome, and with the producer id and epoch to go on with (KIP-890).
 ///
 /// Versions 0-5, flexible 3-5. API key 26.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndTxnResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct EndTxnResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EndTxnResponse {}
 
 impl Default for EndTxnResponse {
     #[inline]
@@ -120,39 +122,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(26i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "EndTxnResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "EndTxnResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  producerId int64 5+ ignorable entity=producerId default=int:-1",
+            "  producerEpoch int16 5+ ignorable default=int:-1",
+        ],
+        docs(
+            &[
                 "Answers EndTxn with the outcome, and with the producer id and epoch to go on with (KIP-890).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The producer id to use from now on, or -1 if not given."),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch the producer shall use from now on, or -1 if not given.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(5))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The producer id to use from now on, or -1 if not given.",
+                "The epoch the producer shall use from now on, or -1 if not given.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Wraps a client's request that a broker forwards to the controller on the client's behalf (KIP-590).
 ///
 /// Versions 0, flexible 0. API key 58.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EnvelopeRequest<'a> {
     /// The wrapped request: its header and body.
     ///
@@ -24,6 +24,8 @@ pub struct EnvelopeRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EnvelopeRequest<'_> {}
 
 impl Default for EnvelopeRequest<'_> {
     #[inline]
@@ -106,31 +108,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(58i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "EnvelopeRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "EnvelopeRequest",
+            "  requestData bytes 0+",
+            "  requestPrincipal bytes 0+ nullable=0+",
+            "  clientHostAddress bytes 0+",
+        ],
+        docs(
+            &[
                 "Wraps a client's request that a broker forwards to the controller on the client's behalf (KIP-590).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The wrapped request: its header and body."),
-                    ..field("requestData", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The serialized principal of the client that sent the original request, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("requestPrincipal", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The raw bytes of the IP address of the client that sent the original request.",
-                    ),
-                    ..field("clientHostAddress", FieldType::Bytes, VersionRange::from(0))
-                },
+                "The wrapped request: its header and body.",
+                "The serialized principal of the client that sent the original request, or null.",
+                "The raw bytes of the IP address of the client that sent the original request.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers Envelope with the wrapped response to the forwarded request.
 ///
 /// Versions 0, flexible 0. API key 58.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnvelopeResponse<'a> {
     /// The wrapped response: its header and body; null if there was an error.
     ///
@@ -20,6 +20,8 @@ pub struct EnvelopeResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EnvelopeResponse<'_> {}
 
 impl IntoOwned for EnvelopeResponse<'_> {
     type Owned = EnvelopeResponse<'static>;
@@ -81,28 +83,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(58i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "EnvelopeResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "EnvelopeResponse",
+            "  responseData bytes 0+ nullable=0+ default=null",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
                 "Answers Envelope with the wrapped response to the forwarded request.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The wrapped response: its header and body; null if there was an error.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("responseData", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the forwarding itself, or 0; errors of the wrapped request are in its own response.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
+                "The wrapped response: its header and body; null if there was an error.",
+                "The error code of the forwarding itself, or 0; errors of the wrapped request are in its own response.",
             ],
-        },
-    ],
+        ),
+    ),
 };

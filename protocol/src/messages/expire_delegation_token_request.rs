@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Changes the expiry time of a delegation token, or expires it at once (KIP-48).
 ///
 /// Versions 0-2, flexible 2. API key 40.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExpireDelegationTokenRequest<'a> {
     /// The HMAC of the token, which tells which token is meant.
     ///
@@ -20,6 +20,8 @@ pub struct ExpireDelegationTokenRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ExpireDelegationTokenRequest<'_> {}
 
 impl IntoOwned for ExpireDelegationTokenRequest<'_> {
     type Owned = ExpireDelegationTokenRequest<'static>;
@@ -86,28 +88,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(40i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "ExpireDelegationTokenRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ExpireDelegationTokenRequest",
+            "  hmac bytes 0+",
+            "  expiryTimePeriodMs int64 0+",
+        ],
+        docs(
+            &[
                 "Changes the expiry time of a delegation token, or expires it at once (KIP-48).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The HMAC of the token, which tells which token is meant."),
-                    ..field("hmac", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "In how many milliseconds the token shall expire; negative to expire it at once.",
-                    ),
-                    ..field(
-                        "expiryTimePeriodMs",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
+                "The HMAC of the token, which tells which token is meant.",
+                "In how many milliseconds the token shall expire; negative to expire it at once.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ExpireDelegationToken with the new expiry time.
 ///
 /// Versions 0-2, flexible 2. API key 40.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExpireDelegationTokenResponse {
     /// The error code, or 0 if there was no error.
     ///
@@ -24,6 +24,8 @@ pub struct ExpireDelegationTokenResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ExpireDelegationTokenResponse {}
 
 impl IntoOwned for ExpireDelegationTokenResponse {
     type Owned = ExpireDelegationTokenResponse;
@@ -87,28 +89,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(40i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "ExpireDelegationTokenResponse",
-            doc: doc("Answers ExpireDelegationToken with the new expiry time."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("expiryTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "ExpireDelegationTokenResponse",
+            "  errorCode int16 0+",
+            "  expiryTimestampMs int64 0+",
+            "  throttleTimeMs int32 0+",
+        ],
+        docs(
+            &[
+                "Answers ExpireDelegationToken with the new expiry time.",
+                "The error code, or 0 if there was no error.",
+                "When the token expires unless it is renewed, in milliseconds since the Unix epoch.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
             ],
-        },
-    ],
+        ),
+    ),
 };

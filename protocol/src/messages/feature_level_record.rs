@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sets the finalized version level of a feature in the cluster metadata (KIP-584, KIP-778).
 ///
 /// Versions 0, flexible 0. API key 12.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FeatureLevelRecord<'a> {
     /// The name of the feature, such as `metadata.version`.
     ///
@@ -20,6 +20,8 @@ pub struct FeatureLevelRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FeatureLevelRecord<'_> {}
 
 impl IntoOwned for FeatureLevelRecord<'_> {
     type Owned = FeatureLevelRecord<'static>;
@@ -81,24 +83,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(12i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "FeatureLevelRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["FeatureLevelRecord", "  name string 0+", "  featureLevel int16 0+"],
+        docs(
+            &[
                 "Sets the finalized version level of a feature in the cluster metadata (KIP-584, KIP-778).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature, such as `metadata.version`."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The finalized version level of the feature; 0 if the feature is disabled.",
-                    ),
-                    ..field("featureLevel", FieldType::Int16, VersionRange::from(0))
-                },
+                "The name of the feature, such as `metadata.version`.",
+                "The finalized version level of the feature; 0 if the feature is disabled.",
             ],
-        },
-    ],
+        ),
+    ),
 };

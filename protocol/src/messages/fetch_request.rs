@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Reads records of partitions; sent by consumers, by follower replicas and by KRaft nodes.
 ///
 /// Versions 0-18, flexible 12-18. API key 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -60,6 +60,8 @@ pub struct FetchRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchRequest<'_> {}
 
 impl Default for FetchRequest<'_> {
     #[inline]
@@ -259,7 +261,7 @@ impl Reflect for FetchRequest<'static> {
 }
 
 /// The follower that fetches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaState {
     /// The node id of the follower that fetches; -1 for a consumer, -2 for a debugging one.
     ///
@@ -272,6 +274,8 @@ pub struct ReplicaState {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReplicaState {}
 
 impl Default for ReplicaState {
     #[inline]
@@ -325,7 +329,7 @@ impl Reflect for ReplicaState {
 }
 
 /// One topic with the partitions to fetch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchTopic<'a> {
     /// The name of the topic.
     ///
@@ -342,6 +346,8 @@ pub struct FetchTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchTopic<'_> {}
 
 impl IntoOwned for FetchTopic<'_> {
     type Owned = FetchTopic<'static>;
@@ -405,7 +411,7 @@ impl Reflect for FetchTopic<'static> {
 }
 
 /// One partition to fetch, and from where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchPartition {
     /// The partition number.
     ///
@@ -442,6 +448,8 @@ pub struct FetchPartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchPartition {}
 
 impl Default for FetchPartition {
     #[inline]
@@ -580,7 +588,7 @@ impl Reflect for FetchPartition {
 }
 
 /// One topic with partitions to drop from the fetch session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ForgottenTopic<'a> {
     /// The name of the topic.
     ///
@@ -597,6 +605,8 @@ pub struct ForgottenTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ForgottenTopic<'_> {}
 
 impl IntoOwned for ForgottenTopic<'_> {
     type Owned = ForgottenTopic<'static>;
@@ -675,243 +685,78 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 18),
     flexible: VersionRange::from(12),
-    structs: &[
-        StructSchema {
-            name: "FetchRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "FetchRequest",
+            "  clusterId string 12+ nullable=12+ tagged=12+ tag=0 ignorable default=null",
+            "  replicaId int32 0-14 entity=brokerId default=int:-1",
+            "  replicaState ReplicaState 15+ tagged=15+ tag=1",
+            "  maxWaitMs int32 0+",
+            "  minBytes int32 0+",
+            "  maxBytes int32 3+ ignorable default=int:2147483647",
+            "  isolationLevel int8 4+ ignorable",
+            "  sessionId int32 7+ ignorable",
+            "  sessionEpoch int32 7+ ignorable default=int:-1",
+            "  topics []FetchTopic 0+",
+            "  forgottenTopicsData []ForgottenTopic 7+",
+            "  rackId string 11+ ignorable",
+            "ReplicaState",
+            "  replicaId int32 15+ entity=brokerId default=int:-1",
+            "  replicaEpoch int64 15+ default=int:-1",
+            "FetchTopic",
+            "  topic string 0-12 ignorable entity=topicName",
+            "  topicId uuid 13+ ignorable",
+            "  partitions []FetchPartition 0+",
+            "FetchPartition",
+            "  partition int32 0+",
+            "  currentLeaderEpoch int32 9+ ignorable default=int:-1",
+            "  fetchOffset int64 0+",
+            "  lastFetchedEpoch int32 12+ default=int:-1",
+            "  logStartOffset int64 5+ ignorable default=int:-1",
+            "  partitionMaxBytes int32 0+",
+            "  replicaDirectoryId uuid 17+ tagged=17+ tag=0 ignorable",
+            "  highWatermark int64 18+ tagged=18+ tag=1 ignorable default=int:9223372036854775807",
+            "ForgottenTopic",
+            "  topic string 7-12 ignorable entity=topicName",
+            "  topicId uuid 13+ ignorable",
+            "  partitions []int32 7+",
+        ],
+        docs(
+            &[
                 "Reads records of partitions; sent by consumers, by follower replicas and by KRaft nodes.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(12),
-                    tagged: VersionRange::from(12),
-                    tag: 0,
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(12))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the follower that fetches; -1 for a consumer, -2 for a debugging one.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::new(0, 14))
-                },
-                FieldSchema {
-                    doc: doc("Who fetches: a follower, or by default a consumer."),
-                    tagged: VersionRange::from(15),
-                    tag: 1,
-                    ..field("replicaState", FieldType::Struct(1), VersionRange::from(15))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for enough data to answer, in milliseconds.",
-                    ),
-                    ..field("maxWaitMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How much data must be there before the broker answers, in bytes, unless the wait time runs out.",
-                    ),
-                    ..field("minBytes", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest amount of data to return, in bytes; exceeded if the first batch alone is larger.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(2147483647),
-                    ..field("maxBytes", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Which records are visible: 0 read uncommitted, 1 read committed.",
-                    ),
-                    ignorable: true,
-                    ..field("isolationLevel", FieldType::Int8, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The id of the fetch session, or 0 for none."),
-                    ignorable: true,
-                    ..field("sessionId", FieldType::Int32, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the fetch session, one more with each request; 0 to start a session, -1 to do without or to close it.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("sessionEpoch", FieldType::Int32, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions to fetch, by topic; in a session, only those that are new or have changed.",
-                    ),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions to drop from the fetch session."),
-                    ..field(
-                        "forgottenTopicsData",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(7),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The rack of the consumer, for reading from the closest replica; empty if it has none.",
-                    ),
-                    ignorable: true,
-                    ..field("rackId", FieldType::String, VersionRange::from(11))
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The node id of the follower that fetches; -1 for a consumer, -2 for a debugging one.",
+                "Who fetches: a follower, or by default a consumer.",
+                "How long to wait for enough data to answer, in milliseconds.",
+                "How much data must be there before the broker answers, in bytes, unless the wait time runs out.",
+                "The largest amount of data to return, in bytes; exceeded if the first batch alone is larger.",
+                "Which records are visible: 0 read uncommitted, 1 read committed.",
+                "The id of the fetch session, or 0 for none.",
+                "The epoch of the fetch session, one more with each request; 0 to start a session, -1 to do without or to close it.",
+                "The partitions to fetch, by topic; in a session, only those that are new or have changed.",
+                "The partitions to drop from the fetch session.",
+                "The rack of the consumer, for reading from the closest replica; empty if it has none.",
+                "The follower that fetches.",
+                "The node id of the follower that fetches; -1 for a consumer, -2 for a debugging one.",
+                "The broker epoch of the follower, or -1 if not given.",
+                "One topic with the partitions to fetch.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partitions to fetch.",
+                "One partition to fetch, and from where.",
+                "The partition number.",
+                "The leader epoch the client knows, to be checked by the broker; -1 not to check it.",
+                "The offset to fetch from.",
+                "The epoch of the last record the replica has, for the leader to detect a diverging log; -1 if not given.",
+                "The log start offset of the follower, or -1 if the sender is a consumer.",
+                "The largest amount of data to return for this partition, in bytes; exceeded if the first batch alone is larger.",
+                "The directory id of the follower that fetches; zero if not given.",
+                "The high watermark the follower knows, so that the leader can answer at once if its own is higher; -1 if it knows none, the largest int64 if it does not say.",
+                "One topic with partitions to drop from the fetch session.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partition numbers to drop from the fetch session.",
             ],
-        },
-        StructSchema {
-            name: "ReplicaState",
-            doc: doc("The follower that fetches."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the follower that fetches; -1 for a consumer, -2 for a debugging one.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::from(15))
-                },
-                FieldSchema {
-                    doc: doc("The broker epoch of the follower, or -1 if not given."),
-                    default: DefaultValue::Int(-1),
-                    ..field("replicaEpoch", FieldType::Int64, VersionRange::from(15))
-                },
-            ],
-        },
-        StructSchema {
-            name: "FetchTopic",
-            doc: doc("One topic with the partitions to fetch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::new(0, 12))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(13))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to fetch."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "FetchPartition",
-            doc: doc("One partition to fetch, and from where."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch the client knows, to be checked by the broker; -1 not to check it.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "currentLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(9),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The offset to fetch from."),
-                    ..field("fetchOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the last record the replica has, for the leader to detect a diverging log; -1 if not given.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("lastFetchedEpoch", FieldType::Int32, VersionRange::from(12))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The log start offset of the follower, or -1 if the sender is a consumer.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("logStartOffset", FieldType::Int64, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest amount of data to return for this partition, in bytes; exceeded if the first batch alone is larger.",
-                    ),
-                    ..field("partitionMaxBytes", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory id of the follower that fetches; zero if not given.",
-                    ),
-                    tagged: VersionRange::from(17),
-                    tag: 0,
-                    ignorable: true,
-                    ..field(
-                        "replicaDirectoryId",
-                        FieldType::Uuid,
-                        VersionRange::from(17),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The high watermark the follower knows, so that the leader can answer at once if its own is higher; -1 if it knows none, the largest int64 if it does not say.",
-                    ),
-                    tagged: VersionRange::from(18),
-                    tag: 1,
-                    ignorable: true,
-                    default: DefaultValue::Int(9223372036854775807),
-                    ..field("highWatermark", FieldType::Int64, VersionRange::from(18))
-                },
-            ],
-        },
-        StructSchema {
-            name: "ForgottenTopic",
-            doc: doc("One topic with partitions to drop from the fetch session."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::new(7, 12))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(13))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to drop from the fetch session."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(7),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers Fetch with the records of each partition.
 ///
 /// Versions 0-18, flexible 12-18. API key 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -32,6 +32,8 @@ pub struct FetchResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchResponse<'_> {}
 
 impl IntoOwned for FetchResponse<'_> {
     type Owned = FetchResponse<'static>;
@@ -136,7 +138,7 @@ impl Reflect for FetchResponse<'static> {
 }
 
 /// The fetched data of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchableTopicResponse<'a> {
     /// The name of the topic.
     ///
@@ -153,6 +155,8 @@ pub struct FetchableTopicResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchableTopicResponse<'_> {}
 
 impl IntoOwned for FetchableTopicResponse<'_> {
     type Owned = FetchableTopicResponse<'static>;
@@ -216,7 +220,7 @@ impl Reflect for FetchableTopicResponse<'static> {
 }
 
 /// The fetched data of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number.
     ///
@@ -265,6 +269,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl Default for PartitionData<'_> {
     #[inline]
@@ -459,7 +465,7 @@ impl Reflect for PartitionData<'static> {
 }
 
 /// An epoch and the offset at which it ends in the leader's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EpochEndOffset {
     /// The last epoch that may still agree with the leader's log; -1 if the logs do not diverge.
     ///
@@ -472,6 +478,8 @@ pub struct EpochEndOffset {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EpochEndOffset {}
 
 impl Default for EpochEndOffset {
     #[inline]
@@ -525,7 +533,7 @@ impl Reflect for EpochEndOffset {
 }
 
 /// The leader of a partition and its epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The node id of the current leader, or -1 if not known.
     ///
@@ -538,6 +546,8 @@ pub struct LeaderIdAndEpoch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderIdAndEpoch {}
 
 impl Default for LeaderIdAndEpoch {
     #[inline]
@@ -591,7 +601,7 @@ impl Reflect for LeaderIdAndEpoch {
 }
 
 /// Identifies a snapshot by the end offset and epoch of the log it covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SnapshotId {
     /// The offset after the last record the snapshot covers.
     ///
@@ -604,6 +614,8 @@ pub struct SnapshotId {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SnapshotId {}
 
 impl Default for SnapshotId {
     #[inline]
@@ -657,7 +669,7 @@ impl Reflect for SnapshotId {
 }
 
 /// A transaction that was aborted and has records in the fetched range.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AbortedTransaction {
     /// The id of the producer whose transaction was aborted.
     ///
@@ -670,6 +682,8 @@ pub struct AbortedTransaction {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AbortedTransaction {}
 
 impl<'a> Read<'a> for AbortedTransaction {
     const MIN_LEN: usize = 16;
@@ -712,7 +726,7 @@ impl Reflect for AbortedTransaction {
 }
 
 /// How to reach a node that the response names as leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEndpoint<'a> {
     /// The id of the node.
     ///
@@ -733,6 +747,8 @@ pub struct NodeEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NodeEndpoint<'_> {}
 
 impl IntoOwned for NodeEndpoint<'_> {
     type Owned = NodeEndpoint<'static>;
@@ -802,273 +818,90 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 18),
     flexible: VersionRange::from(12),
-    structs: &[
-        StructSchema {
-            name: "FetchResponse",
-            doc: doc("Answers Fetch with the records of each partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc("The id of the fetch session, or 0 for none."),
-                    ..field("sessionId", FieldType::Int32, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc("The fetched data per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to reach the nodes that the response names as current leaders.",
-                    ),
-                    tagged: VersionRange::from(16),
-                    tag: 0,
-                    ..field(
-                        "nodeEndpoints",
-                        FieldType::Array(&FieldType::Struct(7)),
-                        VersionRange::from(16),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "FetchableTopicResponse",
-            doc: doc("The fetched data of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::new(0, 12))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(13))
-                },
-                FieldSchema {
-                    doc: doc("The fetched data per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The fetched data of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The high watermark of the partition: the offset up to which records are replicated to all in-sync replicas.",
-                    ),
-                    ..field("highWatermark", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The last stable offset of the partition: all transactions that begin before it have ended; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("lastStableOffset", FieldType::Int64, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The log start offset of the partition, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("logStartOffset", FieldType::Int64, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Set if the follower's log diverges: the last epoch that may still agree, and where it ends in the leader's log.",
-                    ),
-                    tagged: VersionRange::from(12),
-                    tag: 0,
-                    ..field(
-                        "divergingEpoch",
-                        FieldType::Struct(3),
-                        VersionRange::from(12),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader and epoch the broker knows, for clients with stale metadata.",
-                    ),
-                    tagged: VersionRange::from(12),
-                    tag: 1,
-                    ..field(
-                        "currentLeader",
-                        FieldType::Struct(4),
-                        VersionRange::from(12),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The snapshot to fetch instead, if the follower's offset is no longer in the leader's log.",
-                    ),
-                    tagged: VersionRange::from(12),
-                    tag: 2,
-                    ..field("snapshotId", FieldType::Struct(5), VersionRange::from(12))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The aborted transactions whose records a read-committed consumer must skip; null if not read-committed.",
-                    ),
-                    nullable: VersionRange::from(4),
-                    ignorable: true,
-                    ..field(
-                        "abortedTransactions",
-                        FieldType::Array(&FieldType::Struct(6)),
-                        VersionRange::from(4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker id of the replica the consumer should read from instead, or -1 for none.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field(
-                        "preferredReadReplica",
-                        FieldType::Int32,
-                        VersionRange::from(11),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The fetched record batches; null or empty if there are none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("records", FieldType::Records, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "EpochEndOffset",
-            doc: doc("An epoch and the offset at which it ends in the leader's log."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The last epoch that may still agree with the leader's log; -1 if the logs do not diverge.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(12))
-                },
-                FieldSchema {
-                    doc: doc("The offset at which the epoch ends in the leader's log."),
-                    default: DefaultValue::Int(-1),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(12))
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderIdAndEpoch",
-            doc: doc("The leader of a partition and its epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the current leader, or -1 if not known."),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(12))
-                },
-                FieldSchema {
-                    doc: doc("The latest leader epoch known, or -1 if not given."),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(12))
-                },
-            ],
-        },
-        StructSchema {
-            name: "SnapshotId",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "FetchResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  errorCode int16 7+ ignorable",
+            "  sessionId int32 7+",
+            "  responses []FetchableTopicResponse 0+",
+            "  nodeEndpoints []NodeEndpoint 16+ tagged=16+ tag=0",
+            "FetchableTopicResponse",
+            "  topic string 0-12 ignorable entity=topicName",
+            "  topicId uuid 13+ ignorable",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  highWatermark int64 0+",
+            "  lastStableOffset int64 4+ ignorable default=int:-1",
+            "  logStartOffset int64 5+ ignorable default=int:-1",
+            "  divergingEpoch EpochEndOffset 12+ tagged=12+ tag=0",
+            "  currentLeader LeaderIdAndEpoch 12+ tagged=12+ tag=1",
+            "  snapshotId SnapshotId 12+ tagged=12+ tag=2",
+            "  abortedTransactions []AbortedTransaction 4+ nullable=4+ ignorable",
+            "  preferredReadReplica int32 11+ entity=brokerId default=int:-1",
+            "  records records 0+ nullable=0+ default=null",
+            "EpochEndOffset",
+            "  epoch int32 12+ default=int:-1",
+            "  endOffset int64 12+ default=int:-1",
+            "LeaderIdAndEpoch",
+            "  leaderId int32 12+ entity=brokerId default=int:-1",
+            "  leaderEpoch int32 12+ default=int:-1",
+            "SnapshotId",
+            "  endOffset int64 0+ default=int:-1",
+            "  epoch int32 0+ default=int:-1",
+            "AbortedTransaction",
+            "  producerId int64 4+ entity=producerId",
+            "  firstOffset int64 4+",
+            "NodeEndpoint",
+            "  nodeId int32 16+ key entity=brokerId",
+            "  host string 16+",
+            "  port int32 16+",
+            "  rack string 16+ nullable=16+ default=null",
+        ],
+        docs(
+            &[
+                "Answers Fetch with the records of each partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The id of the fetch session, or 0 for none.",
+                "The fetched data per topic.",
+                "How to reach the nodes that the response names as current leaders.",
+                "The fetched data of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The fetched data per partition.",
+                "The fetched data of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The high watermark of the partition: the offset up to which records are replicated to all in-sync replicas.",
+                "The last stable offset of the partition: all transactions that begin before it have ended; -1 if not known.",
+                "The log start offset of the partition, or -1 if not known.",
+                "Set if the follower's log diverges: the last epoch that may still agree, and where it ends in the leader's log.",
+                "The leader and epoch the broker knows, for clients with stale metadata.",
+                "The snapshot to fetch instead, if the follower's offset is no longer in the leader's log.",
+                "The aborted transactions whose records a read-committed consumer must skip; null if not read-committed.",
+                "The broker id of the replica the consumer should read from instead, or -1 for none.",
+                "The fetched record batches; null or empty if there are none.",
+                "An epoch and the offset at which it ends in the leader's log.",
+                "The last epoch that may still agree with the leader's log; -1 if the logs do not diverge.",
+                "The offset at which the epoch ends in the leader's log.",
+                "The leader of a partition and its epoch.",
+                "The node id of the current leader, or -1 if not known.",
+                "The latest leader epoch known, or -1 if not given.",
                 "Identifies a snapshot by the end offset and epoch of the log it covers.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset after the last record the snapshot covers."),
-                    default: DefaultValue::Int(-1),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the last record the snapshot covers."),
-                    default: DefaultValue::Int(-1),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "AbortedTransaction",
-            doc: doc(
+                "The offset after the last record the snapshot covers.",
+                "The epoch of the last record the snapshot covers.",
                 "A transaction that was aborted and has records in the fetched range.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the producer whose transaction was aborted."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the first record of the transaction."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(4))
-                },
+                "The id of the producer whose transaction was aborted.",
+                "The offset of the first record of the transaction.",
+                "How to reach a node that the response names as leader.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
+                "The rack of the node, or null if it has none.",
             ],
-        },
-        StructSchema {
-            name: "NodeEndpoint",
-            doc: doc("How to reach a node that the response names as leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(16))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(16))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Int32, VersionRange::from(16))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the node, or null if it has none."),
-                    nullable: VersionRange::from(16),
-                    default: DefaultValue::Null,
-                    ..field("rack", FieldType::String, VersionRange::from(16))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

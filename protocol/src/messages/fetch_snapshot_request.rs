@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a KRaft replica that is too far behind, to read part of a snapshot (KIP-630).
 ///
 /// Versions 0-1, flexible 0-1. API key 59.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FetchSnapshotRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -28,6 +28,8 @@ pub struct FetchSnapshotRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchSnapshotRequest<'_> {}
 
 impl Default for FetchSnapshotRequest<'_> {
     #[inline]
@@ -116,7 +118,7 @@ impl Reflect for FetchSnapshotRequest<'static> {
 }
 
 /// One topic with the snapshots to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicSnapshot<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -129,6 +131,8 @@ pub struct TopicSnapshot<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicSnapshot<'_> {}
 
 impl IntoOwned for TopicSnapshot<'_> {
     type Owned = TopicSnapshot<'static>;
@@ -180,7 +184,7 @@ impl Reflect for TopicSnapshot<'static> {
 }
 
 /// One partition with the snapshot and position to read from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionSnapshot {
     /// The partition number.
     ///
@@ -205,6 +209,8 @@ pub struct PartitionSnapshot {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionSnapshot {}
 
 impl<'a> Read<'a> for PartitionSnapshot {
     const MIN_LEN: usize = 30;
@@ -272,7 +278,7 @@ impl Reflect for PartitionSnapshot {
 }
 
 /// Identifies a snapshot by the end offset and epoch of the log it covers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotId {
     /// The offset after the last record the snapshot covers.
     ///
@@ -285,6 +291,8 @@ pub struct SnapshotId {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SnapshotId {}
 
 impl<'a> Read<'a> for SnapshotId {
     const MIN_LEN: usize = 13;
@@ -342,115 +350,46 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(59i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "FetchSnapshotRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "FetchSnapshotRequest",
+            "  clusterId string 0+ nullable=0+ tagged=0+ tag=0 default=null",
+            "  replicaId int32 0+ entity=brokerId default=int:-1",
+            "  maxBytes int32 0+ default=int:2147483647",
+            "  topics []TopicSnapshot 0+",
+            "TopicSnapshot",
+            "  name string 0+ entity=topicName",
+            "  partitions []PartitionSnapshot 0+",
+            "PartitionSnapshot",
+            "  partition int32 0+",
+            "  currentLeaderEpoch int32 0+",
+            "  snapshotId SnapshotId 0+",
+            "  position int64 0+",
+            "  replicaDirectoryId uuid 1+ tagged=1+ tag=0 ignorable",
+            "SnapshotId",
+            "  endOffset int64 0+",
+            "  epoch int32 0+",
+        ],
+        docs(
+            &[
                 "Sent by a KRaft replica that is too far behind, to read part of a snapshot (KIP-630).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the replica that fetches, or -1 if it has none.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The largest amount of snapshot data to return, in bytes."),
-                    default: DefaultValue::Int(2147483647),
-                    ..field("maxBytes", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to read snapshots of, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicSnapshot",
-            doc: doc("One topic with the snapshots to read."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to read snapshots of."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionSnapshot",
-            doc: doc("One partition with the snapshot and position to read from."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch the sender knows; -1 if it knows none."),
-                    ..field(
-                        "currentLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The snapshot to read."),
-                    ..field("snapshotId", FieldType::Struct(3), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The byte position within the snapshot to read from."),
-                    ..field("position", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the replica that fetches."),
-                    tagged: VersionRange::from(1),
-                    tag: 0,
-                    ignorable: true,
-                    ..field("replicaDirectoryId", FieldType::Uuid, VersionRange::from(1))
-                },
-            ],
-        },
-        StructSchema {
-            name: "SnapshotId",
-            doc: doc(
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The node id of the replica that fetches, or -1 if it has none.",
+                "The largest amount of snapshot data to return, in bytes.",
+                "The partitions to read snapshots of, by topic.",
+                "One topic with the snapshots to read.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The partitions to read snapshots of.",
+                "One partition with the snapshot and position to read from.",
+                "The partition number.",
+                "The leader epoch the sender knows; -1 if it knows none.",
+                "The snapshot to read.",
+                "The byte position within the snapshot to read from.",
+                "The directory id of the replica that fetches.",
                 "Identifies a snapshot by the end offset and epoch of the log it covers.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset after the last record the snapshot covers."),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the last record the snapshot covers."),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
+                "The offset after the last record the snapshot covers.",
+                "The epoch of the last record the snapshot covers.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers FetchSnapshot with a part of each requested snapshot.
 ///
 /// Versions 0-1, flexible 0-1. API key 59.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchSnapshotResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct FetchSnapshotResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchSnapshotResponse<'_> {}
 
 impl IntoOwned for FetchSnapshotResponse<'_> {
     type Owned = FetchSnapshotResponse<'static>;
@@ -109,7 +111,7 @@ impl Reflect for FetchSnapshotResponse<'static> {
 }
 
 /// The snapshot parts of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicSnapshot<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -122,6 +124,8 @@ pub struct TopicSnapshot<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicSnapshot<'_> {}
 
 impl IntoOwned for TopicSnapshot<'_> {
     type Owned = TopicSnapshot<'static>;
@@ -173,7 +177,7 @@ impl Reflect for TopicSnapshot<'static> {
 }
 
 /// A part of one partition's snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionSnapshot<'a> {
     /// The partition number.
     ///
@@ -206,6 +210,8 @@ pub struct PartitionSnapshot<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionSnapshot<'_> {}
 
 impl IntoOwned for PartitionSnapshot<'_> {
     type Owned = PartitionSnapshot<'static>;
@@ -296,7 +302,7 @@ impl Reflect for PartitionSnapshot<'static> {
 }
 
 /// Identifies a snapshot by the end offset and epoch of the log it covers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotId {
     /// The offset after the last record the snapshot covers.
     ///
@@ -309,6 +315,8 @@ pub struct SnapshotId {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SnapshotId {}
 
 impl<'a> Read<'a> for SnapshotId {
     const MIN_LEN: usize = 13;
@@ -351,7 +359,7 @@ impl Reflect for SnapshotId {
 }
 
 /// The leader of a partition and its epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The node id of the leader, or -1 if not known.
     ///
@@ -364,6 +372,8 @@ pub struct LeaderIdAndEpoch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderIdAndEpoch {}
 
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
@@ -406,7 +416,7 @@ impl Reflect for LeaderIdAndEpoch {
 }
 
 /// How to reach a node that the response names as leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEndpoint<'a> {
     /// The id of the node.
     ///
@@ -423,6 +433,8 @@ pub struct NodeEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NodeEndpoint<'_> {}
 
 impl IntoOwned for NodeEndpoint<'_> {
     type Owned = NodeEndpoint<'static>;
@@ -488,163 +500,64 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(59i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "FetchSnapshotResponse",
-            doc: doc("Answers FetchSnapshot with a part of each requested snapshot."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The snapshot parts, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to reach the nodes that the response names as current leaders.",
-                    ),
-                    tagged: VersionRange::from(1),
-                    tag: 0,
-                    ..field(
-                        "nodeEndpoints",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicSnapshot",
-            doc: doc("The snapshot parts of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The snapshot parts per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionSnapshot",
-            doc: doc("A part of one partition's snapshot."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("index", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The snapshot the data belongs to."),
-                    ..field("snapshotId", FieldType::Struct(3), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader and epoch the answering node knows."),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field("currentLeader", FieldType::Struct(4), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The total size of the snapshot, in bytes."),
-                    ..field("size", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The byte position within the snapshot at which the returned data starts.",
-                    ),
-                    ..field("position", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bytes of the snapshot from the given position on; they need not start or end at a batch boundary.",
-                    ),
-                    ..field(
-                        "unalignedRecords",
-                        FieldType::Records,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "SnapshotId",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "FetchSnapshotResponse",
+            "  throttleTimeMs int32 0+ ignorable",
+            "  errorCode int16 0+",
+            "  topics []TopicSnapshot 0+",
+            "  nodeEndpoints []NodeEndpoint 1+ tagged=1+ tag=0",
+            "TopicSnapshot",
+            "  name string 0+ entity=topicName",
+            "  partitions []PartitionSnapshot 0+",
+            "PartitionSnapshot",
+            "  index int32 0+",
+            "  errorCode int16 0+",
+            "  snapshotId SnapshotId 0+",
+            "  currentLeader LeaderIdAndEpoch 0+ tagged=0+ tag=0",
+            "  size int64 0+",
+            "  position int64 0+",
+            "  unalignedRecords records 0+",
+            "SnapshotId",
+            "  endOffset int64 0+",
+            "  epoch int32 0+",
+            "LeaderIdAndEpoch",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "NodeEndpoint",
+            "  nodeId int32 1+ key entity=brokerId",
+            "  host string 1+",
+            "  port uint16 1+",
+        ],
+        docs(
+            &[
+                "Answers FetchSnapshot with a part of each requested snapshot.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The snapshot parts, by topic.",
+                "How to reach the nodes that the response names as current leaders.",
+                "The snapshot parts of one topic.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The snapshot parts per partition.",
+                "A part of one partition's snapshot.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The snapshot the data belongs to.",
+                "The leader and epoch the answering node knows.",
+                "The total size of the snapshot, in bytes.",
+                "The byte position within the snapshot at which the returned data starts.",
+                "Bytes of the snapshot from the given position on; they need not start or end at a batch boundary.",
                 "Identifies a snapshot by the end offset and epoch of the log it covers.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset after the last record the snapshot covers."),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the last record the snapshot covers."),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
+                "The offset after the last record the snapshot covers.",
+                "The epoch of the last record the snapshot covers.",
+                "The leader of a partition and its epoch.",
+                "The node id of the leader, or -1 if not known.",
+                "The latest leader epoch known, or -1 if not given.",
+                "How to reach a node that the response names as leader.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
             ],
-        },
-        StructSchema {
-            name: "LeaderIdAndEpoch",
-            doc: doc("The leader of a partition and its epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the leader, or -1 if not known."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The latest leader epoch known, or -1 if not given."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "NodeEndpoint",
-            doc: doc("How to reach a node that the response names as leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

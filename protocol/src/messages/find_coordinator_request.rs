@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks which broker coordinates given groups, transactional ids or share-partitions.
 ///
 /// Versions 0-6, flexible 3-6. API key 10.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FindCoordinatorRequest<'a> {
     /// The key to find the coordinator of: a group id, a transactional id or a share-partition.
     ///
@@ -24,6 +24,8 @@ pub struct FindCoordinatorRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FindCoordinatorRequest<'_> {}
 
 impl IntoOwned for FindCoordinatorRequest<'_> {
     type Owned = FindCoordinatorRequest<'static>;
@@ -122,36 +124,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(10i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "FindCoordinatorRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "FindCoordinatorRequest",
+            "  key string 0-3",
+            "  keyType int8 1+",
+            "  coordinatorKeys []string 4+",
+        ],
+        docs(
+            &[
                 "Asks which broker coordinates given groups, transactional ids or share-partitions.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The key to find the coordinator of: a group id, a transactional id or a share-partition.",
-                    ),
-                    ..field("key", FieldType::String, VersionRange::new(0, 3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "What the keys are: 0 group ids, 1 transactional ids, 2 share-partitions.",
-                    ),
-                    ..field("keyType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The keys to find coordinators for, all of the given key type.",
-                    ),
-                    ..field(
-                        "coordinatorKeys",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(4),
-                    )
-                },
+                "The key to find the coordinator of: a group id, a transactional id or a share-partition.",
+                "What the keys are: 0 group ids, 1 transactional ids, 2 share-partitions.",
+                "The keys to find coordinators for, all of the given key type.",
             ],
-        },
-    ],
+        ),
+    ),
 };

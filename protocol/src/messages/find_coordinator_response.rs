@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers FindCoordinator with the coordinator of each key.
 ///
 /// Versions 0-6, flexible 3-6. API key 10.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FindCoordinatorResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -40,6 +40,8 @@ pub struct FindCoordinatorResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FindCoordinatorResponse<'_> {}
 
 impl Default for FindCoordinatorResponse<'_> {
     #[inline]
@@ -177,7 +179,7 @@ impl Reflect for FindCoordinatorResponse<'static> {
 }
 
 /// The coordinator found for one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Coordinator<'a> {
     /// The key this coordinator was found for.
     ///
@@ -206,6 +208,8 @@ pub struct Coordinator<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Coordinator<'_> {}
 
 impl Default for Coordinator<'_> {
     #[inline]
@@ -301,89 +305,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(10i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "FindCoordinatorResponse",
-            doc: doc("Answers FindCoordinator with the coordinator of each key."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::new(0, 3))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::new(1, 3),
-                    ignorable: true,
-                    ..field("errorMessage", FieldType::String, VersionRange::new(1, 3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the broker that is the coordinator, or -1 if there was an error.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::new(0, 3))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the coordinator."),
-                    ..field("host", FieldType::String, VersionRange::new(0, 3))
-                },
-                FieldSchema {
-                    doc: doc("The port of the coordinator."),
-                    ..field("port", FieldType::Int32, VersionRange::new(0, 3))
-                },
-                FieldSchema {
-                    doc: doc("The coordinator found for each key."),
-                    ..field(
-                        "coordinators",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(4),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "FindCoordinatorResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  errorCode int16 0-3",
+            "  errorMessage string 1-3 nullable=1-3 ignorable",
+            "  nodeId int32 0-3 entity=brokerId",
+            "  host string 0-3",
+            "  port int32 0-3",
+            "  coordinators []Coordinator 4+",
+            "Coordinator",
+            "  key string 4+",
+            "  nodeId int32 4+ entity=brokerId",
+            "  host string 4+",
+            "  port int32 4+",
+            "  errorCode int16 4+",
+            "  errorMessage string 4+ nullable=4+ ignorable",
+        ],
+        docs(
+            &[
+                "Answers FindCoordinator with the coordinator of each key.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The id of the broker that is the coordinator, or -1 if there was an error.",
+                "The host name of the coordinator.",
+                "The port of the coordinator.",
+                "The coordinator found for each key.",
+                "The coordinator found for one key.",
+                "The key this coordinator was found for.",
+                "The id of the broker that is the coordinator, or -1 if there was an error.",
+                "The host name of the coordinator.",
+                "The port of the coordinator.",
+                "The error code of this key, or 0 if its coordinator was found.",
+                "A description of the error of this key, or null.",
             ],
-        },
-        StructSchema {
-            name: "Coordinator",
-            doc: doc("The coordinator found for one key."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The key this coordinator was found for."),
-                    ..field("key", FieldType::String, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the broker that is the coordinator, or -1 if there was an error.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the coordinator."),
-                    ..field("host", FieldType::String, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The port of the coordinator."),
-                    ..field("port", FieldType::Int32, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this key, or 0 if its coordinator was found.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this key, or null."),
-                    nullable: VersionRange::from(4),
-                    ignorable: true,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(4))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

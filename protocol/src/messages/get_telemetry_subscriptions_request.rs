@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a client to learn which of its metrics it should push (KIP-714).
 ///
 /// Versions 0, flexible 0. API key 71.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GetTelemetrySubscriptionsRequest {
     /// The unique id of the client instance; zero in the first request, to have one assigned.
     ///
@@ -16,6 +16,8 @@ pub struct GetTelemetrySubscriptionsRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for GetTelemetrySubscriptionsRequest {}
 
 impl IntoOwned for GetTelemetrySubscriptionsRequest {
     type Owned = GetTelemetrySubscriptionsRequest;
@@ -77,20 +79,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(71i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "GetTelemetrySubscriptionsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &["GetTelemetrySubscriptionsRequest", "  clientInstanceId uuid 0+"],
+        docs(
+            &[
                 "Sent by a client to learn which of its metrics it should push (KIP-714).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The unique id of the client instance; zero in the first request, to have one assigned.",
-                    ),
-                    ..field("clientInstanceId", FieldType::Uuid, VersionRange::from(0))
-                },
+                "The unique id of the client instance; zero in the first request, to have one assigned.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers GetTelemetrySubscriptions with the wanted metrics and how to push them.
 ///
 /// Versions 0, flexible 0. API key 71.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GetTelemetrySubscriptionsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -48,6 +48,8 @@ pub struct GetTelemetrySubscriptionsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for GetTelemetrySubscriptionsResponse<'_> {}
 
 impl IntoOwned for GetTelemetrySubscriptionsResponse<'_> {
     type Owned = GetTelemetrySubscriptionsResponse<'static>;
@@ -145,74 +147,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(71i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "GetTelemetrySubscriptionsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "GetTelemetrySubscriptionsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  clientInstanceId uuid 0+",
+            "  subscriptionId int32 0+",
+            "  acceptedCompressionTypes []int8 0+",
+            "  pushIntervalMs int32 0+",
+            "  telemetryMaxBytes int32 0+",
+            "  deltaTemporality bool 0+",
+            "  requestedMetrics []string 0+",
+        ],
+        docs(
+            &[
                 "Answers GetTelemetrySubscriptions with the wanted metrics and how to push them.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id assigned to the client instance; zero if the client already has one.",
-                    ),
-                    ..field("clientInstanceId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the telemetry subscriptions, which changes when they do.",
-                    ),
-                    ..field("subscriptionId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Compression codecs the broker accepts, preferred first: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
-                    ),
-                    ..field(
-                        "acceptedCompressionTypes",
-                        FieldType::Array(&FieldType::Int8),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How often the client shall push its metrics, in milliseconds.",
-                    ),
-                    ..field("pushIntervalMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest size of pushed metrics the broker accepts, in bytes.",
-                    ),
-                    ..field("telemetryMaxBytes", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to push counters as differences since the last push, false to push cumulative values.",
-                    ),
-                    ..field("deltaTemporality", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name prefixes of the metrics the client shall push; empty if none are wanted.",
-                    ),
-                    ..field(
-                        "requestedMetrics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The id assigned to the client instance; zero if the client already has one.",
+                "The id of the telemetry subscriptions, which changes when they do.",
+                "Compression codecs the broker accepts, preferred first: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
+                "How often the client shall push its metrics, in milliseconds.",
+                "The largest size of pushed metrics the broker accepts, in bytes.",
+                "True to push counters as differences since the last push, false to push cumulative values.",
+                "The name prefixes of the metrics the client shall push; empty if none are wanted.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the metadata of a classic group.
 ///
 /// Versions 0, flexible none. API key 2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupMetadataKey<'a> {
     /// The id of the group.
     ///
     /// Versions 0.
     pub group: Str<'a>,
 }
+
+impl Eq for GroupMetadataKey<'_> {}
 
 impl IntoOwned for GroupMetadataKey<'_> {
     type Owned = GroupMetadataKey<'static>;
@@ -67,18 +69,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(2i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "GroupMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["GroupMetadataKey", "  group string 0"],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the metadata of a classic group.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    ..field("group", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// State and members of a classic group, as stored in `__consumer_offsets`.
 ///
 /// Versions 0-4, flexible 4. API key 2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GroupMetadataValue<'a> {
     /// The kind of group, which all members share: `consumer`, `connect` or another.
     ///
@@ -36,6 +36,8 @@ pub struct GroupMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for GroupMetadataValue<'_> {}
 
 impl Default for GroupMetadataValue<'_> {
     #[inline]
@@ -122,7 +124,7 @@ impl Reflect for GroupMetadataValue<'static> {
 }
 
 /// One member of a classic group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MemberMetadata<'a> {
     /// The id of the member.
     ///
@@ -159,6 +161,8 @@ pub struct MemberMetadata<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MemberMetadata<'_> {}
 
 impl Default for MemberMetadata<'_> {
     #[inline]
@@ -276,111 +280,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(2i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "GroupMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "GroupMetadataValue",
+            "  protocolType string 0+",
+            "  generation int32 0+",
+            "  protocol string 0+ nullable=0+",
+            "  leader string 0+ nullable=0+",
+            "  currentStateTimestamp int64 2+ ignorable default=int:-1",
+            "  members []MemberMetadata 0+",
+            "MemberMetadata",
+            "  memberId string 0+",
+            "  groupInstanceId string 3+ nullable=3+ ignorable default=null",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  rebalanceTimeout int32 1+ ignorable default=int:-1",
+            "  sessionTimeout int32 0+",
+            "  subscription bytes 0+",
+            "  assignment bytes 0+",
+        ],
+        docs(
+            &[
                 "State and members of a classic group, as stored in `__consumer_offsets`.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The kind of group, which all members share: `consumer`, `connect` or another.",
-                    ),
-                    ..field("protocolType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The current generation of the group."),
-                    ..field("generation", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the protocol the group has chosen, or null if there is none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("protocol", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The member id of the group leader, or null if there is none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("leader", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the group entered its current state, in milliseconds since the Unix epoch; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "currentStateTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The members of the group."),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The kind of group, which all members share: `consumer`, `connect` or another.",
+                "The current generation of the group.",
+                "The name of the protocol the group has chosen, or null if there is none.",
+                "The member id of the group leader, or null if there is none.",
+                "When the group entered its current state, in milliseconds since the Unix epoch; -1 if not known.",
+                "The members of the group.",
+                "One member of a classic group.",
+                "The id of the member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "How long the coordinator waits for the member to rejoin in a rebalance, in milliseconds.",
+                "How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.",
+                "The metadata of the member for the group's protocol; for consumers, a ConsumerProtocolSubscription.",
+                "The assignment of the member, in the format of the group's protocol; for consumers, a ConsumerProtocolAssignment.",
             ],
-        },
-        StructSchema {
-            name: "MemberMetadata",
-            doc: doc("One member of a classic group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the coordinator waits for the member to rejoin in a rebalance, in milliseconds.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("rebalanceTimeout", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.",
-                    ),
-                    ..field("sessionTimeout", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The metadata of the member for the group's protocol; for consumers, a ConsumerProtocolSubscription.",
-                    ),
-                    ..field("subscription", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The assignment of the member, in the format of the group's protocol; for consumers, a ConsumerProtocolAssignment.",
-                    ),
-                    ..field("assignment", FieldType::Bytes, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Keeps a member of a classic group alive.
 ///
 /// Versions 0-4, flexible 4. API key 12.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeartbeatRequest<'a> {
     /// The id of the group.
     ///
@@ -28,6 +28,8 @@ pub struct HeartbeatRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for HeartbeatRequest<'_> {}
 
 impl IntoOwned for HeartbeatRequest<'_> {
     type Owned = HeartbeatRequest<'static>;
@@ -111,35 +113,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(12i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "HeartbeatRequest",
-            doc: doc("Keeps a member of a classic group alive."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The generation of the group that the member believes to be in.",
-                    ),
-                    ..field("generationId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member, as assigned by the coordinator."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(3))
-                },
+    structs: Structs::new(
+        &[
+            "HeartbeatRequest",
+            "  groupId string 0+ entity=groupId",
+            "  generationId int32 0+",
+            "  memberId string 0+",
+            "  groupInstanceId string 3+ nullable=3+ default=null",
+        ],
+        docs(
+            &[
+                "Keeps a member of a classic group alive.",
+                "The id of the group.",
+                "The generation of the group that the member believes to be in.",
+                "The id of the member, as assigned by the coordinator.",
+                "The configured instance id of a static member, or null for a dynamic member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

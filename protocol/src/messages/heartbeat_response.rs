@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers Heartbeat; an error may tell the member to rejoin.
 ///
 /// Versions 0-4, flexible 4. API key 12.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeartbeatResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct HeartbeatResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for HeartbeatResponse {}
 
 impl IntoOwned for HeartbeatResponse {
     type Owned = HeartbeatResponse;
@@ -88,25 +90,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(12i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "HeartbeatResponse",
-            doc: doc("Answers Heartbeat; an error may tell the member to rejoin."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code, or 0; 27 (REBALANCE_IN_PROGRESS) tells the member to rejoin.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "HeartbeatResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers Heartbeat; an error may tell the member to rejoin.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0; 27 (REBALANCE_IN_PROGRESS) tells the member to rejoin.",
             ],
-        },
-    ],
+        ),
+    ),
 };

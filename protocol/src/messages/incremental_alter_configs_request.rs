@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sets, deletes, extends or shrinks single dynamic configs of resources (KIP-339).
 ///
 /// Versions 0-1, flexible 1. API key 44.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct IncrementalAlterConfigsRequest<'a> {
     /// The resources to change.
     ///
@@ -20,6 +20,8 @@ pub struct IncrementalAlterConfigsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for IncrementalAlterConfigsRequest<'_> {}
 
 impl IntoOwned for IncrementalAlterConfigsRequest<'_> {
     type Owned = IncrementalAlterConfigsRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for IncrementalAlterConfigsRequest<'static> {
 }
 
 /// One resource with the changes to its configs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlterConfigsResource<'a> {
     /// The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.
     ///
@@ -88,6 +90,8 @@ pub struct AlterConfigsResource<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterConfigsResource<'_> {}
 
 impl IntoOwned for AlterConfigsResource<'_> {
     type Owned = AlterConfigsResource<'static>;
@@ -143,7 +147,7 @@ impl Reflect for AlterConfigsResource<'static> {
 }
 
 /// One config with the change to make to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterableConfig<'a> {
     /// The name of the config.
     ///
@@ -160,6 +164,8 @@ pub struct AlterableConfig<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterableConfig<'_> {}
 
 impl Default for AlterableConfig<'_> {
     #[inline]
@@ -244,81 +250,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(44i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "IncrementalAlterConfigsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "IncrementalAlterConfigsRequest",
+            "  resources []AlterConfigsResource 0+",
+            "  validateOnly bool 0+",
+            "AlterConfigsResource",
+            "  resourceType int8 0+ key",
+            "  resourceName string 0+ key",
+            "  configs []AlterableConfig 0+",
+            "AlterableConfig",
+            "  name string 0+ key",
+            "  configOperation int8 0+ key",
+            "  value string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Sets, deletes, extends or shrinks single dynamic configs of resources (KIP-339).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The resources to change."),
-                    ..field(
-                        "resources",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check the request, without changing anything.",
-                    ),
-                    ..field("validateOnly", FieldType::Bool, VersionRange::from(0))
-                },
+                "The resources to change.",
+                "True to only check the request, without changing anything.",
+                "One resource with the changes to its configs.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
+                "The configs to change.",
+                "One config with the change to make to it.",
+                "The name of the config.",
+                "What to do: 0 set the value, 1 delete the config, 2 append to a list, 3 remove from a list.",
+                "The value to set, append or remove; null if the operation needs none.",
             ],
-        },
-        StructSchema {
-            name: "AlterConfigsResource",
-            doc: doc("One resource with the changes to its configs."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    map_key: true,
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    map_key: true,
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The configs to change."),
-                    ..field(
-                        "configs",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AlterableConfig",
-            doc: doc("One config with the change to make to it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "What to do: 0 set the value, 1 delete the config, 2 append to a list, 3 remove from a list.",
-                    ),
-                    map_key: true,
-                    ..field("configOperation", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The value to set, append or remove; null if the operation needs none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

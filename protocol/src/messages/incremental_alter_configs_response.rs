@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers IncrementalAlterConfigs with a result per resource.
 ///
 /// Versions 0-1, flexible 1. API key 44.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct IncrementalAlterConfigsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct IncrementalAlterConfigsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for IncrementalAlterConfigsResponse<'_> {}
 
 impl IntoOwned for IncrementalAlterConfigsResponse<'_> {
     type Owned = IncrementalAlterConfigsResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for IncrementalAlterConfigsResponse<'static> {
 }
 
 /// The result of changing the configs of one resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AlterConfigsResourceResponse<'a> {
     /// The error code of this resource, or 0 if it was changed.
     ///
@@ -92,6 +94,8 @@ pub struct AlterConfigsResourceResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AlterConfigsResourceResponse<'_> {}
 
 impl Default for AlterConfigsResourceResponse<'_> {
     #[inline]
@@ -174,53 +178,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(44i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "IncrementalAlterConfigsResponse",
-            doc: doc("Answers IncrementalAlterConfigs with a result per resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per resource."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "IncrementalAlterConfigsResponse",
+            "  throttleTimeMs int32 0+",
+            "  responses []AlterConfigsResourceResponse 0+",
+            "AlterConfigsResourceResponse",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  resourceType int8 0+",
+            "  resourceName string 0+",
+        ],
+        docs(
+            &[
+                "Answers IncrementalAlterConfigs with a result per resource.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per resource.",
+                "The result of changing the configs of one resource.",
+                "The error code of this resource, or 0 if it was changed.",
+                "A description of the error of this resource, or null.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
+                "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
             ],
-        },
-        StructSchema {
-            name: "AlterConfigsResourceResponse",
-            doc: doc("The result of changing the configs of one resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this resource, or 0 if it was changed."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this resource, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the resource: a topic name, a broker id (empty for all brokers), or another.",
-                    ),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

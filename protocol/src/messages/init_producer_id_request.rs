@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Obtains a producer id and epoch for an idempotent or transactional producer, or bumps its epoch (KIP-98, KIP-360).
 ///
 /// Versions 0-6, flexible 2-6. API key 22.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InitProducerIdRequest<'a> {
     /// The transactional id of the producer, or null if it is only idempotent.
     ///
@@ -36,6 +36,8 @@ pub struct InitProducerIdRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for InitProducerIdRequest<'_> {}
 
 impl Default for InitProducerIdRequest<'_> {
     #[inline]
@@ -185,55 +187,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(22i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "InitProducerIdRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "InitProducerIdRequest",
+            "  transactionalId string 0+ nullable=0+ entity=transactionalId",
+            "  transactionTimeoutMs int32 0+",
+            "  producerId int64 3+ entity=producerId default=int:-1",
+            "  producerEpoch int16 3+ default=int:-1",
+            "  enable2Pc bool 6+",
+            "  keepPreparedTxn bool 6+",
+        ],
+        docs(
+            &[
                 "Obtains a producer id and epoch for an idempotent or transactional producer, or bumps its epoch (KIP-98, KIP-360).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The transactional id of the producer, or null if it is only idempotent.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long a transaction may run before the coordinator aborts it, in milliseconds.",
-                    ),
-                    ..field(
-                        "transactionTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The current id of the producer, or -1 if it has none."),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The current epoch of the producer, or -1 if it has none."),
-                    default: DefaultValue::Int(-1),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if an external coordinator decides the transactions in a two-phase commit, so that they never time out.",
-                    ),
-                    ..field("enable2Pc", FieldType::Bool, VersionRange::from(6))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to keep a prepared two-phase transaction open instead of aborting it.",
-                    ),
-                    ..field("keepPreparedTxn", FieldType::Bool, VersionRange::from(6))
-                },
+                "The transactional id of the producer, or null if it is only idempotent.",
+                "How long a transaction may run before the coordinator aborts it, in milliseconds.",
+                "The current id of the producer, or -1 if it has none.",
+                "The current epoch of the producer, or -1 if it has none.",
+                "True if an external coordinator decides the transactions in a two-phase commit, so that they never time out.",
+                "True to keep a prepared two-phase transaction open instead of aborting it.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers InitProducerId with the producer id and epoch to use.
 ///
 /// Versions 0-6, flexible 2-6. API key 22.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InitProducerIdResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -36,6 +36,8 @@ pub struct InitProducerIdResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for InitProducerIdResponse {}
 
 impl Default for InitProducerIdResponse {
     #[inline]
@@ -158,60 +160,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(22i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "InitProducerIdResponse",
-            doc: doc("Answers InitProducerId with the producer id and epoch to use."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The producer id to use from now on, or -1 if there was an error.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch to use from now on, or -1 if there was an error.",
-                    ),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The producer id of a prepared transaction that was kept, or -1 if there is none.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "producerId",
-                    ..field(
-                        "ongoingTxnProducerId",
-                        FieldType::Int64,
-                        VersionRange::from(6),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The producer epoch of a prepared transaction that was kept, or -1 if there is none.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "ongoingTxnProducerEpoch",
-                        FieldType::Int16,
-                        VersionRange::from(6),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "InitProducerIdResponse",
+            "  throttleTimeMs int32 0+ ignorable",
+            "  errorCode int16 0+",
+            "  producerId int64 0+ entity=producerId default=int:-1",
+            "  producerEpoch int16 0+",
+            "  ongoingTxnProducerId int64 6+ entity=producerId default=int:-1",
+            "  ongoingTxnProducerEpoch int16 6+ default=int:-1",
+        ],
+        docs(
+            &[
+                "Answers InitProducerId with the producer id and epoch to use.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The producer id to use from now on, or -1 if there was an error.",
+                "The epoch to use from now on, or -1 if there was an error.",
+                "The producer id of a prepared transaction that was kept, or -1 if there is none.",
+                "The producer epoch of a prepared transaction that was kept, or -1 if there is none.",
             ],
-        },
-    ],
+        ),
+    ),
 };

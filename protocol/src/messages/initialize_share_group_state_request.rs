@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by the group coordinator to the share coordinator to initialize the state of share-partitions (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 83.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitializeShareGroupStateRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct InitializeShareGroupStateRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for InitializeShareGroupStateRequest<'_> {}
 
 impl IntoOwned for InitializeShareGroupStateRequest<'_> {
     type Owned = InitializeShareGroupStateRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for InitializeShareGroupStateRequest<'static> {
 }
 
 /// One topic with the partitions whose share state to initialize.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitializeStateData {
     /// The id of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct InitializeStateData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for InitializeStateData {}
 
 impl<'a> Read<'a> for InitializeStateData {
     const MIN_LEN: usize = 18;
@@ -123,7 +127,7 @@ impl Reflect for InitializeStateData {
 }
 
 /// One partition with its initial share state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -140,6 +144,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 17;
@@ -202,68 +208,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(83i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "InitializeShareGroupStateRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "InitializeShareGroupStateRequest",
+            "  groupId string 0+",
+            "  topics []InitializeStateData 0+",
+            "InitializeStateData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partition int32 0+",
+            "  stateEpoch int32 0+",
+            "  startOffset int64 0+",
+        ],
+        docs(
+            &[
                 "Sent by the group coordinator to the share coordinator to initialize the state of share-partitions (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions whose share state to initialize, by topic.",
-                    ),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The partitions whose share state to initialize, by topic.",
+                "One topic with the partitions whose share state to initialize.",
+                "The id of the topic.",
+                "The partitions whose share state to initialize.",
+                "One partition with its initial share state.",
+                "The partition number.",
+                "The epoch of the share-partition's state, which changes when the state is initialized anew.",
+                "The start offset of the share-partition, or -1 if it is not known yet.",
             ],
-        },
-        StructSchema {
-            name: "InitializeStateData",
-            doc: doc("One topic with the partitions whose share state to initialize."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to initialize."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition with its initial share state."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share-partition's state, which changes when the state is initialized anew.",
-                    ),
-                    ..field("stateEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition, or -1 if it is not known yet.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

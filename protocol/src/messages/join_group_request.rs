@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Joins or rejoins a classic group; the first step of its rebalance.
 ///
 /// Versions 0-9, flexible 6-9. API key 11.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JoinGroupRequest<'a> {
     /// The id of the group.
     ///
@@ -44,6 +44,8 @@ pub struct JoinGroupRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for JoinGroupRequest<'_> {}
 
 impl Default for JoinGroupRequest<'_> {
     #[inline]
@@ -160,7 +162,7 @@ impl Reflect for JoinGroupRequest<'static> {
 }
 
 /// One protocol the member supports, such as an assignment strategy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct JoinGroupRequestProtocol<'a> {
     /// The name of the protocol; for consumers, that of the assignor.
     ///
@@ -173,6 +175,8 @@ pub struct JoinGroupRequestProtocol<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for JoinGroupRequestProtocol<'_> {}
 
 impl IntoOwned for JoinGroupRequestProtocol<'_> {
     type Owned = JoinGroupRequestProtocol<'static>;
@@ -239,93 +243,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(11i16),
     versions: VersionRange::new(0, 9),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "JoinGroupRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "JoinGroupRequest",
+            "  groupId string 0+ entity=groupId",
+            "  sessionTimeoutMs int32 0+",
+            "  rebalanceTimeoutMs int32 1+ ignorable default=int:-1",
+            "  memberId string 0+",
+            "  groupInstanceId string 5+ nullable=5+ default=null",
+            "  protocolType string 0+",
+            "  protocols []JoinGroupRequestProtocol 0+",
+            "  reason string 8+ nullable=8+ ignorable default=null",
+            "JoinGroupRequestProtocol",
+            "  name string 0+ key",
+            "  metadata bytes 0+",
+        ],
+        docs(
+            &[
                 "Joins or rejoins a classic group; the first step of its rebalance.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.",
-                    ),
-                    ..field("sessionTimeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the coordinator waits for the member to rejoin in a rebalance, in milliseconds; -1 for the session timeout.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "rebalanceTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member as assigned by the coordinator; empty on the first join.",
-                    ),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(5),
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The kind of group, which all members share: `consumer`, `connect` or another.",
-                    ),
-                    ..field("protocolType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The protocols the member supports, preferred first."),
-                    ..field(
-                        "protocols",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("Why the member joins or rejoins, or null."),
-                    nullable: VersionRange::from(8),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("reason", FieldType::String, VersionRange::from(8))
-                },
-            ],
-        },
-        StructSchema {
-            name: "JoinGroupRequestProtocol",
-            doc: doc(
+                "The id of the group.",
+                "How long the coordinator waits for a heartbeat before it drops the member, in milliseconds.",
+                "How long the coordinator waits for the member to rejoin in a rebalance, in milliseconds; -1 for the session timeout.",
+                "The id of the member as assigned by the coordinator; empty on the first join.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The kind of group, which all members share: `consumer`, `connect` or another.",
+                "The protocols the member supports, preferred first.",
+                "Why the member joins or rejoins, or null.",
                 "One protocol the member supports, such as an assignment strategy.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the protocol; for consumers, that of the assignor.",
-                    ),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The metadata of the member for this protocol; for consumers, a ConsumerProtocolSubscription.",
-                    ),
-                    ..field("metadata", FieldType::Bytes, VersionRange::from(0))
-                },
+                "The name of the protocol; for consumers, that of the assignor.",
+                "The metadata of the member for this protocol; for consumers, a ConsumerProtocolSubscription.",
             ],
-        },
-    ],
+        ),
+    ),
 };

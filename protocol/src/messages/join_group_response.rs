@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers JoinGroup with the generation, the chosen protocol and, for the leader, all members.
 ///
 /// Versions 0-9, flexible 6-9. API key 11.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JoinGroupResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -48,6 +48,8 @@ pub struct JoinGroupResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for JoinGroupResponse<'_> {}
 
 impl Default for JoinGroupResponse<'_> {
     #[inline]
@@ -174,7 +176,7 @@ impl Reflect for JoinGroupResponse<'static> {
 }
 
 /// One member of the group, as the leader needs it to compute assignments.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct JoinGroupResponseMember<'a> {
     /// The id of this group member.
     ///
@@ -191,6 +193,8 @@ pub struct JoinGroupResponseMember<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for JoinGroupResponseMember<'_> {}
 
 impl IntoOwned for JoinGroupResponseMember<'_> {
     type Owned = JoinGroupResponseMember<'static>;
@@ -260,101 +264,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(11i16),
     versions: VersionRange::new(0, 9),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "JoinGroupResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "JoinGroupResponse",
+            "  throttleTimeMs int32 2+ ignorable",
+            "  errorCode int16 0+",
+            "  generationId int32 0+ default=int:-1",
+            "  protocolType string 7+ nullable=7+ ignorable default=null",
+            "  protocolName string 0+ nullable=7+",
+            "  leader string 0+",
+            "  skipAssignment bool 9+",
+            "  memberId string 0+",
+            "  members []JoinGroupResponseMember 0+",
+            "JoinGroupResponseMember",
+            "  memberId string 0+",
+            "  groupInstanceId string 5+ nullable=5+ ignorable default=null",
+            "  metadata bytes 0+",
+        ],
+        docs(
+            &[
                 "Answers JoinGroup with the generation, the chosen protocol and, for the leader, all members.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code, or 0; 79 (MEMBER_ID_REQUIRED) tells the client to join again with the returned member id.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The generation that begins with this rebalance, or -1 if there was an error.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("generationId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The kind of group, which all members share, or null."),
-                    nullable: VersionRange::from(7),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("protocolType", FieldType::String, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the protocol the group has chosen; null or empty if there was an error.",
-                    ),
-                    nullable: VersionRange::from(7),
-                    ..field("protocolName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The member id of the group leader, who computes the assignments.",
-                    ),
-                    ..field("leader", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the leader must not compute assignments, since a static member merely came back.",
-                    ),
-                    ..field("skipAssignment", FieldType::Bool, VersionRange::from(9))
-                },
-                FieldSchema {
-                    doc: doc("The id assigned to the joining member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "All members of the group, if the receiver is its leader; empty otherwise.",
-                    ),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "JoinGroupResponseMember",
-            doc: doc(
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0; 79 (MEMBER_ID_REQUIRED) tells the client to join again with the returned member id.",
+                "The generation that begins with this rebalance, or -1 if there was an error.",
+                "The kind of group, which all members share, or null.",
+                "The name of the protocol the group has chosen; null or empty if there was an error.",
+                "The member id of the group leader, who computes the assignments.",
+                "True if the leader must not compute assignments, since a static member merely came back.",
+                "The id assigned to the joining member.",
+                "All members of the group, if the receiver is its leader; empty otherwise.",
                 "One member of the group, as the leader needs it to compute assignments.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of this group member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The metadata of the member for the chosen protocol; for consumers, a ConsumerProtocolSubscription.",
-                    ),
-                    ..field("metadata", FieldType::Bytes, VersionRange::from(0))
-                },
+                "The id of this group member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The metadata of the member for the chosen protocol; for consumers, a ConsumerProtocolSubscription.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Control record of a KRaft log or snapshot that sets the `kraft.version` in force (KIP-853).
 ///
 /// Versions 0, flexible 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KRaftVersionRecord {
     /// The version of this record's format.
     ///
@@ -20,6 +20,8 @@ pub struct KRaftVersionRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for KRaftVersionRecord {}
 
 impl IntoOwned for KRaftVersionRecord {
     type Owned = KRaftVersionRecord;
@@ -80,22 +82,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "KRaftVersionRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["KRaftVersionRecord", "  version int16 0+", "  kRaftVersion int16 0+"],
+        docs(
+            &[
                 "Control record of a KRaft log or snapshot that sets the `kraft.version` in force (KIP-853).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The version of this record's format."),
-                    ..field("version", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The `kraft.version` level in force."),
-                    ..field("kRaftVersion", FieldType::Int16, VersionRange::from(0))
-                },
+                "The version of this record's format.",
+                "The `kraft.version` level in force.",
             ],
-        },
-    ],
+        ),
+    ),
 };

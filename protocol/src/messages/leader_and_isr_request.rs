@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by the ZooKeeper-mode controller to tell brokers which partitions to lead or follow.
 ///
 /// Versions 0-7, flexible 4-7. API key 4.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderAndIsrRequest<'a> {
     /// The node id of the sending controller.
     ///
@@ -44,6 +44,8 @@ pub struct LeaderAndIsrRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrRequest<'_> {}
 
 impl Default for LeaderAndIsrRequest<'_> {
     #[inline]
@@ -198,7 +200,7 @@ impl Reflect for LeaderAndIsrRequest<'static> {
 }
 
 /// The state of one partition that the broker shall take over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderAndIsrPartitionState<'a> {
     /// The name of the topic.
     ///
@@ -251,6 +253,8 @@ pub struct LeaderAndIsrPartitionState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrPartitionState<'_> {}
 
 impl IntoOwned for LeaderAndIsrPartitionState<'_> {
     type Owned = LeaderAndIsrPartitionState<'static>;
@@ -376,7 +380,7 @@ impl Reflect for LeaderAndIsrPartitionState<'static> {
 }
 
 /// One topic with the states of its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderAndIsrTopicState<'a> {
     /// The name of the topic.
     ///
@@ -393,6 +397,8 @@ pub struct LeaderAndIsrTopicState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrTopicState<'_> {}
 
 impl IntoOwned for LeaderAndIsrTopicState<'_> {
     type Owned = LeaderAndIsrTopicState<'static>;
@@ -452,7 +458,7 @@ impl Reflect for LeaderAndIsrTopicState<'static> {
 }
 
 /// A broker that leads one of the partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderAndIsrLiveLeader<'a> {
     /// The id of the leader.
     ///
@@ -469,6 +475,8 @@ pub struct LeaderAndIsrLiveLeader<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrLiveLeader<'_> {}
 
 impl IntoOwned for LeaderAndIsrLiveLeader<'_> {
     type Owned = LeaderAndIsrLiveLeader<'static>;
@@ -539,208 +547,72 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(4i16),
     versions: VersionRange::new(0, 7),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "LeaderAndIsrRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "LeaderAndIsrRequest",
+            "  controllerId int32 0+ entity=brokerId",
+            "  isKRaftController bool 7+",
+            "  controllerEpoch int32 0+",
+            "  brokerEpoch int64 2+ ignorable default=int:-1",
+            "  type int8 5+",
+            "  ungroupedPartitionStates []LeaderAndIsrPartitionState 0-1",
+            "  topicStates []LeaderAndIsrTopicState 2+",
+            "  liveLeaders []LeaderAndIsrLiveLeader 0+",
+            "LeaderAndIsrPartitionState",
+            "  topicName string 0-1 ignorable entity=topicName",
+            "  partitionIndex int32 0+",
+            "  controllerEpoch int32 0+",
+            "  leader int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "  isr []int32 0+ entity=brokerId",
+            "  partitionEpoch int32 0+",
+            "  replicas []int32 0+ entity=brokerId",
+            "  addingReplicas []int32 3+ ignorable entity=brokerId",
+            "  removingReplicas []int32 3+ ignorable entity=brokerId",
+            "  isNew bool 1+ ignorable",
+            "  leaderRecoveryState int8 6+",
+            "LeaderAndIsrTopicState",
+            "  topicName string 2+ entity=topicName",
+            "  topicId uuid 5+ ignorable",
+            "  partitionStates []LeaderAndIsrPartitionState 2+",
+            "LeaderAndIsrLiveLeader",
+            "  brokerId int32 0+ entity=brokerId",
+            "  hostName string 0+",
+            "  port int32 0+",
+        ],
+        docs(
+            &[
                 "Sent by the ZooKeeper-mode controller to tell brokers which partitions to lead or follow.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the sending controller."),
-                    entity_type: "brokerId",
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the request comes from a KRaft controller, during a migration from ZooKeeper.",
-                    ),
-                    ..field("isKRaftController", FieldType::Bool, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the sending controller."),
-                    ..field("controllerEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the receiving broker, as known to the controller.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the request covers all partitions: 0 unknown, 1 incremental, 2 full.",
-                    ),
-                    ..field("type", FieldType::Int8, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The states of the partitions, not grouped by topic."),
-                    ..field(
-                        "ungroupedPartitionStates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The states of the partitions, by topic."),
-                    ..field(
-                        "topicStates",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The live brokers that lead the partitions."),
-                    ..field(
-                        "liveLeaders",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The node id of the sending controller.",
+                "True if the request comes from a KRaft controller, during a migration from ZooKeeper.",
+                "The epoch of the sending controller.",
+                "The epoch of the receiving broker, as known to the controller.",
+                "Whether the request covers all partitions: 0 unknown, 1 incremental, 2 full.",
+                "The states of the partitions, not grouped by topic.",
+                "The states of the partitions, by topic.",
+                "The live brokers that lead the partitions.",
+                "The state of one partition that the broker shall take over.",
+                "The name of the topic.",
+                "The partition number.",
+                "The epoch of the controller that last changed the partition.",
+                "The broker id of the leader, or -1 if there is none.",
+                "The leader epoch of the partition.",
+                "The broker ids of the in-sync replicas.",
+                "The partition epoch: the version of the partition's state in ZooKeeper.",
+                "The broker ids of all replicas; the first is the preferred leader.",
+                "The broker ids of the replicas being added by a reassignment.",
+                "The broker ids of the replicas being removed by a reassignment.",
+                "True if the replica is new, so that the broker may create its log.",
+                "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
+                "One topic with the states of its partitions.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The states of the partitions.",
+                "A broker that leads one of the partitions.",
+                "The id of the leader.",
+                "The host name of the leader.",
+                "The port of the leader.",
             ],
-        },
-        StructSchema {
-            name: "LeaderAndIsrPartitionState",
-            doc: doc("The state of one partition that the broker shall take over."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::new(0, 1))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the controller that last changed the partition.",
-                    ),
-                    ..field("controllerEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker id of the leader, or -1 if there is none."),
-                    entity_type: "brokerId",
-                    ..field("leader", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the in-sync replicas."),
-                    entity_type: "brokerId",
-                    ..field(
-                        "isr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partition epoch: the version of the partition's state in ZooKeeper.",
-                    ),
-                    ..field("partitionEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being added by a reassignment.",
-                    ),
-                    ignorable: true,
-                    entity_type: "brokerId",
-                    ..field(
-                        "addingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being removed by a reassignment.",
-                    ),
-                    ignorable: true,
-                    entity_type: "brokerId",
-                    ..field(
-                        "removingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the replica is new, so that the broker may create its log.",
-                    ),
-                    ignorable: true,
-                    ..field("isNew", FieldType::Bool, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
-                    ),
-                    ..field(
-                        "leaderRecoveryState",
-                        FieldType::Int8,
-                        VersionRange::from(6),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderAndIsrTopicState",
-            doc: doc("One topic with the states of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The states of the partitions."),
-                    ..field(
-                        "partitionStates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(2),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderAndIsrLiveLeader",
-            doc: doc("A broker that leads one of the partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the leader."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the leader."),
-                    ..field("hostName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the leader."),
-                    ..field("port", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

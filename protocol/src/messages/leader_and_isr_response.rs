@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers LeaderAndIsr with the error, if any, of each partition.
 ///
 /// Versions 0-7, flexible 4-7. API key 4.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderAndIsrResponse<'a> {
     /// The error code of the request as a whole, or 0 if there was no error.
     ///
@@ -24,6 +24,8 @@ pub struct LeaderAndIsrResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrResponse<'_> {}
 
 impl IntoOwned for LeaderAndIsrResponse<'_> {
     type Owned = LeaderAndIsrResponse<'static>;
@@ -95,7 +97,7 @@ impl Reflect for LeaderAndIsrResponse<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderAndIsrPartitionError<'a> {
     /// The name of the topic.
     ///
@@ -112,6 +114,8 @@ pub struct LeaderAndIsrPartitionError<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrPartitionError<'_> {}
 
 impl IntoOwned for LeaderAndIsrPartitionError<'_> {
     type Owned = LeaderAndIsrPartitionError<'static>;
@@ -174,7 +178,7 @@ impl Reflect for LeaderAndIsrPartitionError<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderAndIsrTopicError<'a> {
     /// The id of the topic.
     ///
@@ -187,6 +191,8 @@ pub struct LeaderAndIsrTopicError<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderAndIsrTopicError<'_> {}
 
 impl IntoOwned for LeaderAndIsrTopicError<'_> {
     type Owned = LeaderAndIsrTopicError<'static>;
@@ -248,75 +254,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(4i16),
     versions: VersionRange::new(0, 7),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "LeaderAndIsrResponse",
-            doc: doc("Answers LeaderAndIsr with the error, if any, of each partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitionErrors",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(5),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "LeaderAndIsrResponse",
+            "  errorCode int16 0+",
+            "  partitionErrors []LeaderAndIsrPartitionError 0-4",
+            "  topics []LeaderAndIsrTopicError 5+",
+            "LeaderAndIsrPartitionError",
+            "  topicName string 0-4 ignorable entity=topicName",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "LeaderAndIsrTopicError",
+            "  topicId uuid 5+ key",
+            "  partitionErrors []LeaderAndIsrPartitionError 5+",
+        ],
+        docs(
+            &[
+                "Answers LeaderAndIsr with the error, if any, of each partition.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per partition.",
+                "The results per topic.",
+                "The result of one partition.",
+                "The name of the topic.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The results of one topic.",
+                "The id of the topic.",
+                "The results per partition.",
             ],
-        },
-        StructSchema {
-            name: "LeaderAndIsrPartitionError",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::new(0, 4))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderAndIsrTopicError",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitionErrors",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(5),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Control record that a KRaft leader writes at the start of its epoch (KIP-595).
 ///
 /// Versions 0-1, flexible 0-1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderChangeMessage {
     /// The version of this record's format.
     ///
@@ -28,6 +28,8 @@ pub struct LeaderChangeMessage {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderChangeMessage {}
 
 impl IntoOwned for LeaderChangeMessage {
     type Owned = LeaderChangeMessage;
@@ -84,7 +86,7 @@ impl Reflect for LeaderChangeMessage {
 }
 
 /// One voter of the quorum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Voter {
     /// The node id of the voter.
     ///
@@ -97,6 +99,8 @@ pub struct Voter {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Voter {}
 
 impl<'a> Read<'a> for Voter {
     const MIN_LEN: usize = 5;
@@ -160,53 +164,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "LeaderChangeMessage",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "LeaderChangeMessage",
+            "  version int16 0+",
+            "  leaderId int32 0+ entity=brokerId",
+            "  voters []Voter 0+",
+            "  grantingVoters []Voter 0+",
+            "Voter",
+            "  voterId int32 0+",
+            "  voterDirectoryId uuid 1+",
+        ],
+        docs(
+            &[
                 "Control record that a KRaft leader writes at the start of its epoch (KIP-595).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The version of this record's format."),
-                    ..field("version", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the new leader."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The voters of the quorum at the time of the election."),
-                    ..field(
-                        "voters",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The voters that voted for the leader."),
-                    ..field(
-                        "grantingVoters",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The version of this record's format.",
+                "The node id of the new leader.",
+                "The voters of the quorum at the time of the election.",
+                "The voters that voted for the leader.",
+                "One voter of the quorum.",
+                "The node id of the voter.",
+                "The directory id of the voter.",
             ],
-        },
-        StructSchema {
-            name: "Voter",
-            doc: doc("One voter of the quorum."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the voter."),
-                    ..field("voterId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter."),
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes one or several members from a classic group (KIP-345).
 ///
 /// Versions 0-5, flexible 4-5. API key 13.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaveGroupRequest<'a> {
     /// The id of the group.
     ///
@@ -24,6 +24,8 @@ pub struct LeaveGroupRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaveGroupRequest<'_> {}
 
 impl IntoOwned for LeaveGroupRequest<'_> {
     type Owned = LeaveGroupRequest<'static>;
@@ -93,7 +95,7 @@ impl Reflect for LeaveGroupRequest<'static> {
 }
 
 /// A member that leaves the group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MemberIdentity<'a> {
     /// The id of the leaving member; may be empty if the instance id is given.
     ///
@@ -110,6 +112,8 @@ pub struct MemberIdentity<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MemberIdentity<'_> {}
 
 impl IntoOwned for MemberIdentity<'_> {
     type Owned = MemberIdentity<'static>;
@@ -184,56 +188,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(13i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "LeaveGroupRequest",
-            doc: doc("Removes one or several members from a classic group (KIP-345)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the leaving member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 2))
-                },
-                FieldSchema {
-                    doc: doc("The members that leave."),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(3),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "LeaveGroupRequest",
+            "  groupId string 0+ entity=groupId",
+            "  memberId string 0-2",
+            "  members []MemberIdentity 3+",
+            "MemberIdentity",
+            "  memberId string 3+",
+            "  groupInstanceId string 3+ nullable=3+ default=null",
+            "  reason string 5+ nullable=5+ ignorable default=null",
+        ],
+        docs(
+            &[
+                "Removes one or several members from a classic group (KIP-345).",
+                "The id of the group.",
+                "The id of the leaving member.",
+                "The members that leave.",
+                "A member that leaves the group.",
+                "The id of the leaving member; may be empty if the instance id is given.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "Why the member leaves, or null.",
             ],
-        },
-        StructSchema {
-            name: "MemberIdentity",
-            doc: doc("A member that leaves the group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the leaving member; may be empty if the instance id is given.",
-                    ),
-                    ..field("memberId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("Why the member leaves, or null."),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("reason", FieldType::String, VersionRange::from(5))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers LeaveGroup with a result per member.
 ///
 /// Versions 0-5, flexible 4-5. API key 13.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaveGroupResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct LeaveGroupResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaveGroupResponse<'_> {}
 
 impl IntoOwned for LeaveGroupResponse<'_> {
     type Owned = LeaveGroupResponse<'static>;
@@ -97,7 +99,7 @@ impl Reflect for LeaveGroupResponse<'static> {
 }
 
 /// The result of one leaving member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MemberResponse<'a> {
     /// The id of the leaving member.
     ///
@@ -114,6 +116,8 @@ pub struct MemberResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MemberResponse<'_> {}
 
 impl Default for MemberResponse<'_> {
     #[inline]
@@ -191,54 +195,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(13i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "LeaveGroupResponse",
-            doc: doc("Answers LeaveGroup with a result per member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per leaving member."),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(3),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "LeaveGroupResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  errorCode int16 0+",
+            "  members []MemberResponse 3+",
+            "MemberResponse",
+            "  memberId string 3+",
+            "  groupInstanceId string 3+ nullable=3+",
+            "  errorCode int16 3+",
+        ],
+        docs(
+            &[
+                "Answers LeaveGroup with a result per member.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per leaving member.",
+                "The result of one leaving member.",
+                "The id of the leaving member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The error code of this member, or 0 if it was removed.",
             ],
-        },
-        StructSchema {
-            name: "MemberResponse",
-            doc: doc("The result of one leaving member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the leaving member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The error code of this member, or 0 if it was removed."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(3))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

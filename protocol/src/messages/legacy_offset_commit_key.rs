@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of an offset commit record in `__consumer_offsets`, in the oldest key format.
 ///
 /// Versions 0, flexible none. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LegacyOffsetCommitKey<'a> {
     /// The id of the group.
     ///
@@ -22,6 +22,8 @@ pub struct LegacyOffsetCommitKey<'a> {
     /// Versions 0.
     pub partition: i32,
 }
+
+impl Eq for LegacyOffsetCommitKey<'_> {}
 
 impl IntoOwned for LegacyOffsetCommitKey<'_> {
     type Owned = LegacyOffsetCommitKey<'static>;
@@ -83,26 +85,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "LegacyOffsetCommitKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "LegacyOffsetCommitKey",
+            "  group string 0",
+            "  topic string 0",
+            "  partition int32 0",
+        ],
+        docs(
+            &[
                 "Key of an offset commit record in `__consumer_offsets`, in the oldest key format.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    ..field("group", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topic", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::new(0, 0))
-                },
+                "The id of the group.",
+                "The name of the topic.",
+                "The partition number.",
             ],
-        },
-    ],
+        ),
+    ),
 };

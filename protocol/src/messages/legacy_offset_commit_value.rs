@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A committed offset, as stored in `__consumer_offsets` under the oldest key format.
 ///
 /// Versions 0, flexible none. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LegacyOffsetCommitValue<'a> {
     /// The committed offset.
     ///
@@ -22,6 +22,8 @@ pub struct LegacyOffsetCommitValue<'a> {
     /// Versions 0.
     pub commit_timestamp: i64,
 }
+
+impl Eq for LegacyOffsetCommitValue<'_> {}
 
 impl IntoOwned for LegacyOffsetCommitValue<'_> {
     type Owned = LegacyOffsetCommitValue<'static>;
@@ -83,28 +85,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "LegacyOffsetCommitValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "LegacyOffsetCommitValue",
+            "  offset int64 0",
+            "  metadata string 0",
+            "  commitTimestamp int64 0",
+        ],
+        docs(
+            &[
                 "A committed offset, as stored in `__consumer_offsets` under the oldest key format.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The committed offset."),
-                    ..field("offset", FieldType::Int64, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("Any text the client committed along with the offset."),
-                    ..field("metadata", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the offset was committed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("commitTimestamp", FieldType::Int64, VersionRange::new(0, 0))
-                },
+                "The committed offset.",
+                "Any text the client committed along with the offset.",
+                "When the offset was committed, in milliseconds since the Unix epoch.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the config resources of given types (KIP-1142).
 ///
 /// Versions 0-1, flexible 0-1. API key 74.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListConfigResourcesRequest<'a> {
     /// The types to list: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group; empty for all that are supported.
     ///
@@ -16,6 +16,8 @@ pub struct ListConfigResourcesRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListConfigResourcesRequest<'_> {}
 
 impl IntoOwned for ListConfigResourcesRequest<'_> {
     type Owned = ListConfigResourcesRequest<'static>;
@@ -92,22 +94,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(74i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ListConfigResourcesRequest",
-            doc: doc("Lists the config resources of given types (KIP-1142)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The types to list: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group; empty for all that are supported.",
-                    ),
-                    ..field(
-                        "resourceTypes",
-                        FieldType::Array(&FieldType::Int8),
-                        VersionRange::from(1),
-                    )
-                },
+    structs: Structs::new(
+        &["ListConfigResourcesRequest", "  resourceTypes []int8 1+"],
+        docs(
+            &[
+                "Lists the config resources of given types (KIP-1142).",
+                "The types to list: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group; empty for all that are supported.",
             ],
-        },
-    ],
+        ),
+    ),
 };

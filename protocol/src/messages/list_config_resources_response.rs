@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ListConfigResources with the names and types of the resources.
 ///
 /// Versions 0-1, flexible 0-1. API key 74.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListConfigResourcesResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct ListConfigResourcesResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListConfigResourcesResponse<'_> {}
 
 impl IntoOwned for ListConfigResourcesResponse<'_> {
     type Owned = ListConfigResourcesResponse<'static>;
@@ -82,7 +84,7 @@ impl Reflect for ListConfigResourcesResponse<'static> {
 }
 
 /// One config resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConfigResource<'a> {
     /// The name of the config resource.
     ///
@@ -95,6 +97,8 @@ pub struct ConfigResource<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ConfigResource<'_> {}
 
 impl Default for ConfigResource<'_> {
     #[inline]
@@ -171,50 +175,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(74i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ListConfigResourcesResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ListConfigResourcesResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  configResources []ConfigResource 0+",
+            "ConfigResource",
+            "  resourceName string 0+",
+            "  resourceType int8 1+ ignorable default=int:16",
+        ],
+        docs(
+            &[
                 "Answers ListConfigResources with the names and types of the resources.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The config resources of the asked types."),
-                    ..field(
-                        "configResources",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The config resources of the asked types.",
+                "One config resource.",
+                "The name of the config resource.",
+                "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
             ],
-        },
-        StructSchema {
-            name: "ConfigResource",
-            doc: doc("One config resource."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config resource."),
-                    ..field("resourceName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the config resource: 2 topic, 4 broker, 8 broker logger, 16 client metrics, 32 group.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(16),
-                    ..field("resourceType", FieldType::Int8, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the groups a broker coordinates.
 ///
 /// Versions 0-5, flexible 3-5. API key 16.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListGroupsRequest<'a> {
     /// Only list groups in these states; empty for all.
     ///
@@ -20,6 +20,8 @@ pub struct ListGroupsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListGroupsRequest<'_> {}
 
 impl IntoOwned for ListGroupsRequest<'_> {
     type Owned = ListGroupsRequest<'static>;
@@ -104,28 +106,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(16i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "ListGroupsRequest",
-            doc: doc("Lists the groups a broker coordinates."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("Only list groups in these states; empty for all."),
-                    ..field(
-                        "statesFilter",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("Only list groups of these types; empty for all."),
-                    ..field(
-                        "typesFilter",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(5),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ListGroupsRequest",
+            "  statesFilter []string 4+",
+            "  typesFilter []string 5+",
+        ],
+        docs(
+            &[
+                "Lists the groups a broker coordinates.",
+                "Only list groups in these states; empty for all.",
+                "Only list groups of these types; empty for all.",
             ],
-        },
-    ],
+        ),
+    ),
 };

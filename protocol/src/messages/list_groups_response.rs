@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ListGroups with the groups that match the filters.
 ///
 /// Versions 0-5, flexible 3-5. API key 16.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListGroupsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct ListGroupsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListGroupsResponse<'_> {}
 
 impl IntoOwned for ListGroupsResponse<'_> {
     type Owned = ListGroupsResponse<'static>;
@@ -90,7 +92,7 @@ impl Reflect for ListGroupsResponse<'static> {
 }
 
 /// One group of the broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListedGroup<'a> {
     /// The id of the group.
     ///
@@ -111,6 +113,8 @@ pub struct ListedGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListedGroup<'_> {}
 
 impl IntoOwned for ListedGroup<'_> {
     type Owned = ListedGroup<'static>;
@@ -188,60 +192,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(16i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "ListGroupsResponse",
-            doc: doc("Answers ListGroups with the groups that match the filters."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The groups that match the filters."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ListGroupsResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  errorCode int16 0+",
+            "  groups []ListedGroup 0+",
+            "ListedGroup",
+            "  groupId string 0+ entity=groupId",
+            "  protocolType string 0+",
+            "  groupState string 4+ ignorable",
+            "  groupType string 5+ ignorable",
+        ],
+        docs(
+            &[
+                "Answers ListGroups with the groups that match the filters.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The groups that match the filters.",
+                "One group of the broker.",
+                "The id of the group.",
+                "The kind of group, which all members share: `consumer`, `connect` or another.",
+                "The state of the group, such as `Empty` or `Stable`.",
+                "The type of the group, such as `classic`, `consumer`, `share` or `streams`.",
             ],
-        },
-        StructSchema {
-            name: "ListedGroup",
-            doc: doc("One group of the broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The kind of group, which all members share: `consumer`, `connect` or another.",
-                    ),
-                    ..field("protocolType", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The state of the group, such as `Empty` or `Stable`."),
-                    ignorable: true,
-                    ..field("groupState", FieldType::String, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The type of the group, such as `classic`, `consumer`, `share` or `streams`.",
-                    ),
-                    ignorable: true,
-                    ..field("groupType", FieldType::String, VersionRange::from(5))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

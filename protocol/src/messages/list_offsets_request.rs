@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Looks up offsets of partitions by timestamp, or special ones such as the earliest and the latest.
 ///
 /// Versions 0-11, flexible 6-11. API key 2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListOffsetsRequest<'a> {
     /// The broker id of the follower that asks; -1 for a consumer, -2 for a debugging one.
     ///
@@ -28,6 +28,8 @@ pub struct ListOffsetsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListOffsetsRequest<'_> {}
 
 impl IntoOwned for ListOffsetsRequest<'_> {
     type Owned = ListOffsetsRequest<'static>;
@@ -107,7 +109,7 @@ impl Reflect for ListOffsetsRequest<'static> {
 }
 
 /// One topic with the partitions to look up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListOffsetsTopic<'a> {
     /// The name of the topic.
     ///
@@ -120,6 +122,8 @@ pub struct ListOffsetsTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListOffsetsTopic<'_> {}
 
 impl IntoOwned for ListOffsetsTopic<'_> {
     type Owned = ListOffsetsTopic<'static>;
@@ -171,7 +175,7 @@ impl Reflect for ListOffsetsTopic<'static> {
 }
 
 /// One partition with the timestamp to look up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListOffsetsPartition {
     /// The partition number.
     ///
@@ -192,6 +196,8 @@ pub struct ListOffsetsPartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListOffsetsPartition {}
 
 impl Default for ListOffsetsPartition {
     #[inline]
@@ -290,96 +296,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(2i16),
     versions: VersionRange::new(0, 11),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "ListOffsetsRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ListOffsetsRequest",
+            "  replicaId int32 0+ entity=brokerId",
+            "  isolationLevel int8 2+",
+            "  topics []ListOffsetsTopic 0+",
+            "  timeoutMs int32 10+ ignorable",
+            "ListOffsetsTopic",
+            "  name string 0+ entity=topicName",
+            "  partitions []ListOffsetsPartition 0+",
+            "ListOffsetsPartition",
+            "  partitionIndex int32 0+",
+            "  currentLeaderEpoch int32 4+ ignorable default=int:-1",
+            "  timestamp int64 0+",
+            "  maxNumOffsets int32 0 default=int:1",
+        ],
+        docs(
+            &[
                 "Looks up offsets of partitions by timestamp, or special ones such as the earliest and the latest.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The broker id of the follower that asks; -1 for a consumer, -2 for a debugging one.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "What bounds the latest offset: 0 the high watermark (read uncommitted), 1 the last stable offset (read committed).",
-                    ),
-                    ..field("isolationLevel", FieldType::Int8, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to look up, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for offsets that must be looked up in remote storage, in milliseconds.",
-                    ),
-                    ignorable: true,
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(10))
-                },
+                "The broker id of the follower that asks; -1 for a consumer, -2 for a debugging one.",
+                "What bounds the latest offset: 0 the high watermark (read uncommitted), 1 the last stable offset (read committed).",
+                "The partitions to look up, by topic.",
+                "How long to wait for offsets that must be looked up in remote storage, in milliseconds.",
+                "One topic with the partitions to look up.",
+                "The name of the topic.",
+                "The partitions to look up.",
+                "One partition with the timestamp to look up.",
+                "The partition number.",
+                "The leader epoch the client knows, to be checked by the broker; -1 not to check it.",
+                "The time to look up in ms, or -1 latest, -2 earliest, -3 largest timestamp, -4 earliest local, -5 latest tiered, -6 earliest not yet tiered.",
+                "The largest number of offsets to return for the partition.",
             ],
-        },
-        StructSchema {
-            name: "ListOffsetsTopic",
-            doc: doc("One topic with the partitions to look up."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to look up."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ListOffsetsPartition",
-            doc: doc("One partition with the timestamp to look up."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch the client knows, to be checked by the broker; -1 not to check it.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "currentLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The time to look up in ms, or -1 latest, -2 earliest, -3 largest timestamp, -4 earliest local, -5 latest tiered, -6 earliest not yet tiered.",
-                    ),
-                    ..field("timestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest number of offsets to return for the partition.",
-                    ),
-                    default: DefaultValue::Int(1),
-                    ..field("maxNumOffsets", FieldType::Int32, VersionRange::new(0, 0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ListOffsets with the offset found for each partition.
 ///
 /// Versions 0-11, flexible 6-11. API key 2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListOffsetsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct ListOffsetsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListOffsetsResponse<'_> {}
 
 impl IntoOwned for ListOffsetsResponse<'_> {
     type Owned = ListOffsetsResponse<'static>;
@@ -75,7 +77,7 @@ impl Reflect for ListOffsetsResponse<'static> {
 }
 
 /// The offsets found for one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListOffsetsTopicResponse<'a> {
     /// The name of the topic.
     ///
@@ -88,6 +90,8 @@ pub struct ListOffsetsTopicResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListOffsetsTopicResponse<'_> {}
 
 impl IntoOwned for ListOffsetsTopicResponse<'_> {
     type Owned = ListOffsetsTopicResponse<'static>;
@@ -139,7 +143,7 @@ impl Reflect for ListOffsetsTopicResponse<'static> {
 }
 
 /// The offset found for one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListOffsetsPartitionResponse<'a> {
     /// The partition number.
     ///
@@ -168,6 +172,8 @@ pub struct ListOffsetsPartitionResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListOffsetsPartitionResponse<'_> {}
 
 impl Default for ListOffsetsPartitionResponse<'_> {
     #[inline]
@@ -321,89 +327,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(2i16),
     versions: VersionRange::new(0, 11),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "ListOffsetsResponse",
-            doc: doc("Answers ListOffsets with the offset found for each partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The offsets found, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ListOffsetsResponse",
+            "  throttleTimeMs int32 2+ ignorable",
+            "  topics []ListOffsetsTopicResponse 0+",
+            "ListOffsetsTopicResponse",
+            "  name string 0+ entity=topicName",
+            "  partitions []ListOffsetsPartitionResponse 0+",
+            "ListOffsetsPartitionResponse",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  oldStyleOffsets []int64 0",
+            "  timestamp int64 1+ default=int:-1",
+            "  offset int64 1+ default=int:-1",
+            "  leaderEpoch int32 4+ default=int:-1",
+        ],
+        docs(
+            &[
+                "Answers ListOffsets with the offset found for each partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The offsets found, by topic.",
+                "The offsets found for one topic.",
+                "The name of the topic.",
+                "The offsets found per partition.",
+                "The offset found for one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The offsets found, in descending order.",
+                "The timestamp of the record at the returned offset, in milliseconds since the Unix epoch, or -1 if not known.",
+                "The offset found, or -1 if there is none.",
+                "The leader epoch of the record at the returned offset, or -1 if not known.",
             ],
-        },
-        StructSchema {
-            name: "ListOffsetsTopicResponse",
-            doc: doc("The offsets found for one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offsets found per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ListOffsetsPartitionResponse",
-            doc: doc("The offset found for one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offsets found, in descending order."),
-                    ..field(
-                        "oldStyleOffsets",
-                        FieldType::Array(&FieldType::Int64),
-                        VersionRange::new(0, 0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The timestamp of the record at the returned offset, in milliseconds since the Unix epoch, or -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("timestamp", FieldType::Int64, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The offset found, or -1 if there is none."),
-                    default: DefaultValue::Int(-1),
-                    ..field("offset", FieldType::Int64, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the record at the returned offset, or -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(4))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists ongoing partition reassignments (KIP-455).
 ///
 /// Versions 0, flexible 0. API key 46.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListPartitionReassignmentsRequest<'a> {
     /// How long to wait for the request to be done, in milliseconds.
     ///
@@ -20,6 +20,8 @@ pub struct ListPartitionReassignmentsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListPartitionReassignmentsRequest<'_> {}
 
 impl Default for ListPartitionReassignmentsRequest<'_> {
     #[inline]
@@ -82,7 +84,7 @@ impl Reflect for ListPartitionReassignmentsRequest<'static> {
 }
 
 /// One topic with the partitions to list reassignments of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListPartitionReassignmentsTopics<'a> {
     /// The name of the topic.
     ///
@@ -95,6 +97,8 @@ pub struct ListPartitionReassignmentsTopics<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListPartitionReassignmentsTopics<'_> {}
 
 impl IntoOwned for ListPartitionReassignmentsTopics<'_> {
     type Owned = ListPartitionReassignmentsTopics<'static>;
@@ -163,50 +167,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(46i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ListPartitionReassignmentsRequest",
-            doc: doc("Lists ongoing partition reassignments (KIP-455)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the request to be done, in milliseconds.",
-                    ),
-                    default: DefaultValue::Int(60000),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions to list reassignments of, by topic; null for all ongoing ones.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ListPartitionReassignmentsRequest",
+            "  timeoutMs int32 0+ default=int:60000",
+            "  topics []ListPartitionReassignmentsTopics 0+ nullable=0+ default=null",
+            "ListPartitionReassignmentsTopics",
+            "  name string 0+ entity=topicName",
+            "  partitionIndexes []int32 0+",
+        ],
+        docs(
+            &[
+                "Lists ongoing partition reassignments (KIP-455).",
+                "How long to wait for the request to be done, in milliseconds.",
+                "The partitions to list reassignments of, by topic; null for all ongoing ones.",
+                "One topic with the partitions to list reassignments of.",
+                "The name of the topic.",
+                "The partition numbers to list reassignments of.",
             ],
-        },
-        StructSchema {
-            name: "ListPartitionReassignmentsTopics",
-            doc: doc("One topic with the partitions to list reassignments of."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to list reassignments of."),
-                    ..field(
-                        "partitionIndexes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ListPartitionReassignments with the replicas being added and removed.
 ///
 /// Versions 0, flexible 0. API key 46.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListPartitionReassignmentsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct ListPartitionReassignmentsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListPartitionReassignmentsResponse<'_> {}
 
 impl Default for ListPartitionReassignmentsResponse<'_> {
     #[inline]
@@ -103,7 +105,7 @@ impl Reflect for ListPartitionReassignmentsResponse<'static> {
 }
 
 /// The reassignments of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OngoingTopicReassignment<'a> {
     /// The name of the topic.
     ///
@@ -116,6 +118,8 @@ pub struct OngoingTopicReassignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OngoingTopicReassignment<'_> {}
 
 impl IntoOwned for OngoingTopicReassignment<'_> {
     type Owned = OngoingTopicReassignment<'static>;
@@ -167,7 +171,7 @@ impl Reflect for OngoingTopicReassignment<'static> {
 }
 
 /// The reassignment of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OngoingPartitionReassignment<'a> {
     /// The partition number.
     ///
@@ -188,6 +192,8 @@ pub struct OngoingPartitionReassignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OngoingPartitionReassignment<'_> {}
 
 impl IntoOwned for OngoingPartitionReassignment<'_> {
     type Owned = OngoingPartitionReassignment<'static>;
@@ -257,101 +263,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(46i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ListPartitionReassignmentsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ListPartitionReassignmentsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  topics []OngoingTopicReassignment 0+",
+            "OngoingTopicReassignment",
+            "  name string 0+ entity=topicName",
+            "  partitions []OngoingPartitionReassignment 0+",
+            "OngoingPartitionReassignment",
+            "  partitionIndex int32 0+",
+            "  replicas []int32 0+ entity=brokerId",
+            "  addingReplicas []int32 0+ entity=brokerId",
+            "  removingReplicas []int32 0+ entity=brokerId",
+        ],
+        docs(
+            &[
                 "Answers ListPartitionReassignments with the replicas being added and removed.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The ongoing reassignments, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The ongoing reassignments, by topic.",
+                "The reassignments of one topic.",
+                "The name of the topic.",
+                "The partitions being reassigned.",
+                "The reassignment of one partition.",
+                "The partition number.",
+                "The broker ids of all current replicas, including those being added and removed.",
+                "The broker ids of the replicas being added by a reassignment.",
+                "The broker ids of the replicas being removed by a reassignment.",
             ],
-        },
-        StructSchema {
-            name: "OngoingTopicReassignment",
-            doc: doc("The reassignments of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions being reassigned."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OngoingPartitionReassignment",
-            doc: doc("The reassignment of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all current replicas, including those being added and removed.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being added by a reassignment.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "addingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being removed by a reassignment.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "removingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

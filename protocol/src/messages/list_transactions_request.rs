@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Lists the transactional ids a broker coordinates (KIP-664).
 ///
 /// Versions 0-2, flexible 0-2. API key 66.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListTransactionsRequest<'a> {
     /// Only list transactions in these states; empty for all.
     ///
@@ -28,6 +28,8 @@ pub struct ListTransactionsRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListTransactionsRequest<'_> {}
 
 impl Default for ListTransactionsRequest<'_> {
     #[inline]
@@ -141,50 +143,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(66i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ListTransactionsRequest",
-            doc: doc("Lists the transactional ids a broker coordinates (KIP-664)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("Only list transactions in these states; empty for all."),
-                    ..field(
-                        "stateFilters",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Only list transactions of these producer ids; empty for all.",
-                    ),
-                    entity_type: "producerId",
-                    ..field(
-                        "producerIdFilters",
-                        FieldType::Array(&FieldType::Int64),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Only list transactions that have been running for longer than this, in milliseconds; negative for all.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("durationFilter", FieldType::Int64, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Only list transactional ids that match this RE2 pattern; null or empty for all.",
-                    ),
-                    nullable: VersionRange::from(2),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "transactionalIdPattern",
-                        FieldType::String,
-                        VersionRange::from(2),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ListTransactionsRequest",
+            "  stateFilters []string 0+",
+            "  producerIdFilters []int64 0+ entity=producerId",
+            "  durationFilter int64 1+ default=int:-1",
+            "  transactionalIdPattern string 2+ nullable=2+ default=null",
+        ],
+        docs(
+            &[
+                "Lists the transactional ids a broker coordinates (KIP-664).",
+                "Only list transactions in these states; empty for all.",
+                "Only list transactions of these producer ids; empty for all.",
+                "Only list transactions that have been running for longer than this, in milliseconds; negative for all.",
+                "Only list transactional ids that match this RE2 pattern; null or empty for all.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ListTransactions with the transactional ids that match the filters.
 ///
 /// Versions 0-2, flexible 0-2. API key 66.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ListTransactionsResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct ListTransactionsResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ListTransactionsResponse<'_> {}
 
 impl IntoOwned for ListTransactionsResponse<'_> {
     type Owned = ListTransactionsResponse<'static>;
@@ -90,7 +92,7 @@ impl Reflect for ListTransactionsResponse<'static> {
 }
 
 /// One transactional id with its producer id and state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TransactionState<'a> {
     /// The transactional id.
     ///
@@ -107,6 +109,8 @@ pub struct TransactionState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TransactionState<'_> {}
 
 impl IntoOwned for TransactionState<'_> {
     type Owned = TransactionState<'static>;
@@ -172,62 +176,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(66i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ListTransactionsResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ListTransactionsResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  unknownStateFilters []string 0+",
+            "  transactionStates []TransactionState 0+",
+            "TransactionState",
+            "  transactionalId string 0+ entity=transactionalId",
+            "  producerId int64 0+ entity=producerId",
+            "  transactionState string 0+",
+        ],
+        docs(
+            &[
                 "Answers ListTransactions with the transactional ids that match the filters.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The states in the filter that the broker does not know."),
-                    ..field(
-                        "unknownStateFilters",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The transactional ids and their states."),
-                    ..field(
-                        "transactionStates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The states in the filter that the broker does not know.",
+                "The transactional ids and their states.",
+                "One transactional id with its producer id and state.",
+                "The transactional id.",
+                "The producer id that belongs to the transactional id.",
+                "The state of the transaction, such as `Empty`, `Ongoing` or `CompleteCommit`.",
             ],
-        },
-        StructSchema {
-            name: "TransactionState",
-            doc: doc("One transactional id with its producer id and state."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id."),
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The producer id that belongs to the transactional id."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the transaction, such as `Empty`, `Ongoing` or `CompleteCommit`.",
-                    ),
-                    ..field("transactionState", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

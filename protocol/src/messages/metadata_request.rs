@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks for the brokers of the cluster and for the partitions of topics.
 ///
 /// Versions 0-13, flexible 9-13. API key 3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataRequest<'a> {
     /// The topics to describe, or null for all.
     ///
@@ -28,6 +28,8 @@ pub struct MetadataRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MetadataRequest<'_> {}
 
 impl Default for MetadataRequest<'_> {
     #[inline]
@@ -160,7 +162,7 @@ impl Reflect for MetadataRequest<'static> {
 }
 
 /// One topic to describe, given by name or by id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataRequestTopic<'a> {
     /// The id of the topic; zero if it is given by name.
     ///
@@ -173,6 +175,8 @@ pub struct MetadataRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MetadataRequestTopic<'_> {}
 
 impl Default for MetadataRequestTopic<'_> {
     #[inline]
@@ -254,71 +258,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(3i16),
     versions: VersionRange::new(0, 13),
     flexible: VersionRange::from(9),
-    structs: &[
-        StructSchema {
-            name: "MetadataRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "MetadataRequest",
+            "  topics []MetadataRequestTopic 0+ nullable=1+",
+            "  allowAutoTopicCreation bool 4+ default=true",
+            "  includeClusterAuthorizedOperations bool 8-10",
+            "  includeTopicAuthorizedOperations bool 8+",
+            "MetadataRequestTopic",
+            "  topicId uuid 10+ ignorable",
+            "  name string 0+ nullable=10+ entity=topicName",
+        ],
+        docs(
+            &[
                 "Asks for the brokers of the cluster and for the partitions of topics.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The topics to describe, or null for all."),
-                    nullable: VersionRange::from(1),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to let the broker create missing topics, if it is configured to.",
-                    ),
-                    default: DefaultValue::True,
-                    ..field(
-                        "allowAutoTopicCreation",
-                        FieldType::Bool,
-                        VersionRange::from(4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on the cluster.",
-                    ),
-                    ..field(
-                        "includeClusterAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::new(8, 10),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on each topic.",
-                    ),
-                    ..field(
-                        "includeTopicAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::from(8),
-                    )
-                },
+                "The topics to describe, or null for all.",
+                "True to let the broker create missing topics, if it is configured to.",
+                "True to ask for the operations the caller may do on the cluster.",
+                "True to ask for the operations the caller may do on each topic.",
+                "One topic to describe, given by name or by id.",
+                "The id of the topic; zero if it is given by name.",
+                "The name of the topic, or null if it is given by id.",
             ],
-        },
-        StructSchema {
-            name: "MetadataRequestTopic",
-            doc: doc("One topic to describe, given by name or by id."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic; zero if it is given by name."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic, or null if it is given by id."),
-                    nullable: VersionRange::from(10),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers Metadata with brokers, controller, topics and partition leaders.
 ///
 /// Versions 0-13, flexible 9-13. API key 3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -40,6 +40,8 @@ pub struct MetadataResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MetadataResponse<'_> {}
 
 impl Default for MetadataResponse<'_> {
     #[inline]
@@ -163,7 +165,7 @@ impl Reflect for MetadataResponse<'static> {
 }
 
 /// One broker of the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetadataResponseBroker<'a> {
     /// The id of the broker.
     ///
@@ -184,6 +186,8 @@ pub struct MetadataResponseBroker<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MetadataResponseBroker<'_> {}
 
 impl IntoOwned for MetadataResponseBroker<'_> {
     type Owned = MetadataResponseBroker<'static>;
@@ -247,7 +251,7 @@ impl Reflect for MetadataResponseBroker<'static> {
 }
 
 /// One topic with its partitions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataResponseTopic<'a> {
     /// The error code of this topic, or 0 if there was no error.
     ///
@@ -276,6 +280,8 @@ pub struct MetadataResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MetadataResponseTopic<'_> {}
 
 impl Default for MetadataResponseTopic<'_> {
     #[inline]
@@ -385,7 +391,7 @@ impl Reflect for MetadataResponseTopic<'static> {
 }
 
 /// One partition with its leader and replicas.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetadataResponsePartition<'a> {
     /// The error code of this partition, or 0 if there was no error.
     ///
@@ -418,6 +424,8 @@ pub struct MetadataResponsePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for MetadataResponsePartition<'_> {}
 
 impl Default for MetadataResponsePartition<'_> {
     #[inline]
@@ -537,205 +545,68 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(3i16),
     versions: VersionRange::new(0, 13),
     flexible: VersionRange::from(9),
-    structs: &[
-        StructSchema {
-            name: "MetadataResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "MetadataResponse",
+            "  throttleTimeMs int32 3+ ignorable",
+            "  brokers []MetadataResponseBroker 0+",
+            "  clusterId string 2+ nullable=2+ ignorable default=null",
+            "  controllerId int32 1+ ignorable entity=brokerId default=int:-1",
+            "  topics []MetadataResponseTopic 0+",
+            "  clusterAuthorizedOperations int32 8-10 default=int:-2147483648",
+            "  errorCode int16 13+ ignorable",
+            "MetadataResponseBroker",
+            "  nodeId int32 0+ key entity=brokerId",
+            "  host string 0+",
+            "  port int32 0+",
+            "  rack string 1+ nullable=1+ ignorable default=null",
+            "MetadataResponseTopic",
+            "  errorCode int16 0+",
+            "  name string 0+ nullable=12+ key entity=topicName",
+            "  topicId uuid 10+ ignorable",
+            "  isInternal bool 1+ ignorable",
+            "  partitions []MetadataResponsePartition 0+",
+            "  topicAuthorizedOperations int32 8+ default=int:-2147483648",
+            "MetadataResponsePartition",
+            "  errorCode int16 0+",
+            "  partitionIndex int32 0+",
+            "  leaderId int32 0+ entity=brokerId",
+            "  leaderEpoch int32 7+ ignorable default=int:-1",
+            "  replicaNodes []int32 0+ entity=brokerId",
+            "  isrNodes []int32 0+ entity=brokerId",
+            "  offlineReplicas []int32 5+ ignorable entity=brokerId",
+        ],
+        docs(
+            &[
                 "Answers Metadata with brokers, controller, topics and partition leaders.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The live brokers of the cluster."),
-                    ..field(
-                        "brokers",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The id of the cluster, or null if it is not known."),
-                    nullable: VersionRange::from(2),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the controller, or of a broker that forwards to it; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The described topics."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the cluster; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "clusterAuthorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::new(8, 10),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(13))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The live brokers of the cluster.",
+                "The id of the cluster, or null if it is not known.",
+                "The node id of the controller, or of a broker that forwards to it; -1 if not known.",
+                "The described topics.",
+                "Bit set of the ACL operations the caller may do on the cluster; -2147483648 if not asked for.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "One broker of the cluster.",
+                "The id of the broker.",
+                "The host name of the broker.",
+                "The port of the broker.",
+                "The rack of the broker, or null if it has none.",
+                "One topic with its partitions.",
+                "The error code of this topic, or 0 if there was no error.",
+                "The name of the topic, or null if it was asked for by an unknown id.",
+                "The id of the topic.",
+                "True if the topic is internal to Kafka.",
+                "The partitions of the topic.",
+                "Bit set of the ACL operations the caller may do on the topic; -2147483648 if not asked for.",
+                "One partition with its leader and replicas.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The partition number.",
+                "The broker id of the leader, or -1 if there is none.",
+                "The leader epoch of the partition, or -1 if not known.",
+                "The broker ids of all replicas; the first is the preferred leader.",
+                "The broker ids of the in-sync replicas.",
+                "The broker ids of the replicas that are offline.",
             ],
-        },
-        StructSchema {
-            name: "MetadataResponseBroker",
-            doc: doc("One broker of the cluster."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the broker."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the broker."),
-                    ..field("port", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the broker, or null if it has none."),
-                    nullable: VersionRange::from(1),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("rack", FieldType::String, VersionRange::from(1))
-                },
-            ],
-        },
-        StructSchema {
-            name: "MetadataResponseTopic",
-            doc: doc("One topic with its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this topic, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, or null if it was asked for by an unknown id.",
-                    ),
-                    nullable: VersionRange::from(12),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("True if the topic is internal to Kafka."),
-                    ignorable: true,
-                    ..field("isInternal", FieldType::Bool, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The partitions of the topic."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the topic; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "topicAuthorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::from(8),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "MetadataResponsePartition",
-            doc: doc("One partition with its leader and replicas."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker id of the leader, or -1 if there is none."),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition, or -1 if not known."),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicaNodes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the in-sync replicas."),
-                    entity_type: "brokerId",
-                    ..field(
-                        "isrNodes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the replicas that are offline."),
-                    ignorable: true,
-                    entity_type: "brokerId",
-                    ..field(
-                        "offlineReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(5),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,11 +7,13 @@ use crate::runtime::*;
 /// Changes nothing; the active controller writes it so that the metadata log keeps advancing (KIP-835).
 ///
 /// Versions 0, flexible 0. API key 20.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NoOpRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NoOpRecord {}
 
 impl IntoOwned for NoOpRecord {
     type Owned = NoOpRecord;
@@ -63,13 +65,12 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(20i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "NoOpRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["NoOpRecord"],
+        docs(
+            &[
                 "Changes nothing; the active controller writes it so that the metadata log keeps advancing (KIP-835).",
-            ),
-            fields: &[],
-        },
-    ],
+            ],
+        ),
+    ),
 };

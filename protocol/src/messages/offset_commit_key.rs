@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of an offset commit record in `__consumer_offsets`.
 ///
 /// Versions 0, flexible none. API key 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetCommitKey<'a> {
     /// The id of the group.
     ///
@@ -22,6 +22,8 @@ pub struct OffsetCommitKey<'a> {
     /// Versions 0.
     pub partition: i32,
 }
+
+impl Eq for OffsetCommitKey<'_> {}
 
 impl IntoOwned for OffsetCommitKey<'_> {
     type Owned = OffsetCommitKey<'static>;
@@ -83,24 +85,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "OffsetCommitKey",
-            doc: doc("Key of an offset commit record in `__consumer_offsets`."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    ..field("group", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topic", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::new(0, 0))
-                },
+    structs: Structs::new(
+        &[
+            "OffsetCommitKey",
+            "  group string 0",
+            "  topic string 0",
+            "  partition int32 0",
+        ],
+        docs(
+            &[
+                "Key of an offset commit record in `__consumer_offsets`.",
+                "The id of the group.",
+                "The name of the topic.",
+                "The partition number.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Commits offsets of a group.
 ///
 /// Versions 0-10, flexible 8-10. API key 8.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitRequest<'a> {
     /// The id of the group.
     ///
@@ -36,6 +36,8 @@ pub struct OffsetCommitRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitRequest<'_> {}
 
 impl Default for OffsetCommitRequest<'_> {
     #[inline]
@@ -135,7 +137,7 @@ impl Reflect for OffsetCommitRequest<'static> {
 }
 
 /// One topic with the partitions to commit offsets for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetCommitRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -152,6 +154,8 @@ pub struct OffsetCommitRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitRequestTopic<'_> {}
 
 impl IntoOwned for OffsetCommitRequestTopic<'_> {
     type Owned = OffsetCommitRequestTopic<'static>;
@@ -215,7 +219,7 @@ impl Reflect for OffsetCommitRequestTopic<'static> {
 }
 
 /// One partition with the offset to commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitRequestPartition<'a> {
     /// The partition number.
     ///
@@ -240,6 +244,8 @@ pub struct OffsetCommitRequestPartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitRequestPartition<'_> {}
 
 impl Default for OffsetCommitRequestPartition<'_> {
     #[inline]
@@ -368,129 +374,46 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(8i16),
     versions: VersionRange::new(0, 10),
     flexible: VersionRange::from(8),
-    structs: &[
-        StructSchema {
-            name: "OffsetCommitRequest",
-            doc: doc("Commits offsets of a group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The member's generation (classic protocol) or member epoch (newer protocols), or -1 if the client is no member.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "generationIdOrMemberEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member, or empty if the client is no member.",
-                    ),
-                    ignorable: true,
-                    ..field("memberId", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(7),
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to keep the committed offsets, in milliseconds; -1 for the broker's default.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("retentionTimeMs", FieldType::Int64, VersionRange::new(2, 4))
-                },
-                FieldSchema {
-                    doc: doc("The offsets to commit, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "OffsetCommitRequest",
+            "  groupId string 0+ entity=groupId",
+            "  generationIdOrMemberEpoch int32 1+ ignorable default=int:-1",
+            "  memberId string 1+ ignorable",
+            "  groupInstanceId string 7+ nullable=7+ default=null",
+            "  retentionTimeMs int64 2-4 ignorable default=int:-1",
+            "  topics []OffsetCommitRequestTopic 0+",
+            "OffsetCommitRequestTopic",
+            "  name string 0-9 ignorable entity=topicName",
+            "  topicId uuid 10+ ignorable",
+            "  partitions []OffsetCommitRequestPartition 0+",
+            "OffsetCommitRequestPartition",
+            "  partitionIndex int32 0+",
+            "  committedOffset int64 0+",
+            "  commitTimestamp int64 1 default=int:-1",
+            "  committedLeaderEpoch int32 6+ ignorable default=int:-1",
+            "  committedMetadata string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Commits offsets of a group.",
+                "The id of the group.",
+                "The member's generation (classic protocol) or member epoch (newer protocols), or -1 if the client is no member.",
+                "The id of the member, or empty if the client is no member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "How long to keep the committed offsets, in milliseconds; -1 for the broker's default.",
+                "The offsets to commit, by topic.",
+                "One topic with the partitions to commit offsets for.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partitions to commit offsets for.",
+                "One partition with the offset to commit.",
+                "The partition number.",
+                "The offset to commit.",
+                "When the offset was committed, in milliseconds since the Unix epoch; -1 for the time of receipt.",
+                "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
+                "Any text the client wants to keep with the offset, or null.",
             ],
-        },
-        StructSchema {
-            name: "OffsetCommitRequestTopic",
-            doc: doc("One topic with the partitions to commit offsets for."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 9))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to commit offsets for."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetCommitRequestPartition",
-            doc: doc("One partition with the offset to commit."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset to commit."),
-                    ..field("committedOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the offset was committed, in milliseconds since the Unix epoch; -1 for the time of receipt.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("commitTimestamp", FieldType::Int64, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "committedLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(6),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Any text the client wants to keep with the offset, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "committedMetadata",
-                        FieldType::String,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

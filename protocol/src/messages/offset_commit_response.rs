@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers OffsetCommit with a result per partition.
 ///
 /// Versions 0-10, flexible 8-10. API key 8.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetCommitResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct OffsetCommitResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitResponse<'_> {}
 
 impl IntoOwned for OffsetCommitResponse<'_> {
     type Owned = OffsetCommitResponse<'static>;
@@ -75,7 +77,7 @@ impl Reflect for OffsetCommitResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetCommitResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -92,6 +94,8 @@ pub struct OffsetCommitResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitResponseTopic<'_> {}
 
 impl IntoOwned for OffsetCommitResponseTopic<'_> {
     type Owned = OffsetCommitResponseTopic<'static>;
@@ -155,7 +159,7 @@ impl Reflect for OffsetCommitResponseTopic<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetCommitResponsePartition {
     /// The partition number.
     ///
@@ -168,6 +172,8 @@ pub struct OffsetCommitResponsePartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitResponsePartition {}
 
 impl<'a> Read<'a> for OffsetCommitResponsePartition {
     const MIN_LEN: usize = 6;
@@ -220,68 +226,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(8i16),
     versions: VersionRange::new(0, 10),
     flexible: VersionRange::from(8),
-    structs: &[
-        StructSchema {
-            name: "OffsetCommitResponse",
-            doc: doc("Answers OffsetCommit with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "OffsetCommitResponse",
+            "  throttleTimeMs int32 3+ ignorable",
+            "  topics []OffsetCommitResponseTopic 0+",
+            "OffsetCommitResponseTopic",
+            "  name string 0-9 ignorable entity=topicName",
+            "  topicId uuid 10+ ignorable",
+            "  partitions []OffsetCommitResponsePartition 0+",
+            "OffsetCommitResponsePartition",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers OffsetCommit with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "OffsetCommitResponseTopic",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 9))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetCommitResponsePartition",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

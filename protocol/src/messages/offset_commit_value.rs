@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A committed offset of a group, as stored in `__consumer_offsets`.
 ///
 /// Versions 0-4, flexible 4. API key 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetCommitValue<'a> {
     /// The committed offset.
     ///
@@ -36,6 +36,8 @@ pub struct OffsetCommitValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetCommitValue<'_> {}
 
 impl Default for OffsetCommitValue<'_> {
     #[inline]
@@ -163,51 +165,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "OffsetCommitValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "OffsetCommitValue",
+            "  offset int64 0+",
+            "  leaderEpoch int32 3+ ignorable default=int:-1",
+            "  metadata string 0+",
+            "  commitTimestamp int64 0+",
+            "  expireTimestamp int64 1 ignorable default=int:-1",
+            "  topicId uuid 4+ tagged=4+ tag=0 ignorable",
+        ],
+        docs(
+            &[
                 "A committed offset of a group, as stored in `__consumer_offsets`.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The committed offset."),
-                    ..field("offset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("Any text the client committed along with the offset."),
-                    ..field("metadata", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the offset was committed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("commitTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the offset expires, in milliseconds since the Unix epoch; -1 if the broker's retention applies.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("expireTimestamp", FieldType::Int64, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    tagged: VersionRange::from(4),
-                    tag: 0,
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(4))
-                },
+                "The committed offset.",
+                "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
+                "Any text the client committed along with the offset.",
+                "When the offset was committed, in milliseconds since the Unix epoch.",
+                "When the offset expires, in milliseconds since the Unix epoch; -1 if the broker's retention applies.",
+                "The id of the topic.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Deletes committed offsets of a group for given partitions (KIP-496).
 ///
 /// Versions 0, flexible none. API key 47.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteRequest<'a> {
     /// The id of the group.
     ///
@@ -18,6 +18,8 @@ pub struct OffsetDeleteRequest<'a> {
     /// Versions 0+.
     pub topics: Vec<OffsetDeleteRequestTopic<'a>>,
 }
+
+impl Eq for OffsetDeleteRequest<'_> {}
 
 impl IntoOwned for OffsetDeleteRequest<'_> {
     type Owned = OffsetDeleteRequest<'static>;
@@ -65,7 +67,7 @@ impl Reflect for OffsetDeleteRequest<'static> {
 }
 
 /// One topic with the partitions whose committed offsets to delete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct OffsetDeleteRequestTopic<'a> {
     /// Versions 0+.
     pub partitions: Vec<OffsetDeleteRequestPartition>,
 }
+
+impl Eq for OffsetDeleteRequestTopic<'_> {}
 
 impl IntoOwned for OffsetDeleteRequestTopic<'_> {
     type Owned = OffsetDeleteRequestTopic<'static>;
@@ -123,13 +127,15 @@ impl Reflect for OffsetDeleteRequestTopic<'static> {
 }
 
 /// One partition whose committed offset to delete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteRequestPartition {
     /// The partition number.
     ///
     /// Versions 0+.
     pub partition_index: i32,
 }
+
+impl Eq for OffsetDeleteRequestPartition {}
 
 impl<'a> Read<'a> for OffsetDeleteRequestPartition {
     const MIN_LEN: usize = 4;
@@ -178,59 +184,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(47i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "OffsetDeleteRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "OffsetDeleteRequest",
+            "  groupId string 0+ entity=groupId",
+            "  topics []OffsetDeleteRequestTopic 0+",
+            "OffsetDeleteRequestTopic",
+            "  name string 0+ key entity=topicName",
+            "  partitions []OffsetDeleteRequestPartition 0+",
+            "OffsetDeleteRequestPartition",
+            "  partitionIndex int32 0+",
+        ],
+        docs(
+            &[
                 "Deletes committed offsets of a group for given partitions (KIP-496).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions whose committed offsets to delete, by topic.",
-                    ),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the group.",
+                "The partitions whose committed offsets to delete, by topic.",
+                "One topic with the partitions whose committed offsets to delete.",
+                "The name of the topic.",
+                "The partitions whose committed offsets to delete.",
+                "One partition whose committed offset to delete.",
+                "The partition number.",
             ],
-        },
-        StructSchema {
-            name: "OffsetDeleteRequestTopic",
-            doc: doc("One topic with the partitions whose committed offsets to delete."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose committed offsets to delete."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetDeleteRequestPartition",
-            doc: doc("One partition whose committed offset to delete."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

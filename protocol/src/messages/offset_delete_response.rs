@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers OffsetDelete with a result per partition.
 ///
 /// Versions 0, flexible none. API key 47.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteResponse<'a> {
     /// The error code of the request as a whole, or 0 if there was no error.
     ///
@@ -22,6 +22,8 @@ pub struct OffsetDeleteResponse<'a> {
     /// Versions 0+.
     pub topics: Vec<OffsetDeleteResponseTopic<'a>>,
 }
+
+impl Eq for OffsetDeleteResponse<'_> {}
 
 impl IntoOwned for OffsetDeleteResponse<'_> {
     type Owned = OffsetDeleteResponse<'static>;
@@ -76,7 +78,7 @@ impl Reflect for OffsetDeleteResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -87,6 +89,8 @@ pub struct OffsetDeleteResponseTopic<'a> {
     /// Versions 0+.
     pub partitions: Vec<OffsetDeleteResponsePartition>,
 }
+
+impl Eq for OffsetDeleteResponseTopic<'_> {}
 
 impl IntoOwned for OffsetDeleteResponseTopic<'_> {
     type Owned = OffsetDeleteResponseTopic<'static>;
@@ -134,7 +138,7 @@ impl Reflect for OffsetDeleteResponseTopic<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetDeleteResponsePartition {
     /// The partition number.
     ///
@@ -145,6 +149,8 @@ pub struct OffsetDeleteResponsePartition {
     /// Versions 0+.
     pub error_code: i16,
 }
+
+impl Eq for OffsetDeleteResponsePartition {}
 
 impl<'a> Read<'a> for OffsetDeleteResponsePartition {
     const MIN_LEN: usize = 6;
@@ -194,70 +200,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(47i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "OffsetDeleteResponse",
-            doc: doc("Answers OffsetDelete with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "OffsetDeleteResponse",
+            "  errorCode int16 0+",
+            "  throttleTimeMs int32 0+ ignorable",
+            "  topics []OffsetDeleteResponseTopic 0+",
+            "OffsetDeleteResponseTopic",
+            "  name string 0+ key entity=topicName",
+            "  partitions []OffsetDeleteResponsePartition 0+",
+            "OffsetDeleteResponsePartition",
+            "  partitionIndex int32 0+ key",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers OffsetDelete with a result per partition.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "OffsetDeleteResponseTopic",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetDeleteResponsePartition",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Reads the committed offsets of one or several groups (KIP-709).
 ///
 /// Versions 0-10, flexible 6-10. API key 9.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchRequest<'a> {
     /// The id of the group.
     ///
@@ -28,6 +28,8 @@ pub struct OffsetFetchRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchRequest<'_> {}
 
 impl Default for OffsetFetchRequest<'_> {
     #[inline]
@@ -132,7 +134,7 @@ impl Reflect for OffsetFetchRequest<'static> {
 }
 
 /// One topic with the partitions to read committed offsets of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -145,6 +147,8 @@ pub struct OffsetFetchRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchRequestTopic<'_> {}
 
 impl IntoOwned for OffsetFetchRequestTopic<'_> {
     type Owned = OffsetFetchRequestTopic<'static>;
@@ -196,7 +200,7 @@ impl Reflect for OffsetFetchRequestTopic<'static> {
 }
 
 /// One group with the topics to read committed offsets of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchRequestGroup<'a> {
     /// The id of the group.
     ///
@@ -217,6 +221,8 @@ pub struct OffsetFetchRequestGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchRequestGroup<'_> {}
 
 impl Default for OffsetFetchRequestGroup<'_> {
     #[inline]
@@ -293,7 +299,7 @@ impl Reflect for OffsetFetchRequestGroup<'static> {
 }
 
 /// One topic of a group, with the partitions to read committed offsets of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchRequestTopics<'a> {
     /// The name of the topic.
     ///
@@ -310,6 +316,8 @@ pub struct OffsetFetchRequestTopics<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchRequestTopics<'_> {}
 
 impl IntoOwned for OffsetFetchRequestTopics<'_> {
     type Owned = OffsetFetchRequestTopics<'static>;
@@ -388,127 +396,46 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(9i16),
     versions: VersionRange::new(0, 10),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "OffsetFetchRequest",
-            doc: doc("Reads the committed offsets of one or several groups (KIP-709)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions to read committed offsets of, by topic; null for all.",
-                    ),
-                    nullable: VersionRange::new(2, 7),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 7),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The groups to read committed offsets of."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(8),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to get a retriable error instead of an offset while a transaction that commits to it is pending.",
-                    ),
-                    ..field("requireStable", FieldType::Bool, VersionRange::from(7))
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchRequestTopic",
-            doc: doc("One topic with the partitions to read committed offsets of."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 7))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to read committed offsets of."),
-                    ..field(
-                        "partitionIndexes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::new(0, 7),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchRequestGroup",
-            doc: doc("One group with the topics to read committed offsets of."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member of the newer protocol, or null if the caller is none.",
-                    ),
-                    nullable: VersionRange::from(9),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("memberId", FieldType::String, VersionRange::from(9))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member, or -1 if the caller is not a member of the newer protocol.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(9))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions to read committed offsets of, by topic; null for all.",
-                    ),
-                    nullable: VersionRange::from(8),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(8),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchRequestTopics",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "OffsetFetchRequest",
+            "  groupId string 0-7 entity=groupId",
+            "  topics []OffsetFetchRequestTopic 0-7 nullable=2-7",
+            "  groups []OffsetFetchRequestGroup 8+",
+            "  requireStable bool 7+",
+            "OffsetFetchRequestTopic",
+            "  name string 0-7 entity=topicName",
+            "  partitionIndexes []int32 0-7",
+            "OffsetFetchRequestGroup",
+            "  groupId string 8+ entity=groupId",
+            "  memberId string 9+ nullable=9+ ignorable default=null",
+            "  memberEpoch int32 9+ ignorable default=int:-1",
+            "  topics []OffsetFetchRequestTopics 8+ nullable=8+",
+            "OffsetFetchRequestTopics",
+            "  name string 8-9 ignorable entity=topicName",
+            "  topicId uuid 10+ ignorable",
+            "  partitionIndexes []int32 8+",
+        ],
+        docs(
+            &[
+                "Reads the committed offsets of one or several groups (KIP-709).",
+                "The id of the group.",
+                "The partitions to read committed offsets of, by topic; null for all.",
+                "The groups to read committed offsets of.",
+                "True to get a retriable error instead of an offset while a transaction that commits to it is pending.",
+                "One topic with the partitions to read committed offsets of.",
+                "The name of the topic.",
+                "The partition numbers to read committed offsets of.",
+                "One group with the topics to read committed offsets of.",
+                "The id of the group.",
+                "The id of the member of the newer protocol, or null if the caller is none.",
+                "The epoch of the member, or -1 if the caller is not a member of the newer protocol.",
+                "The partitions to read committed offsets of, by topic; null for all.",
                 "One topic of a group, with the partitions to read committed offsets of.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(8, 9))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to read committed offsets of."),
-                    ..field(
-                        "partitionIndexes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(8),
-                    )
-                },
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partition numbers to read committed offsets of.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers OffsetFetch with the committed offset of each partition.
 ///
 /// Versions 0-10, flexible 6-10. API key 9.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct OffsetFetchResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchResponse<'_> {}
 
 impl IntoOwned for OffsetFetchResponse<'_> {
     type Owned = OffsetFetchResponse<'static>;
@@ -109,7 +111,7 @@ impl Reflect for OffsetFetchResponse<'static> {
 }
 
 /// The committed offsets of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -122,6 +124,8 @@ pub struct OffsetFetchResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchResponseTopic<'_> {}
 
 impl IntoOwned for OffsetFetchResponseTopic<'_> {
     type Owned = OffsetFetchResponseTopic<'static>;
@@ -173,7 +177,7 @@ impl Reflect for OffsetFetchResponseTopic<'static> {
 }
 
 /// The committed offset of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponsePartition<'a> {
     /// The partition number.
     ///
@@ -198,6 +202,8 @@ pub struct OffsetFetchResponsePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchResponsePartition<'_> {}
 
 impl Default for OffsetFetchResponsePartition<'_> {
     #[inline]
@@ -291,7 +297,7 @@ impl Reflect for OffsetFetchResponsePartition<'static> {
 }
 
 /// The committed offsets of one group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchResponseGroup<'a> {
     /// The id of the group.
     ///
@@ -308,6 +314,8 @@ pub struct OffsetFetchResponseGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchResponseGroup<'_> {}
 
 impl IntoOwned for OffsetFetchResponseGroup<'_> {
     type Owned = OffsetFetchResponseGroup<'static>;
@@ -363,7 +371,7 @@ impl Reflect for OffsetFetchResponseGroup<'static> {
 }
 
 /// The committed offsets of one topic of a group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetFetchResponseTopics<'a> {
     /// The name of the topic.
     ///
@@ -380,6 +388,8 @@ pub struct OffsetFetchResponseTopics<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchResponseTopics<'_> {}
 
 impl IntoOwned for OffsetFetchResponseTopics<'_> {
     type Owned = OffsetFetchResponseTopics<'static>;
@@ -443,7 +453,7 @@ impl Reflect for OffsetFetchResponseTopics<'static> {
 }
 
 /// The committed offset of one partition of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetFetchResponsePartitions<'a> {
     /// The partition number.
     ///
@@ -468,6 +478,8 @@ pub struct OffsetFetchResponsePartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetFetchResponsePartitions<'_> {}
 
 impl Default for OffsetFetchResponsePartitions<'_> {
     #[inline]
@@ -558,189 +570,68 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(9i16),
     versions: VersionRange::new(0, 10),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "OffsetFetchResponse",
-            doc: doc("Answers OffsetFetch with the committed offset of each partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The committed offsets, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 7),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::new(2, 7))
-                },
-                FieldSchema {
-                    doc: doc("The committed offsets per group."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(8),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "OffsetFetchResponse",
+            "  throttleTimeMs int32 3+ ignorable",
+            "  topics []OffsetFetchResponseTopic 0-7",
+            "  errorCode int16 2-7 ignorable",
+            "  groups []OffsetFetchResponseGroup 8+",
+            "OffsetFetchResponseTopic",
+            "  name string 0-7 entity=topicName",
+            "  partitions []OffsetFetchResponsePartition 0-7",
+            "OffsetFetchResponsePartition",
+            "  partitionIndex int32 0-7",
+            "  committedOffset int64 0-7",
+            "  committedLeaderEpoch int32 5-7 ignorable default=int:-1",
+            "  metadata string 0-7 nullable=0-7",
+            "  errorCode int16 0-7",
+            "OffsetFetchResponseGroup",
+            "  groupId string 8+ entity=groupId",
+            "  topics []OffsetFetchResponseTopics 8+",
+            "  errorCode int16 8+",
+            "OffsetFetchResponseTopics",
+            "  name string 8-9 ignorable entity=topicName",
+            "  topicId uuid 10+ ignorable",
+            "  partitions []OffsetFetchResponsePartitions 8+",
+            "OffsetFetchResponsePartitions",
+            "  partitionIndex int32 8+",
+            "  committedOffset int64 8+",
+            "  committedLeaderEpoch int32 8+ ignorable default=int:-1",
+            "  metadata string 8+ nullable=8+",
+            "  errorCode int16 8+",
+        ],
+        docs(
+            &[
+                "Answers OffsetFetch with the committed offset of each partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The committed offsets, by topic.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The committed offsets per group.",
+                "The committed offsets of one topic.",
+                "The name of the topic.",
+                "The committed offsets per partition.",
+                "The committed offset of one partition.",
+                "The partition number.",
+                "The committed offset, or -1 if there is none.",
+                "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
+                "The text the client committed along with the offset, or null.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The committed offsets of one group.",
+                "The id of the group.",
+                "The committed offsets, by topic.",
+                "The error code of this group, or 0 if there was no error.",
+                "The committed offsets of one topic of a group.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The committed offsets per partition.",
+                "The committed offset of one partition of a group.",
+                "The partition number.",
+                "The committed offset, or -1 if there is none.",
+                "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
+                "The text the client committed along with the offset, or null.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "OffsetFetchResponseTopic",
-            doc: doc("The committed offsets of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 7))
-                },
-                FieldSchema {
-                    doc: doc("The committed offsets per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::new(0, 7),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchResponsePartition",
-            doc: doc("The committed offset of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::new(0, 7))
-                },
-                FieldSchema {
-                    doc: doc("The committed offset, or -1 if there is none."),
-                    ..field("committedOffset", FieldType::Int64, VersionRange::new(0, 7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "committedLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::new(5, 7),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The text the client committed along with the offset, or null.",
-                    ),
-                    nullable: VersionRange::new(0, 7),
-                    ..field("metadata", FieldType::String, VersionRange::new(0, 7))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::new(0, 7))
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchResponseGroup",
-            doc: doc("The committed offsets of one group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc("The committed offsets, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(8),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this group, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(8))
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchResponseTopics",
-            doc: doc("The committed offsets of one topic of a group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(8, 9))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The committed offsets per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(8),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetFetchResponsePartitions",
-            doc: doc("The committed offset of one partition of a group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc("The committed offset, or -1 if there is none."),
-                    ..field("committedOffset", FieldType::Int64, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "committedLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(8),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The text the client committed along with the offset, or null.",
-                    ),
-                    nullable: VersionRange::from(8),
-                    ..field("metadata", FieldType::String, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(8))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

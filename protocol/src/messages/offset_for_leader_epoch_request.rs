@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks partition leaders where given leader epochs end, to detect log truncation (KIP-101, KIP-320).
 ///
 /// Versions 0-4, flexible 4. API key 23.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetForLeaderEpochRequest<'a> {
     /// The broker id of the follower that asks; -1 for a consumer, -2 for a debugging one.
     ///
@@ -20,6 +20,8 @@ pub struct OffsetForLeaderEpochRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetForLeaderEpochRequest<'_> {}
 
 impl Default for OffsetForLeaderEpochRequest<'_> {
     #[inline]
@@ -86,7 +88,7 @@ impl Reflect for OffsetForLeaderEpochRequest<'static> {
 }
 
 /// One topic with the partitions to look up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetForLeaderTopic<'a> {
     /// The name of the topic.
     ///
@@ -99,6 +101,8 @@ pub struct OffsetForLeaderTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetForLeaderTopic<'_> {}
 
 impl IntoOwned for OffsetForLeaderTopic<'_> {
     type Owned = OffsetForLeaderTopic<'static>;
@@ -150,7 +154,7 @@ impl Reflect for OffsetForLeaderTopic<'static> {
 }
 
 /// One partition with the epoch to look up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OffsetForLeaderPartition {
     /// The partition number.
     ///
@@ -167,6 +171,8 @@ pub struct OffsetForLeaderPartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetForLeaderPartition {}
 
 impl Default for OffsetForLeaderPartition {
     #[inline]
@@ -254,77 +260,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(23i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "OffsetForLeaderEpochRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "OffsetForLeaderEpochRequest",
+            "  replicaId int32 3+ ignorable entity=brokerId default=int:-2",
+            "  topics []OffsetForLeaderTopic 0+",
+            "OffsetForLeaderTopic",
+            "  topic string 0+ key entity=topicName",
+            "  partitions []OffsetForLeaderPartition 0+",
+            "OffsetForLeaderPartition",
+            "  partition int32 0+",
+            "  currentLeaderEpoch int32 2+ ignorable default=int:-1",
+            "  leaderEpoch int32 0+",
+        ],
+        docs(
+            &[
                 "Asks partition leaders where given leader epochs end, to detect log truncation (KIP-101, KIP-320).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The broker id of the follower that asks; -1 for a consumer, -2 for a debugging one.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-2),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to look up, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The broker id of the follower that asks; -1 for a consumer, -2 for a debugging one.",
+                "The partitions to look up, by topic.",
+                "One topic with the partitions to look up.",
+                "The name of the topic.",
+                "The partitions to look up.",
+                "One partition with the epoch to look up.",
+                "The partition number.",
+                "The leader epoch the client knows, to be checked by the broker; -1 not to check it.",
+                "The epoch whose end offset to look up.",
             ],
-        },
-        StructSchema {
-            name: "OffsetForLeaderTopic",
-            doc: doc("One topic with the partitions to look up."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to look up."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "OffsetForLeaderPartition",
-            doc: doc("One partition with the epoch to look up."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch the client knows, to be checked by the broker; -1 not to check it.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "currentLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The epoch whose end offset to look up."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers OffsetForLeaderEpoch with the end offset of each epoch asked for.
 ///
 /// Versions 0-4, flexible 4. API key 23.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetForLeaderEpochResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct OffsetForLeaderEpochResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetForLeaderEpochResponse<'_> {}
 
 impl IntoOwned for OffsetForLeaderEpochResponse<'_> {
     type Owned = OffsetForLeaderEpochResponse<'static>;
@@ -75,7 +77,7 @@ impl Reflect for OffsetForLeaderEpochResponse<'static> {
 }
 
 /// The end offsets found for one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OffsetForLeaderTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -88,6 +90,8 @@ pub struct OffsetForLeaderTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for OffsetForLeaderTopicResult<'_> {}
 
 impl IntoOwned for OffsetForLeaderTopicResult<'_> {
     type Owned = OffsetForLeaderTopicResult<'static>;
@@ -139,7 +143,7 @@ impl Reflect for OffsetForLeaderTopicResult<'static> {
 }
 
 /// The end offset found for one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EpochEndOffset {
     /// The error code of this partition, or 0 if there was no error.
     ///
@@ -160,6 +164,8 @@ pub struct EpochEndOffset {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EpochEndOffset {}
 
 impl Default for EpochEndOffset {
     #[inline]
@@ -246,80 +252,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(23i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "OffsetForLeaderEpochResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "OffsetForLeaderEpochResponse",
+            "  throttleTimeMs int32 2+ ignorable",
+            "  topics []OffsetForLeaderTopicResult 0+",
+            "OffsetForLeaderTopicResult",
+            "  topic string 0+ key entity=topicName",
+            "  partitions []EpochEndOffset 0+",
+            "EpochEndOffset",
+            "  errorCode int16 0+",
+            "  partition int32 0+",
+            "  leaderEpoch int32 1+ ignorable default=int:-1",
+            "  endOffset int64 0+ default=int:-1",
+        ],
+        docs(
+            &[
                 "Answers OffsetForLeaderEpoch with the end offset of each epoch asked for.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The end offsets found, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The end offsets found, by topic.",
+                "The end offsets found for one topic.",
+                "The name of the topic.",
+                "The end offsets found per partition.",
+                "The end offset found for one partition.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The partition number.",
+                "The largest epoch not above the one asked for, to which the end offset belongs; -1 if not known.",
+                "The offset after the last record of the returned epoch, or -1 if not known.",
             ],
-        },
-        StructSchema {
-            name: "OffsetForLeaderTopicResult",
-            doc: doc("The end offsets found for one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The end offsets found per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "EpochEndOffset",
-            doc: doc("The end offset found for one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest epoch not above the one asked for, to which the end offset belongs; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset after the last record of the returned epoch, or -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Changes parts of the state of a partition in the cluster metadata.
 ///
 /// Versions 0-2, flexible 0-2. API key 5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionChangeRecord<'a> {
     /// The partition number.
     ///
@@ -56,6 +56,8 @@ pub struct PartitionChangeRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionChangeRecord<'_> {}
 
 impl Default for PartitionChangeRecord<'_> {
     #[inline]
@@ -267,150 +269,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(5i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "PartitionChangeRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "PartitionChangeRecord",
+            "  partitionId int32 0+ default=int:-1",
+            "  topicId uuid 0+",
+            "  isr []int32 0+ nullable=0+ tagged=0+ tag=0 entity=brokerId default=null",
+            "  leader int32 0+ tagged=0+ tag=1 entity=brokerId default=int:-2",
+            "  replicas []int32 0+ nullable=0+ tagged=0+ tag=2 entity=brokerId default=null",
+            "  removingReplicas []int32 0+ nullable=0+ tagged=0+ tag=3 entity=brokerId default=null",
+            "  addingReplicas []int32 0+ nullable=0+ tagged=0+ tag=4 entity=brokerId default=null",
+            "  leaderRecoveryState int8 0+ tagged=0+ tag=5 default=int:-1",
+            "  directories []uuid 1+ nullable=1+ tagged=1+ tag=8 default=null",
+            "  eligibleLeaderReplicas []int32 2+ nullable=2+ tagged=2+ tag=6 entity=brokerId default=null",
+            "  lastKnownElr []int32 2+ nullable=2+ tagged=2+ tag=7 entity=brokerId default=null",
+        ],
+        docs(
+            &[
                 "Changes parts of the state of a partition in the cluster metadata.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    default: DefaultValue::Int(-1),
-                    ..field("partitionId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the in-sync replicas, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "isr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker id of the leader; -1 if there is none, -2 if unchanged.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 1,
-                    default: DefaultValue::Int(-2),
-                    entity_type: "brokerId",
-                    ..field("leader", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all replicas, the preferred leader first; null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 2,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being removed by a reassignment, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 3,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "removingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being added by a reassignment, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 4,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "addingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering, -1 unchanged.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 5,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "leaderRecoveryState",
-                        FieldType::Int8,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory id of each replica, in the order of the replicas; null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(1),
-                    tagged: VersionRange::from(1),
-                    tag: 8,
-                    default: DefaultValue::Null,
-                    ..field(
-                        "directories",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of replicas out of the ISR that may lead without losing data (ELR), or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(2),
-                    tagged: VersionRange::from(2),
-                    tag: 6,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "eligibleLeaderReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of replicas that were last known to be eligible as leader, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(2),
-                    tagged: VersionRange::from(2),
-                    tag: 7,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "lastKnownElr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(2),
-                    )
-                },
+                "The partition number.",
+                "The id of the topic.",
+                "The broker ids of the in-sync replicas, or null if unchanged.",
+                "The broker id of the leader; -1 if there is none, -2 if unchanged.",
+                "The broker ids of all replicas, the preferred leader first; null if unchanged.",
+                "The broker ids of the replicas being removed by a reassignment, or null if unchanged.",
+                "The broker ids of the replicas being added by a reassignment, or null if unchanged.",
+                "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering, -1 unchanged.",
+                "The directory id of each replica, in the order of the replicas; null if unchanged.",
+                "The broker ids of replicas out of the ISR that may lead without losing data (ELR), or null if unchanged.",
+                "The broker ids of replicas that were last known to be eligible as leader, or null if unchanged.",
             ],
-        },
-    ],
+        ),
+    ),
 };

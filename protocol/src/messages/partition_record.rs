@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The full state of a partition in the cluster metadata.
 ///
 /// Versions 0-2, flexible 0-2. API key 3.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionRecord<'a> {
     /// The partition number.
     ///
@@ -64,6 +64,8 @@ pub struct PartitionRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionRecord<'_> {}
 
 impl Default for PartitionRecord<'_> {
     #[inline]
@@ -254,132 +256,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(3i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "PartitionRecord",
-            doc: doc("The full state of a partition in the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    default: DefaultValue::Int(-1),
-                    ..field("partitionId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the in-sync replicas."),
-                    ..field(
-                        "isr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being removed by a reassignment; empty if none.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "removingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of the replicas being added by a reassignment; empty if none.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "addingReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker id of the leader, or -1 if there is none."),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("leader", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field(
-                        "leaderRecoveryState",
-                        FieldType::Int8,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partition epoch, which grows with every change of the partition's state.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("partitionEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory id of each replica, in the order of the replicas.",
-                    ),
-                    ..field(
-                        "directories",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of replicas out of the ISR that may still become leader without losing data (ELR), or null.",
-                    ),
-                    nullable: VersionRange::from(2),
-                    tagged: VersionRange::from(2),
-                    tag: 1,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "eligibleLeaderReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of replicas that were last known to be eligible as leader, for use after all were lost; null if none.",
-                    ),
-                    nullable: VersionRange::from(2),
-                    tagged: VersionRange::from(2),
-                    tag: 2,
-                    default: DefaultValue::Null,
-                    entity_type: "brokerId",
-                    ..field(
-                        "lastKnownElr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(2),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "PartitionRecord",
+            "  partitionId int32 0+ default=int:-1",
+            "  topicId uuid 0+",
+            "  replicas []int32 0+ entity=brokerId",
+            "  isr []int32 0+",
+            "  removingReplicas []int32 0+ entity=brokerId",
+            "  addingReplicas []int32 0+ entity=brokerId",
+            "  leader int32 0+ entity=brokerId default=int:-1",
+            "  leaderRecoveryState int8 0+ tagged=0+ tag=0",
+            "  leaderEpoch int32 0+ default=int:-1",
+            "  partitionEpoch int32 0+ default=int:-1",
+            "  directories []uuid 1+",
+            "  eligibleLeaderReplicas []int32 2+ nullable=2+ tagged=2+ tag=1 entity=brokerId default=null",
+            "  lastKnownElr []int32 2+ nullable=2+ tagged=2+ tag=2 entity=brokerId default=null",
+        ],
+        docs(
+            &[
+                "The full state of a partition in the cluster metadata.",
+                "The partition number.",
+                "The id of the topic.",
+                "The broker ids of all replicas; the first is the preferred leader.",
+                "The broker ids of the in-sync replicas.",
+                "The broker ids of the replicas being removed by a reassignment; empty if none.",
+                "The broker ids of the replicas being added by a reassignment; empty if none.",
+                "The broker id of the leader, or -1 if there is none.",
+                "Whether the leader still recovers from an unclean election: 0 recovered, 1 recovering.",
+                "The leader epoch of the partition.",
+                "The partition epoch, which grows with every change of the partition's state.",
+                "The directory id of each replica, in the order of the replicas.",
+                "The broker ids of replicas out of the ISR that may still become leader without losing data (ELR), or null.",
+                "The broker ids of replicas that were last known to be eligible as leader, for use after all were lost; null if none.",
             ],
-        },
-    ],
+        ),
+    ),
 };

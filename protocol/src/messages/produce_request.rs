@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Appends record batches to partitions.
 ///
 /// Versions 0-13, flexible 9-13. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProduceRequest<'a> {
     /// The transactional id of the producer, or null if it does not use transactions.
     ///
@@ -28,6 +28,8 @@ pub struct ProduceRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ProduceRequest<'_> {}
 
 impl IntoOwned for ProduceRequest<'_> {
     type Owned = ProduceRequest<'static>;
@@ -99,7 +101,7 @@ impl Reflect for ProduceRequest<'static> {
 }
 
 /// The records for one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicProduceData<'a> {
     /// The name of the topic.
     ///
@@ -116,6 +118,8 @@ pub struct TopicProduceData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicProduceData<'_> {}
 
 impl IntoOwned for TopicProduceData<'_> {
     type Owned = TopicProduceData<'static>;
@@ -179,7 +183,7 @@ impl Reflect for TopicProduceData<'static> {
 }
 
 /// The records for one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionProduceData<'a> {
     /// The partition number.
     ///
@@ -192,6 +196,8 @@ pub struct PartitionProduceData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionProduceData<'_> {}
 
 impl IntoOwned for PartitionProduceData<'_> {
     type Owned = PartitionProduceData<'static>;
@@ -258,84 +264,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 13),
     flexible: VersionRange::from(9),
-    structs: &[
-        StructSchema {
-            name: "ProduceRequest",
-            doc: doc("Appends record batches to partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The transactional id of the producer, or null if it does not use transactions.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    default: DefaultValue::Null,
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The acknowledgements to wait for: 0 none (and no response), 1 the leader's only, -1 those of all in-sync replicas.",
-                    ),
-                    ..field("acks", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for the acknowledgements, in milliseconds.",
-                    ),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The records per topic."),
-                    ..field(
-                        "topicData",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ProduceRequest",
+            "  transactionalId string 3+ nullable=3+ entity=transactionalId default=null",
+            "  acks int16 0+",
+            "  timeoutMs int32 0+",
+            "  topicData []TopicProduceData 0+",
+            "TopicProduceData",
+            "  name string 0-12 ignorable key entity=topicName",
+            "  topicId uuid 13+ ignorable key",
+            "  partitionData []PartitionProduceData 0+",
+            "PartitionProduceData",
+            "  index int32 0+",
+            "  records records 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Appends record batches to partitions.",
+                "The transactional id of the producer, or null if it does not use transactions.",
+                "The acknowledgements to wait for: 0 none (and no response), 1 the leader's only, -1 those of all in-sync replicas.",
+                "How long to wait for the acknowledgements, in milliseconds.",
+                "The records per topic.",
+                "The records for one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The records per partition.",
+                "The records for one partition.",
+                "The partition number.",
+                "The record batches to append, or null.",
             ],
-        },
-        StructSchema {
-            name: "TopicProduceData",
-            doc: doc("The records for one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 12))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(13))
-                },
-                FieldSchema {
-                    doc: doc("The records per partition."),
-                    ..field(
-                        "partitionData",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionProduceData",
-            doc: doc("The records for one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("index", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The record batches to append, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("records", FieldType::Records, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

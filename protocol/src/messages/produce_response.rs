@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers Produce with the offset at which each partition's records were appended.
 ///
 /// Versions 0-13, flexible 9-13. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProduceResponse<'a> {
     /// The results per topic.
     ///
@@ -24,6 +24,8 @@ pub struct ProduceResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ProduceResponse<'_> {}
 
 impl IntoOwned for ProduceResponse<'_> {
     type Owned = ProduceResponse<'static>;
@@ -108,7 +110,7 @@ impl Reflect for ProduceResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicProduceResponse<'a> {
     /// The name of the topic.
     ///
@@ -125,6 +127,8 @@ pub struct TopicProduceResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicProduceResponse<'_> {}
 
 impl IntoOwned for TopicProduceResponse<'_> {
     type Owned = TopicProduceResponse<'static>;
@@ -188,7 +192,7 @@ impl Reflect for TopicProduceResponse<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionProduceResponse<'a> {
     /// The partition number.
     ///
@@ -225,6 +229,8 @@ pub struct PartitionProduceResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionProduceResponse<'_> {}
 
 impl Default for PartitionProduceResponse<'_> {
     #[inline]
@@ -374,7 +380,7 @@ impl Reflect for PartitionProduceResponse<'static> {
 }
 
 /// One record that made the broker reject its batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BatchIndexAndErrorMessage<'a> {
     /// The index of the rejected record within its batch.
     ///
@@ -387,6 +393,8 @@ pub struct BatchIndexAndErrorMessage<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BatchIndexAndErrorMessage<'_> {}
 
 impl IntoOwned for BatchIndexAndErrorMessage<'_> {
     type Owned = BatchIndexAndErrorMessage<'static>;
@@ -440,7 +448,7 @@ impl Reflect for BatchIndexAndErrorMessage<'static> {
 }
 
 /// The leader of a partition and its epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The node id of the current leader, or -1 if not known.
     ///
@@ -453,6 +461,8 @@ pub struct LeaderIdAndEpoch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderIdAndEpoch {}
 
 impl Default for LeaderIdAndEpoch {
     #[inline]
@@ -506,7 +516,7 @@ impl Reflect for LeaderIdAndEpoch {
 }
 
 /// How to reach a node that the response names as leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEndpoint<'a> {
     /// The id of the node.
     ///
@@ -527,6 +537,8 @@ pub struct NodeEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NodeEndpoint<'_> {}
 
 impl IntoOwned for NodeEndpoint<'_> {
     type Owned = NodeEndpoint<'static>;
@@ -596,199 +608,68 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 13),
     flexible: VersionRange::from(9),
-    structs: &[
-        StructSchema {
-            name: "ProduceResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ProduceResponse",
+            "  responses []TopicProduceResponse 0+",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  nodeEndpoints []NodeEndpoint 10+ tagged=10+ tag=0",
+            "TopicProduceResponse",
+            "  name string 0-12 ignorable key entity=topicName",
+            "  topicId uuid 13+ ignorable key",
+            "  partitionResponses []PartitionProduceResponse 0+",
+            "PartitionProduceResponse",
+            "  index int32 0+",
+            "  errorCode int16 0+",
+            "  baseOffset int64 0+",
+            "  logAppendTimeMs int64 2+ ignorable default=int:-1",
+            "  logStartOffset int64 5+ ignorable default=int:-1",
+            "  recordErrors []BatchIndexAndErrorMessage 8+ ignorable",
+            "  errorMessage string 8+ nullable=8+ ignorable default=null",
+            "  currentLeader LeaderIdAndEpoch 10+ tagged=10+ tag=0",
+            "BatchIndexAndErrorMessage",
+            "  batchIndex int32 8+",
+            "  batchIndexErrorMessage string 8+ nullable=8+ default=null",
+            "LeaderIdAndEpoch",
+            "  leaderId int32 10+ entity=brokerId default=int:-1",
+            "  leaderEpoch int32 10+ default=int:-1",
+            "NodeEndpoint",
+            "  nodeId int32 10+ key entity=brokerId",
+            "  host string 10+",
+            "  port int32 10+",
+            "  rack string 10+ nullable=10+ default=null",
+        ],
+        docs(
+            &[
                 "Answers Produce with the offset at which each partition's records were appended.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to reach the nodes that the response names as current leaders.",
-                    ),
-                    tagged: VersionRange::from(10),
-                    tag: 0,
-                    ..field(
-                        "nodeEndpoints",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(10),
-                    )
-                },
+                "The results per topic.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "How to reach the nodes that the response names as current leaders.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "The offset of the first appended record, or -1 if there was an error.",
+                "When the broker appended the batch, in milliseconds since the Unix epoch; -1 if the topic keeps the producer's timestamps.",
+                "The log start offset of the partition, or -1 if not known.",
+                "The records that made the broker reject the batch.",
+                "A description of the error that made the broker reject the whole batch, or null.",
+                "The leader and epoch the broker knows, for clients with stale metadata.",
+                "One record that made the broker reject its batch.",
+                "The index of the rejected record within its batch.",
+                "Why the record was rejected, or null.",
+                "The leader of a partition and its epoch.",
+                "The node id of the current leader, or -1 if not known.",
+                "The latest leader epoch known, or -1 if not given.",
+                "How to reach a node that the response names as leader.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
+                "The rack of the node, or null if it has none.",
             ],
-        },
-        StructSchema {
-            name: "TopicProduceResponse",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 12))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(13))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitionResponses",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionProduceResponse",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("index", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset of the first appended record, or -1 if there was an error.",
-                    ),
-                    ..field("baseOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the broker appended the batch, in milliseconds since the Unix epoch; -1 if the topic keeps the producer's timestamps.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("logAppendTimeMs", FieldType::Int64, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The log start offset of the partition, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("logStartOffset", FieldType::Int64, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The records that made the broker reject the batch."),
-                    ignorable: true,
-                    ..field(
-                        "recordErrors",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(8),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A description of the error that made the broker reject the whole batch, or null.",
-                    ),
-                    nullable: VersionRange::from(8),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader and epoch the broker knows, for clients with stale metadata.",
-                    ),
-                    tagged: VersionRange::from(10),
-                    tag: 0,
-                    ..field(
-                        "currentLeader",
-                        FieldType::Struct(4),
-                        VersionRange::from(10),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "BatchIndexAndErrorMessage",
-            doc: doc("One record that made the broker reject its batch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The index of the rejected record within its batch."),
-                    ..field("batchIndex", FieldType::Int32, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc("Why the record was rejected, or null."),
-                    nullable: VersionRange::from(8),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "batchIndexErrorMessage",
-                        FieldType::String,
-                        VersionRange::from(8),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderIdAndEpoch",
-            doc: doc("The leader of a partition and its epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the current leader, or -1 if not known."),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The latest leader epoch known, or -1 if not given."),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(10))
-                },
-            ],
-        },
-        StructSchema {
-            name: "NodeEndpoint",
-            doc: doc("How to reach a node that the response names as leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Int32, VersionRange::from(10))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the node, or null if it has none."),
-                    nullable: VersionRange::from(10),
-                    default: DefaultValue::Null,
-                    ..field("rack", FieldType::String, VersionRange::from(10))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Records in the cluster metadata that a block of producer ids was handed to a broker (KIP-730).
 ///
 /// Versions 0, flexible 0. API key 15.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProducerIdsRecord {
     /// The id of the broker that was given the block.
     ///
@@ -24,6 +24,8 @@ pub struct ProducerIdsRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ProducerIdsRecord {}
 
 impl Default for ProducerIdsRecord {
     #[inline]
@@ -99,28 +101,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(15i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ProducerIdsRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ProducerIdsRecord",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+ default=int:-1",
+            "  nextProducerId int64 0+",
+        ],
+        docs(
+            &[
                 "Records in the cluster metadata that a block of producer ids was handed to a broker (KIP-730).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker that was given the block."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the broker that was given the block."),
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The first producer id that is not yet handed out."),
-                    ..field("nextProducerId", FieldType::Int64, VersionRange::from(0))
-                },
+                "The id of the broker that was given the block.",
+                "The epoch of the broker that was given the block.",
+                "The first producer id that is not yet handed out.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The producer state of a partition, as written to its `.snapshot` files.
 ///
 /// Versions 1, flexible none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProducerSnapshot {
     /// CRC-32C checksum of the rest of the snapshot.
     ///
@@ -18,6 +18,8 @@ pub struct ProducerSnapshot {
     /// Versions 1.
     pub producer_entries: Vec<ProducerEntry>,
 }
+
+impl Eq for ProducerSnapshot {}
 
 impl IntoOwned for ProducerSnapshot {
     type Owned = ProducerSnapshot;
@@ -62,7 +64,7 @@ impl Reflect for ProducerSnapshot {
 }
 
 /// The state of one producer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProducerEntry {
     /// The id of the producer.
     ///
@@ -97,6 +99,8 @@ pub struct ProducerEntry {
     /// Versions 1.
     pub current_txn_first_offset: i64,
 }
+
+impl Eq for ProducerEntry {}
 
 impl<'a> Read<'a> for ProducerEntry {
     const MIN_LEN: usize = 46;
@@ -164,84 +168,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(1, 1),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ProducerSnapshot",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ProducerSnapshot",
+            "  crc uint32 1",
+            "  producerEntries []ProducerEntry 1",
+            "ProducerEntry",
+            "  producerId int64 1",
+            "  epoch int16 1",
+            "  lastSequence int32 1",
+            "  lastOffset int64 1",
+            "  offsetDelta int32 1",
+            "  timestamp int64 1",
+            "  coordinatorEpoch int32 1",
+            "  currentTxnFirstOffset int64 1",
+        ],
+        docs(
+            &[
                 "The producer state of a partition, as written to its `.snapshot` files.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("CRC-32C checksum of the rest of the snapshot."),
-                    ..field("crc", FieldType::Uint32, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc("The producers with state on the partition."),
-                    ..field(
-                        "producerEntries",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(1, 1),
-                    )
-                },
+                "CRC-32C checksum of the rest of the snapshot.",
+                "The producers with state on the partition.",
+                "The state of one producer.",
+                "The id of the producer.",
+                "The current epoch of the producer.",
+                "The sequence number of the last record the producer wrote; -1 if there is none.",
+                "The offset of the last record the producer wrote to the partition.",
+                "The difference between the last and the first offset of the producer's last batch.",
+                "The timestamp of the last batch the producer wrote, in milliseconds since the Unix epoch.",
+                "The epoch of the coordinator that last ended a transaction of the producer here, or -1 if none did.",
+                "The first offset of the producer's ongoing transaction, or -1 if there is none.",
             ],
-        },
-        StructSchema {
-            name: "ProducerEntry",
-            doc: doc("The state of one producer."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    ..field("producerId", FieldType::Int64, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc("The current epoch of the producer."),
-                    ..field("epoch", FieldType::Int16, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The sequence number of the last record the producer wrote; -1 if there is none.",
-                    ),
-                    ..field("lastSequence", FieldType::Int32, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset of the last record the producer wrote to the partition.",
-                    ),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The difference between the last and the first offset of the producer's last batch.",
-                    ),
-                    ..field("offsetDelta", FieldType::Int32, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The timestamp of the last batch the producer wrote, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("timestamp", FieldType::Int64, VersionRange::new(1, 1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the coordinator that last ended a transaction of the producer here, or -1 if none did.",
-                    ),
-                    ..field(
-                        "coordinatorEpoch",
-                        FieldType::Int32,
-                        VersionRange::new(1, 1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The first offset of the producer's ongoing transaction, or -1 if there is none.",
-                    ),
-                    ..field(
-                        "currentTxnFirstOffset",
-                        FieldType::Int64,
-                        VersionRange::new(1, 1),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

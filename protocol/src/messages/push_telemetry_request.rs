@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Pushes a client's metrics to a broker (KIP-714).
 ///
 /// Versions 0, flexible 0. API key 72.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PushTelemetryRequest<'a> {
     /// The unique id of the client instance.
     ///
@@ -32,6 +32,8 @@ pub struct PushTelemetryRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PushTelemetryRequest<'_> {}
 
 impl IntoOwned for PushTelemetryRequest<'_> {
     type Owned = PushTelemetryRequest<'static>;
@@ -113,40 +115,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(72i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "PushTelemetryRequest",
-            doc: doc("Pushes a client's metrics to a broker (KIP-714)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The unique id of the client instance."),
-                    ..field("clientInstanceId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the telemetry subscriptions the pushed metrics follow.",
-                    ),
-                    ..field("subscriptionId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the client is closing, so that it may push once more ahead of time.",
-                    ),
-                    ..field("terminating", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The codec the metrics are compressed with: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
-                    ),
-                    ..field("compressionType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The metrics, encoded as OpenTelemetry protobuf and compressed as told.",
-                    ),
-                    ..field("metrics", FieldType::Bytes, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "PushTelemetryRequest",
+            "  clientInstanceId uuid 0+",
+            "  subscriptionId int32 0+",
+            "  terminating bool 0+",
+            "  compressionType int8 0+",
+            "  metrics bytes 0+",
+        ],
+        docs(
+            &[
+                "Pushes a client's metrics to a broker (KIP-714).",
+                "The unique id of the client instance.",
+                "The id of the telemetry subscriptions the pushed metrics follow.",
+                "True if the client is closing, so that it may push once more ahead of time.",
+                "The codec the metrics are compressed with: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.",
+                "The metrics, encoded as OpenTelemetry protobuf and compressed as told.",
             ],
-        },
-    ],
+        ),
+    ),
 };

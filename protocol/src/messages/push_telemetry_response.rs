@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers PushTelemetry with the outcome.
 ///
 /// Versions 0, flexible 0. API key 72.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PushTelemetryResponse {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct PushTelemetryResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PushTelemetryResponse {}
 
 impl IntoOwned for PushTelemetryResponse {
     type Owned = PushTelemetryResponse;
@@ -80,22 +82,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(72i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "PushTelemetryResponse",
-            doc: doc("Answers PushTelemetry with the outcome."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["PushTelemetryResponse", "  throttleTimeMs int32 0+", "  errorCode int16 0+"],
+        docs(
+            &[
+                "Answers PushTelemetry with the outcome.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
             ],
-        },
-    ],
+        ),
+    ),
 };

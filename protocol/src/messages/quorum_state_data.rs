@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The election state of a KRaft node, as kept in its `quorum-state` file (KIP-595).
 ///
 /// Versions 0-1, flexible 0-1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QuorumStateData<'a> {
     /// The id of the cluster.
     ///
@@ -40,6 +40,8 @@ pub struct QuorumStateData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for QuorumStateData<'_> {}
 
 impl Default for QuorumStateData<'_> {
     #[inline]
@@ -175,7 +177,7 @@ impl Reflect for QuorumStateData<'static> {
 }
 
 /// One voter of the quorum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Voter {
     /// The node id of the voter.
     ///
@@ -184,6 +186,8 @@ pub struct Voter {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Voter {}
 
 impl<'a> Read<'a> for Voter {
     const MIN_LEN: usize = 5;
@@ -230,70 +234,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "QuorumStateData",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "QuorumStateData",
+            "  clusterId string 0",
+            "  leaderId int32 0+ default=int:-1",
+            "  leaderEpoch int32 0+ default=int:-1",
+            "  votedId int32 0+ default=int:-1",
+            "  votedDirectoryId uuid 1+",
+            "  appliedOffset int64 0",
+            "  currentVoters []Voter 0 nullable=0",
+            "Voter",
+            "  voterId int32 0",
+        ],
+        docs(
+            &[
                 "The election state of a KRaft node, as kept in its `quorum-state` file (KIP-595).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the cluster."),
-                    ..field("clusterId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the leader of the epoch, or -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The latest epoch the node knows."),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the candidate the node voted for in this epoch, or -1 if it did not vote.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field("votedId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory id of the candidate the node voted for in this epoch.",
-                    ),
-                    ..field("votedDirectoryId", FieldType::Uuid, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset up to which the log had been applied when the state was saved.",
-                    ),
-                    ..field("appliedOffset", FieldType::Int64, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The voters of the quorum when the state was saved, or null.",
-                    ),
-                    nullable: VersionRange::new(0, 0),
-                    ..field(
-                        "currentVoters",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 0),
-                    )
-                },
+                "The id of the cluster.",
+                "The node id of the leader of the epoch, or -1 if not known.",
+                "The latest epoch the node knows.",
+                "The node id of the candidate the node voted for in this epoch, or -1 if it did not vote.",
+                "The directory id of the candidate the node voted for in this epoch.",
+                "The offset up to which the log had been applied when the state was saved.",
+                "The voters of the quorum when the state was saved, or null.",
+                "One voter of the quorum.",
+                "The node id of the voter.",
             ],
-        },
-        StructSchema {
-            name: "Voter",
-            doc: doc("One voter of the quorum."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the voter."),
-                    ..field("voterId", FieldType::Int32, VersionRange::new(0, 0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

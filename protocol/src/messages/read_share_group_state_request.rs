@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a share-partition leader to the share coordinator to load the state of share-partitions (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 84.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadShareGroupStateRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct ReadShareGroupStateRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadShareGroupStateRequest<'_> {}
 
 impl IntoOwned for ReadShareGroupStateRequest<'_> {
     type Owned = ReadShareGroupStateRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for ReadShareGroupStateRequest<'static> {
 }
 
 /// One topic with the partitions whose share state to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadStateData {
     /// The id of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct ReadStateData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadStateData {}
 
 impl<'a> Read<'a> for ReadStateData {
     const MIN_LEN: usize = 18;
@@ -123,7 +127,7 @@ impl Reflect for ReadStateData {
 }
 
 /// One partition whose share state to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -136,6 +140,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 9;
@@ -195,60 +201,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(84i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ReadShareGroupStateRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ReadShareGroupStateRequest",
+            "  groupId string 0+",
+            "  topics []ReadStateData 0+",
+            "ReadStateData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partition int32 0+",
+            "  leaderEpoch int32 0+",
+        ],
+        docs(
+            &[
                 "Sent by a share-partition leader to the share coordinator to load the state of share-partitions (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to read, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The partitions whose share state to read, by topic.",
+                "One topic with the partitions whose share state to read.",
+                "The id of the topic.",
+                "The partitions whose share state to read.",
+                "One partition whose share state to read.",
+                "The partition number.",
+                "The leader epoch of the share-partition, which fences stale leaders.",
             ],
-        },
-        StructSchema {
-            name: "ReadStateData",
-            doc: doc("One topic with the partitions whose share state to read."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to read."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition whose share state to read."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the share-partition, which fences stale leaders.",
-                    ),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ReadShareGroupState with the stored state of each share-partition.
 ///
 /// Versions 0, flexible 0. API key 84.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadShareGroupStateResponse<'a> {
     /// The stored share states per topic.
     ///
@@ -16,6 +16,8 @@ pub struct ReadShareGroupStateResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadShareGroupStateResponse<'_> {}
 
 impl IntoOwned for ReadShareGroupStateResponse<'_> {
     type Owned = ReadShareGroupStateResponse<'static>;
@@ -63,7 +65,7 @@ impl Reflect for ReadShareGroupStateResponse<'static> {
 }
 
 /// The share states of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadStateResult<'a> {
     /// The id of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct ReadStateResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadStateResult<'_> {}
 
 impl IntoOwned for ReadStateResult<'_> {
     type Owned = ReadStateResult<'static>;
@@ -127,7 +131,7 @@ impl Reflect for ReadStateResult<'static> {
 }
 
 /// The stored share state of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionResult<'a> {
     /// The partition number.
     ///
@@ -156,6 +160,8 @@ pub struct PartitionResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionResult<'_> {}
 
 impl IntoOwned for PartitionResult<'_> {
     type Owned = PartitionResult<'static>;
@@ -229,7 +235,7 @@ impl Reflect for PartitionResult<'static> {
 }
 
 /// A range of records that share the same delivery state and count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateBatch {
     /// The offset of the first record of the range.
     ///
@@ -250,6 +256,8 @@ pub struct StateBatch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StateBatch {}
 
 impl<'a> Read<'a> for StateBatch {
     const MIN_LEN: usize = 20;
@@ -308,106 +316,46 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(84i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ReadShareGroupStateResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ReadShareGroupStateResponse",
+            "  results []ReadStateResult 0+",
+            "ReadStateResult",
+            "  topicId uuid 0+",
+            "  partitions []PartitionResult 0+",
+            "PartitionResult",
+            "  partition int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  stateEpoch int32 0+",
+            "  startOffset int64 0+",
+            "  stateBatches []StateBatch 0+",
+            "StateBatch",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  deliveryState int8 0+",
+            "  deliveryCount int16 0+",
+        ],
+        docs(
+            &[
                 "Answers ReadShareGroupState with the stored state of each share-partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The stored share states per topic."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The stored share states per topic.",
+                "The share states of one topic.",
+                "The id of the topic.",
+                "The stored share states per partition.",
+                "The stored share state of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
+                "The epoch of the share-partition's state, which changes when the state is initialized anew.",
+                "The start offset of the share-partition, or -1 if it is not initialized.",
+                "The delivery states of ranges of records.",
+                "A range of records that share the same delivery state and count.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "The state of the records: 0 available, 2 acknowledged, 4 archived.",
+                "How many times the records have been delivered.",
             ],
-        },
-        StructSchema {
-            name: "ReadStateResult",
-            doc: doc("The share states of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The stored share states per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionResult",
-            doc: doc("The stored share state of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share-partition's state, which changes when the state is initialized anew.",
-                    ),
-                    ..field("stateEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition, or -1 if it is not initialized.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The delivery states of ranges of records."),
-                    ..field(
-                        "stateBatches",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "StateBatch",
-            doc: doc("A range of records that share the same delivery state and count."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the records: 0 available, 2 acknowledged, 4 archived.",
-                    ),
-                    ..field("deliveryState", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("How many times the records have been delivered."),
-                    ..field("deliveryCount", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks the share coordinator for the main offsets of share-partitions, without the state batches (KIP-932).
 ///
 /// Versions 0-1, flexible 0-1. API key 87.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadShareGroupStateSummaryRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct ReadShareGroupStateSummaryRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadShareGroupStateSummaryRequest<'_> {}
 
 impl IntoOwned for ReadShareGroupStateSummaryRequest<'_> {
     type Owned = ReadShareGroupStateSummaryRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for ReadShareGroupStateSummaryRequest<'static> {
 }
 
 /// One topic with the partitions whose share state to summarize.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadStateSummaryData {
     /// The id of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct ReadStateSummaryData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadStateSummaryData {}
 
 impl<'a> Read<'a> for ReadStateSummaryData {
     const MIN_LEN: usize = 18;
@@ -123,7 +127,7 @@ impl Reflect for ReadStateSummaryData {
 }
 
 /// One partition whose share state to summarize.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -136,6 +140,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 9;
@@ -195,60 +201,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(87i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ReadShareGroupStateSummaryRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ReadShareGroupStateSummaryRequest",
+            "  groupId string 0+",
+            "  topics []ReadStateSummaryData 0+",
+            "ReadStateSummaryData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partition int32 0+",
+            "  leaderEpoch int32 0+",
+        ],
+        docs(
+            &[
                 "Asks the share coordinator for the main offsets of share-partitions, without the state batches (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to summarize, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The partitions whose share state to summarize, by topic.",
+                "One topic with the partitions whose share state to summarize.",
+                "The id of the topic.",
+                "The partitions whose share state to summarize.",
+                "One partition whose share state to summarize.",
+                "The partition number.",
+                "The leader epoch of the share-partition, which fences stale leaders.",
             ],
-        },
-        StructSchema {
-            name: "ReadStateSummaryData",
-            doc: doc("One topic with the partitions whose share state to summarize."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to summarize."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition whose share state to summarize."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the share-partition, which fences stale leaders.",
-                    ),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

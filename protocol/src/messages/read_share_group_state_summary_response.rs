@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ReadShareGroupStateSummary with the start offset and epochs of each share-partition.
 ///
 /// Versions 0-1, flexible 0-1. API key 87.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadShareGroupStateSummaryResponse<'a> {
     /// The summaries per topic.
     ///
@@ -16,6 +16,8 @@ pub struct ReadShareGroupStateSummaryResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadShareGroupStateSummaryResponse<'_> {}
 
 impl IntoOwned for ReadShareGroupStateSummaryResponse<'_> {
     type Owned = ReadShareGroupStateSummaryResponse<'static>;
@@ -63,7 +65,7 @@ impl Reflect for ReadShareGroupStateSummaryResponse<'static> {
 }
 
 /// The share state summaries of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadStateSummaryResult<'a> {
     /// The id of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct ReadStateSummaryResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ReadStateSummaryResult<'_> {}
 
 impl IntoOwned for ReadStateSummaryResult<'_> {
     type Owned = ReadStateSummaryResult<'static>;
@@ -127,7 +131,7 @@ impl Reflect for ReadStateSummaryResult<'static> {
 }
 
 /// The summary of one partition's share state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionResult<'a> {
     /// The partition number.
     ///
@@ -160,6 +164,8 @@ pub struct PartitionResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionResult<'_> {}
 
 impl Default for PartitionResult<'_> {
     #[inline]
@@ -278,90 +284,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(87i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ReadShareGroupStateSummaryResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ReadShareGroupStateSummaryResponse",
+            "  results []ReadStateSummaryResult 0+",
+            "ReadStateSummaryResult",
+            "  topicId uuid 0+",
+            "  partitions []PartitionResult 0+",
+            "PartitionResult",
+            "  partition int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  stateEpoch int32 0+",
+            "  leaderEpoch int32 0+",
+            "  startOffset int64 0+",
+            "  deliveryCompleteCount int32 1+ ignorable default=int:-1",
+        ],
+        docs(
+            &[
                 "Answers ReadShareGroupStateSummary with the start offset and epochs of each share-partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The summaries per topic."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The summaries per topic.",
+                "The share state summaries of one topic.",
+                "The id of the topic.",
+                "The summaries per partition.",
+                "The summary of one partition's share state.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
+                "The epoch of the share-partition's state, which changes when the state is initialized anew.",
+                "The leader epoch of the share-partition, as last stored.",
+                "The start offset of the share-partition, or -1 if it is not initialized.",
+                "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
             ],
-        },
-        StructSchema {
-            name: "ReadStateSummaryResult",
-            doc: doc("The share state summaries of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The summaries per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionResult",
-            doc: doc("The summary of one partition's share state."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share-partition's state, which changes when the state is initialized anew.",
-                    ),
-                    ..field("stateEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the share-partition, as last stored."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition, or -1 if it is not initialized.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "deliveryCompleteCount",
-                        FieldType::Int32,
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

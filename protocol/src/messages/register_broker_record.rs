@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Registers a broker in the cluster metadata.
 ///
 /// Versions 0-4, flexible 0-4. API key 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RegisterBrokerRecord<'a> {
     /// The id of the broker.
     ///
@@ -56,6 +56,8 @@ pub struct RegisterBrokerRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RegisterBrokerRecord<'_> {}
 
 impl Default for RegisterBrokerRecord<'_> {
     #[inline]
@@ -240,7 +242,7 @@ impl Reflect for RegisterBrokerRecord<'static> {
 }
 
 /// One listener of a broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BrokerEndpoint<'a> {
     /// The name of the listener.
     ///
@@ -261,6 +263,8 @@ pub struct BrokerEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerEndpoint<'_> {}
 
 impl IntoOwned for BrokerEndpoint<'_> {
     type Owned = BrokerEndpoint<'static>;
@@ -323,7 +327,7 @@ impl Reflect for BrokerEndpoint<'static> {
 }
 
 /// A feature with the range of version levels the broker supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BrokerFeature<'a> {
     /// The name of the feature.
     ///
@@ -340,6 +344,8 @@ pub struct BrokerFeature<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for BrokerFeature<'_> {}
 
 impl IntoOwned for BrokerFeature<'_> {
     type Owned = BrokerFeature<'static>;
@@ -408,153 +414,54 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RegisterBrokerRecord",
-            doc: doc("Registers a broker in the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the broker still runs on ZooKeeper and is being migrated to KRaft.",
-                    ),
-                    ..field(
-                        "isMigratingZkBroker",
-                        FieldType::Bool,
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("A unique id of this run of the broker process."),
-                    ..field("incarnationId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch assigned to the broker with this registration."),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the broker can be reached at."),
-                    ..field(
-                        "endPoints",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The features the broker supports, with their ranges of version levels.",
-                    ),
-                    ..field(
-                        "features",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The rack of the broker, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    ..field("rack", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the broker is fenced: registered, but not to be used by clients or as a leader.",
-                    ),
-                    default: DefaultValue::True,
-                    ..field("fenced", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("True if the broker is shutting down in a controlled way."),
-                    ..field(
-                        "inControlledShutdown",
-                        FieldType::Bool,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The directory ids of the broker's log directories."),
-                    tagged: VersionRange::from(3),
-                    tag: 0,
-                    ..field(
-                        "logDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The directory ids of the log directories that take no new replicas, or null if not given.",
-                    ),
-                    nullable: VersionRange::from(4),
-                    tagged: VersionRange::from(4),
-                    tag: 1,
-                    default: DefaultValue::Null,
-                    ..field(
-                        "cordonedLogDirs",
-                        FieldType::Array(&FieldType::Uuid),
-                        VersionRange::from(4),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "RegisterBrokerRecord",
+            "  brokerId int32 0+ entity=brokerId",
+            "  isMigratingZkBroker bool 2+",
+            "  incarnationId uuid 0+",
+            "  brokerEpoch int64 0+",
+            "  endPoints []BrokerEndpoint 0+",
+            "  features []BrokerFeature 0+",
+            "  rack string 0+ nullable=0+",
+            "  fenced bool 0+ default=true",
+            "  inControlledShutdown bool 1+",
+            "  logDirs []uuid 3+ tagged=3+ tag=0",
+            "  cordonedLogDirs []uuid 4+ nullable=4+ tagged=4+ tag=1 default=null",
+            "BrokerEndpoint",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+            "  securityProtocol int16 0+",
+            "BrokerFeature",
+            "  name string 0+ key",
+            "  minSupportedVersion int16 0+",
+            "  maxSupportedVersion int16 0+",
+        ],
+        docs(
+            &[
+                "Registers a broker in the cluster metadata.",
+                "The id of the broker.",
+                "True if the broker still runs on ZooKeeper and is being migrated to KRaft.",
+                "A unique id of this run of the broker process.",
+                "The epoch assigned to the broker with this registration.",
+                "The listeners the broker can be reached at.",
+                "The features the broker supports, with their ranges of version levels.",
+                "The rack of the broker, or null if it has none.",
+                "True if the broker is fenced: registered, but not to be used by clients or as a leader.",
+                "True if the broker is shutting down in a controlled way.",
+                "The directory ids of the broker's log directories.",
+                "The directory ids of the log directories that take no new replicas, or null if not given.",
+                "One listener of a broker.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
+                "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
+                "A feature with the range of version levels the broker supports.",
+                "The name of the feature.",
+                "The lowest version level of the feature that the broker supports.",
+                "The highest version level of the feature that the broker supports.",
             ],
-        },
-        StructSchema {
-            name: "BrokerEndpoint",
-            doc: doc("One listener of a broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
-                    ),
-                    ..field("securityProtocol", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "BrokerFeature",
-            doc: doc("A feature with the range of version levels the broker supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The lowest version level of the feature that the broker supports.",
-                    ),
-                    ..field(
-                        "minSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The highest version level of the feature that the broker supports.",
-                    ),
-                    ..field(
-                        "maxSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

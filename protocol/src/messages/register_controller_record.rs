@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Registers a controller in the cluster metadata (KIP-919).
 ///
 /// Versions 0, flexible 0. API key 27.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegisterControllerRecord<'a> {
     /// The node id of the controller.
     ///
@@ -32,6 +32,8 @@ pub struct RegisterControllerRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RegisterControllerRecord<'_> {}
 
 impl IntoOwned for RegisterControllerRecord<'_> {
     type Owned = RegisterControllerRecord<'static>;
@@ -98,7 +100,7 @@ impl Reflect for RegisterControllerRecord<'static> {
 }
 
 /// One listener of a controller.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ControllerEndpoint<'a> {
     /// The name of the listener.
     ///
@@ -119,6 +121,8 @@ pub struct ControllerEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ControllerEndpoint<'_> {}
 
 impl IntoOwned for ControllerEndpoint<'_> {
     type Owned = ControllerEndpoint<'static>;
@@ -181,7 +185,7 @@ impl Reflect for ControllerEndpoint<'static> {
 }
 
 /// A feature with the range of version levels the controller supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ControllerFeature<'a> {
     /// The name of the feature.
     ///
@@ -198,6 +202,8 @@ pub struct ControllerFeature<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ControllerFeature<'_> {}
 
 impl IntoOwned for ControllerFeature<'_> {
     type Owned = ControllerFeature<'static>;
@@ -266,102 +272,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(27i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RegisterControllerRecord",
-            doc: doc("Registers a controller in the cluster metadata (KIP-919)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the controller."),
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A unique id of this run of the controller process."),
-                    ..field("incarnationId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the controller is configured and ready for a migration from ZooKeeper.",
-                    ),
-                    ..field("zkMigrationReady", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the controller can be reached at."),
-                    ..field(
-                        "endPoints",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The features the controller supports, with their ranges of version levels.",
-                    ),
-                    ..field(
-                        "features",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ControllerEndpoint",
-            doc: doc("One listener of a controller."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
-                    ),
-                    ..field("securityProtocol", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "ControllerFeature",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RegisterControllerRecord",
+            "  controllerId int32 0+",
+            "  incarnationId uuid 0+",
+            "  zkMigrationReady bool 0+",
+            "  endPoints []ControllerEndpoint 0+",
+            "  features []ControllerFeature 0+",
+            "ControllerEndpoint",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+            "  securityProtocol int16 0+",
+            "ControllerFeature",
+            "  name string 0+ key",
+            "  minSupportedVersion int16 0+",
+            "  maxSupportedVersion int16 0+",
+        ],
+        docs(
+            &[
+                "Registers a controller in the cluster metadata (KIP-919).",
+                "The node id of the controller.",
+                "A unique id of this run of the controller process.",
+                "True if the controller is configured and ready for a migration from ZooKeeper.",
+                "The listeners the controller can be reached at.",
+                "The features the controller supports, with their ranges of version levels.",
+                "One listener of a controller.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
+                "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
                 "A feature with the range of version levels the controller supports.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The lowest version level of the feature that the controller supports.",
-                    ),
-                    ..field(
-                        "minSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The highest version level of the feature that the controller supports.",
-                    ),
-                    ..field(
-                        "maxSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
+                "The name of the feature.",
+                "The lowest version level of the feature that the controller supports.",
+                "The highest version level of the feature that the controller supports.",
             ],
-        },
-    ],
+        ),
+    ),
 };

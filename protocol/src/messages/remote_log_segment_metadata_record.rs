@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Describes a log segment copied, or being copied, to remote storage, in `__remote_log_metadata` (KIP-405).
 ///
 /// Versions 0, flexible 0. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoteLogSegmentMetadataRecord<'a> {
     /// The remote log segment.
     ///
@@ -56,6 +56,8 @@ pub struct RemoteLogSegmentMetadataRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoteLogSegmentMetadataRecord<'_> {}
 
 impl IntoOwned for RemoteLogSegmentMetadataRecord<'_> {
     type Owned = RemoteLogSegmentMetadataRecord<'static>;
@@ -160,7 +162,7 @@ impl Reflect for RemoteLogSegmentMetadataRecord<'static> {
 }
 
 /// Identifies a remote log segment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoteLogSegmentIdEntry<'a> {
     /// The partition.
     ///
@@ -173,6 +175,8 @@ pub struct RemoteLogSegmentIdEntry<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoteLogSegmentIdEntry<'_> {}
 
 impl IntoOwned for RemoteLogSegmentIdEntry<'_> {
     type Owned = RemoteLogSegmentIdEntry<'static>;
@@ -224,7 +228,7 @@ impl Reflect for RemoteLogSegmentIdEntry<'static> {
 }
 
 /// A partition, with the name and the id of its topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicIdPartitionEntry<'a> {
     /// The name of the topic.
     ///
@@ -241,6 +245,8 @@ pub struct TopicIdPartitionEntry<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicIdPartitionEntry<'_> {}
 
 impl IntoOwned for TopicIdPartitionEntry<'_> {
     type Owned = TopicIdPartitionEntry<'static>;
@@ -299,7 +305,7 @@ impl Reflect for TopicIdPartitionEntry<'static> {
 }
 
 /// A leader epoch in the segment and the offset at which it starts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SegmentLeaderEpochEntry {
     /// A leader epoch with records in the segment.
     ///
@@ -312,6 +318,8 @@ pub struct SegmentLeaderEpochEntry {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SegmentLeaderEpochEntry {}
 
 impl<'a> Read<'a> for SegmentLeaderEpochEntry {
     const MIN_LEN: usize = 13;
@@ -364,140 +372,56 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoteLogSegmentMetadataRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RemoteLogSegmentMetadataRecord",
+            "  remoteLogSegmentId RemoteLogSegmentIdEntry 0+",
+            "  startOffset int64 0+",
+            "  endOffset int64 0+",
+            "  brokerId int32 0+",
+            "  maxTimestampMs int64 0+",
+            "  eventTimestampMs int64 0+",
+            "  segmentLeaderEpochs []SegmentLeaderEpochEntry 0+",
+            "  segmentSizeInBytes int32 0+",
+            "  customMetadata bytes 0+ nullable=0+ default=null",
+            "  remoteLogSegmentState int8 0+",
+            "  txnIndexEmpty bool 0+ tagged=0+ tag=0",
+            "RemoteLogSegmentIdEntry",
+            "  topicIdPartition TopicIdPartitionEntry 0+",
+            "  id uuid 0+",
+            "TopicIdPartitionEntry",
+            "  name string 0+",
+            "  id uuid 0+",
+            "  partition int32 0+",
+            "SegmentLeaderEpochEntry",
+            "  leaderEpoch int32 0+",
+            "  offset int64 0+",
+        ],
+        docs(
+            &[
                 "Describes a log segment copied, or being copied, to remote storage, in `__remote_log_metadata` (KIP-405).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The remote log segment."),
-                    ..field(
-                        "remoteLogSegmentId",
-                        FieldType::Struct(1),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The offset of the first record of the segment."),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the segment."),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the broker that caused this event."),
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest timestamp of the segment's records, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("maxTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When this event happened, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("eventTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epochs with records in the segment."),
-                    ..field(
-                        "segmentLeaderEpochs",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The size of the segment, in bytes."),
-                    ..field(
-                        "segmentSizeInBytes",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Opaque data of the remote storage plugin about the segment, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("customMetadata", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the segment: 0 copy started, 1 copy finished, 2 delete started, 3 delete finished.",
-                    ),
-                    ..field(
-                        "remoteLogSegmentState",
-                        FieldType::Int8,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the segment has no aborted transactions, so that its transaction index is empty.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field("txnIndexEmpty", FieldType::Bool, VersionRange::from(0))
-                },
+                "The remote log segment.",
+                "The offset of the first record of the segment.",
+                "The offset of the last record of the segment.",
+                "The id of the broker that caused this event.",
+                "The largest timestamp of the segment's records, in milliseconds since the Unix epoch.",
+                "When this event happened, in milliseconds since the Unix epoch.",
+                "The leader epochs with records in the segment.",
+                "The size of the segment, in bytes.",
+                "Opaque data of the remote storage plugin about the segment, or null.",
+                "The state of the segment: 0 copy started, 1 copy finished, 2 delete started, 3 delete finished.",
+                "True if the segment has no aborted transactions, so that its transaction index is empty.",
+                "Identifies a remote log segment.",
+                "The partition.",
+                "The unique id of the remote log segment.",
+                "A partition, with the name and the id of its topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partition number.",
+                "A leader epoch in the segment and the offset at which it starts.",
+                "A leader epoch with records in the segment.",
+                "The offset at which the leader epoch starts within the segment.",
             ],
-        },
-        StructSchema {
-            name: "RemoteLogSegmentIdEntry",
-            doc: doc("Identifies a remote log segment."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition."),
-                    ..field(
-                        "topicIdPartition",
-                        FieldType::Struct(2),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The unique id of the remote log segment."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicIdPartitionEntry",
-            doc: doc("A partition, with the name and the id of its topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "SegmentLeaderEpochEntry",
-            doc: doc("A leader epoch in the segment and the offset at which it starts."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("A leader epoch with records in the segment."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset at which the leader epoch starts within the segment.",
-                    ),
-                    ..field("offset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Metadata of one remote log segment in a snapshot of a partition's remote log metadata (KIP-405).
 ///
 /// Versions 0, flexible 0. API key 3.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoteLogSegmentMetadataSnapshotRecord<'a> {
     /// The unique id of the remote log segment.
     ///
@@ -56,6 +56,8 @@ pub struct RemoteLogSegmentMetadataSnapshotRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoteLogSegmentMetadataSnapshotRecord<'_> {}
 
 impl IntoOwned for RemoteLogSegmentMetadataSnapshotRecord<'_> {
     type Owned = RemoteLogSegmentMetadataSnapshotRecord<'static>;
@@ -160,7 +162,7 @@ impl Reflect for RemoteLogSegmentMetadataSnapshotRecord<'static> {
 }
 
 /// A leader epoch in the segment and the offset at which it starts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SegmentLeaderEpochEntry {
     /// A leader epoch with records in the segment.
     ///
@@ -173,6 +175,8 @@ pub struct SegmentLeaderEpochEntry {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SegmentLeaderEpochEntry {}
 
 impl<'a> Read<'a> for SegmentLeaderEpochEntry {
     const MIN_LEN: usize = 13;
@@ -225,100 +229,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(3i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoteLogSegmentMetadataSnapshotRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RemoteLogSegmentMetadataSnapshotRecord",
+            "  segmentId uuid 0+",
+            "  startOffset int64 0+",
+            "  endOffset int64 0+",
+            "  brokerId int32 0+",
+            "  maxTimestampMs int64 0+",
+            "  eventTimestampMs int64 0+",
+            "  segmentLeaderEpochs []SegmentLeaderEpochEntry 0+",
+            "  segmentSizeInBytes int32 0+",
+            "  customMetadata bytes 0+ nullable=0+ default=null",
+            "  remoteLogSegmentState int8 0+",
+            "  txnIndexEmpty bool 0+ tagged=0+ tag=0",
+            "SegmentLeaderEpochEntry",
+            "  leaderEpoch int32 0+",
+            "  offset int64 0+",
+        ],
+        docs(
+            &[
                 "Metadata of one remote log segment in a snapshot of a partition's remote log metadata (KIP-405).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The unique id of the remote log segment."),
-                    ..field("segmentId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the first record of the segment."),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the segment."),
-                    ..field("endOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the broker that caused this event."),
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest timestamp of the segment's records, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("maxTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When this event happened, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("eventTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epochs with records in the segment."),
-                    ..field(
-                        "segmentLeaderEpochs",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The size of the segment, in bytes."),
-                    ..field(
-                        "segmentSizeInBytes",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Opaque data of the remote storage plugin about the segment, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("customMetadata", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the segment: 0 copy started, 1 copy finished, 2 delete started, 3 delete finished.",
-                    ),
-                    ..field(
-                        "remoteLogSegmentState",
-                        FieldType::Int8,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the segment has no aborted transactions, so that its transaction index is empty.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field("txnIndexEmpty", FieldType::Bool, VersionRange::from(0))
-                },
+                "The unique id of the remote log segment.",
+                "The offset of the first record of the segment.",
+                "The offset of the last record of the segment.",
+                "The id of the broker that caused this event.",
+                "The largest timestamp of the segment's records, in milliseconds since the Unix epoch.",
+                "When this event happened, in milliseconds since the Unix epoch.",
+                "The leader epochs with records in the segment.",
+                "The size of the segment, in bytes.",
+                "Opaque data of the remote storage plugin about the segment, or null.",
+                "The state of the segment: 0 copy started, 1 copy finished, 2 delete started, 3 delete finished.",
+                "True if the segment has no aborted transactions, so that its transaction index is empty.",
+                "A leader epoch in the segment and the offset at which it starts.",
+                "A leader epoch with records in the segment.",
+                "The offset at which the leader epoch starts within the segment.",
             ],
-        },
-        StructSchema {
-            name: "SegmentLeaderEpochEntry",
-            doc: doc("A leader epoch in the segment and the offset at which it starts."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("A leader epoch with records in the segment."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset at which the leader epoch starts within the segment.",
-                    ),
-                    ..field("offset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Changes the state of a remote log segment, in `__remote_log_metadata` (KIP-405).
 ///
 /// Versions 0, flexible 0. API key 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoteLogSegmentMetadataUpdateRecord<'a> {
     /// The remote log segment.
     ///
@@ -32,6 +32,8 @@ pub struct RemoteLogSegmentMetadataUpdateRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoteLogSegmentMetadataUpdateRecord<'_> {}
 
 impl IntoOwned for RemoteLogSegmentMetadataUpdateRecord<'_> {
     type Owned = RemoteLogSegmentMetadataUpdateRecord<'static>;
@@ -98,7 +100,7 @@ impl Reflect for RemoteLogSegmentMetadataUpdateRecord<'static> {
 }
 
 /// Identifies a remote log segment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoteLogSegmentIdEntry<'a> {
     /// The partition.
     ///
@@ -111,6 +113,8 @@ pub struct RemoteLogSegmentIdEntry<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoteLogSegmentIdEntry<'_> {}
 
 impl IntoOwned for RemoteLogSegmentIdEntry<'_> {
     type Owned = RemoteLogSegmentIdEntry<'static>;
@@ -162,7 +166,7 @@ impl Reflect for RemoteLogSegmentIdEntry<'static> {
 }
 
 /// A partition, with the name and the id of its topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicIdPartitionEntry<'a> {
     /// The name of the topic.
     ///
@@ -179,6 +183,8 @@ pub struct TopicIdPartitionEntry<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicIdPartitionEntry<'_> {}
 
 impl IntoOwned for TopicIdPartitionEntry<'_> {
     type Owned = TopicIdPartitionEntry<'static>;
@@ -247,86 +253,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoteLogSegmentMetadataUpdateRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RemoteLogSegmentMetadataUpdateRecord",
+            "  remoteLogSegmentId RemoteLogSegmentIdEntry 0+",
+            "  brokerId int32 0+",
+            "  eventTimestampMs int64 0+",
+            "  customMetadata bytes 0+ nullable=0+ default=null",
+            "  remoteLogSegmentState int8 0+",
+            "RemoteLogSegmentIdEntry",
+            "  topicIdPartition TopicIdPartitionEntry 0+",
+            "  id uuid 0+",
+            "TopicIdPartitionEntry",
+            "  name string 0+",
+            "  id uuid 0+",
+            "  partition int32 0+",
+        ],
+        docs(
+            &[
                 "Changes the state of a remote log segment, in `__remote_log_metadata` (KIP-405).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The remote log segment."),
-                    ..field(
-                        "remoteLogSegmentId",
-                        FieldType::Struct(1),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The id of the broker that caused this event."),
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When this event happened, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("eventTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Opaque data of the remote storage plugin about the segment, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("customMetadata", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the segment: 0 copy started, 1 copy finished, 2 delete started, 3 delete finished.",
-                    ),
-                    ..field(
-                        "remoteLogSegmentState",
-                        FieldType::Int8,
-                        VersionRange::from(0),
-                    )
-                },
+                "The remote log segment.",
+                "The id of the broker that caused this event.",
+                "When this event happened, in milliseconds since the Unix epoch.",
+                "Opaque data of the remote storage plugin about the segment, or null.",
+                "The state of the segment: 0 copy started, 1 copy finished, 2 delete started, 3 delete finished.",
+                "Identifies a remote log segment.",
+                "The partition.",
+                "The unique id of the remote log segment.",
+                "A partition, with the name and the id of its topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partition number.",
             ],
-        },
-        StructSchema {
-            name: "RemoteLogSegmentIdEntry",
-            doc: doc("Identifies a remote log segment."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition."),
-                    ..field(
-                        "topicIdPartition",
-                        FieldType::Struct(2),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The unique id of the remote log segment."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicIdPartitionEntry",
-            doc: doc("A partition, with the name and the id of its topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

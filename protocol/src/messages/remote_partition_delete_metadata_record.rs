@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Tracks the deletion of a partition's remote log, in `__remote_log_metadata` (KIP-405).
 ///
 /// Versions 0, flexible 0. API key 2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemotePartitionDeleteMetadataRecord<'a> {
     /// The partition whose remote log is deleted.
     ///
@@ -28,6 +28,8 @@ pub struct RemotePartitionDeleteMetadataRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemotePartitionDeleteMetadataRecord<'_> {}
 
 impl IntoOwned for RemotePartitionDeleteMetadataRecord<'_> {
     type Owned = RemotePartitionDeleteMetadataRecord<'static>;
@@ -90,7 +92,7 @@ impl Reflect for RemotePartitionDeleteMetadataRecord<'static> {
 }
 
 /// A partition, with the name and the id of its topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicIdPartitionEntry<'a> {
     /// The name of the topic.
     ///
@@ -107,6 +109,8 @@ pub struct TopicIdPartitionEntry<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicIdPartitionEntry<'_> {}
 
 impl IntoOwned for TopicIdPartitionEntry<'_> {
     type Owned = TopicIdPartitionEntry<'static>;
@@ -175,60 +179,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(2i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemotePartitionDeleteMetadataRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RemotePartitionDeleteMetadataRecord",
+            "  topicIdPartition TopicIdPartitionEntry 0+",
+            "  brokerId int32 0+",
+            "  eventTimestampMs int64 0+",
+            "  remotePartitionDeleteState int8 0+",
+            "TopicIdPartitionEntry",
+            "  name string 0+",
+            "  id uuid 0+",
+            "  partition int32 0+",
+        ],
+        docs(
+            &[
                 "Tracks the deletion of a partition's remote log, in `__remote_log_metadata` (KIP-405).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition whose remote log is deleted."),
-                    ..field(
-                        "topicIdPartition",
-                        FieldType::Struct(1),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The id of the broker that caused this event."),
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When this event happened, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("eventTimestampMs", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How far the deletion has got: 0 marked, 1 started, 2 finished.",
-                    ),
-                    ..field(
-                        "remotePartitionDeleteState",
-                        FieldType::Int8,
-                        VersionRange::from(0),
-                    )
-                },
+                "The partition whose remote log is deleted.",
+                "The id of the broker that caused this event.",
+                "When this event happened, in milliseconds since the Unix epoch.",
+                "How far the deletion has got: 0 marked, 1 started, 2 finished.",
+                "A partition, with the name and the id of its topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partition number.",
             ],
-        },
-        StructSchema {
-            name: "TopicIdPartitionEntry",
-            doc: doc("A partition, with the name and the id of its topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes one access control list entry from the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 19.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoveAccessControlEntryRecord {
     /// The unique id of the entry to remove.
     ///
@@ -16,6 +16,8 @@ pub struct RemoveAccessControlEntryRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoveAccessControlEntryRecord {}
 
 impl IntoOwned for RemoveAccessControlEntryRecord {
     type Owned = RemoveAccessControlEntryRecord;
@@ -70,16 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(19i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoveAccessControlEntryRecord",
-            doc: doc("Removes one access control list entry from the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The unique id of the entry to remove."),
-                    ..field("id", FieldType::Uuid, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["RemoveAccessControlEntryRecord", "  id uuid 0+"],
+        docs(
+            &[
+                "Removes one access control list entry from the cluster metadata.",
+                "The unique id of the entry to remove.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes a delegation token from the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 26.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoveDelegationTokenRecord<'a> {
     /// The id of the token to remove.
     ///
@@ -16,6 +16,8 @@ pub struct RemoveDelegationTokenRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoveDelegationTokenRecord<'_> {}
 
 impl IntoOwned for RemoveDelegationTokenRecord<'_> {
     type Owned = RemoveDelegationTokenRecord<'static>;
@@ -73,16 +75,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(26i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoveDelegationTokenRecord",
-            doc: doc("Removes a delegation token from the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the token to remove."),
-                    ..field("tokenId", FieldType::String, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["RemoveDelegationTokenRecord", "  tokenId string 0+"],
+        docs(
+            &[
+                "Removes a delegation token from the cluster metadata.",
+                "The id of the token to remove.",
             ],
-        },
-    ],
+        ),
+    ),
 };

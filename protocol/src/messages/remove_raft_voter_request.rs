@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks the quorum leader to remove a replica from the set of KRaft voters (KIP-853).
 ///
 /// Versions 0, flexible 0. API key 81.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RemoveRaftVoterRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -24,6 +24,8 @@ pub struct RemoveRaftVoterRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoveRaftVoterRequest<'_> {}
 
 impl Default for RemoveRaftVoterRequest<'_> {
     #[inline]
@@ -109,29 +111,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(81i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoveRaftVoterRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RemoveRaftVoterRequest",
+            "  clusterId string 0+ nullable=0+",
+            "  voterId int32 0+",
+            "  voterDirectoryId uuid 0+",
+        ],
+        docs(
+            &[
                 "Asks the quorum leader to remove a replica from the set of KRaft voters (KIP-853).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the voter to remove."),
-                    ..field("voterId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter to remove."),
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(0))
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The node id of the voter to remove.",
+                "The directory id of the voter to remove.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes a topic and its partitions from the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 9.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoveTopicRecord {
     /// The id of the topic to remove.
     ///
@@ -16,6 +16,8 @@ pub struct RemoveTopicRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoveTopicRecord {}
 
 impl IntoOwned for RemoveTopicRecord {
     type Owned = RemoveTopicRecord;
@@ -70,16 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(9i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoveTopicRecord",
-            doc: doc("Removes a topic and its partitions from the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic to remove."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["RemoveTopicRecord", "  topicId uuid 0+"],
+        docs(
+            &[
+                "Removes a topic and its partitions from the cluster metadata.",
+                "The id of the topic to remove.",
             ],
-        },
-    ],
+        ),
+    ),
 };

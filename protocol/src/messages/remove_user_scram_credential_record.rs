@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes a SCRAM credential of a user from the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 22.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RemoveUserScramCredentialRecord<'a> {
     /// The name of the user.
     ///
@@ -20,6 +20,8 @@ pub struct RemoveUserScramCredentialRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RemoveUserScramCredentialRecord<'_> {}
 
 impl IntoOwned for RemoveUserScramCredentialRecord<'_> {
     type Owned = RemoveUserScramCredentialRecord<'static>;
@@ -81,20 +83,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(22i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "RemoveUserScramCredentialRecord",
-            doc: doc("Removes a SCRAM credential of a user from the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512."),
-                    ..field("mechanism", FieldType::Int8, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["RemoveUserScramCredentialRecord", "  name string 0+", "  mechanism int8 0+"],
+        docs(
+            &[
+                "Removes a SCRAM credential of a user from the cluster metadata.",
+                "The name of the user.",
+                "The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.",
             ],
-        },
-    ],
+        ),
+    ),
 };

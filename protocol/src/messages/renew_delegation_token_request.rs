@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Extends the expiry time of a delegation token (KIP-48).
 ///
 /// Versions 0-2, flexible 2. API key 39.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RenewDelegationTokenRequest<'a> {
     /// The HMAC of the token, which tells which token is meant.
     ///
@@ -20,6 +20,8 @@ pub struct RenewDelegationTokenRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RenewDelegationTokenRequest<'_> {}
 
 impl IntoOwned for RenewDelegationTokenRequest<'_> {
     type Owned = RenewDelegationTokenRequest<'static>;
@@ -86,22 +88,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(39i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "RenewDelegationTokenRequest",
-            doc: doc("Extends the expiry time of a delegation token (KIP-48)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The HMAC of the token, which tells which token is meant."),
-                    ..field("hmac", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "By how many milliseconds from now to extend the token's life; negative for the server's default.",
-                    ),
-                    ..field("renewPeriodMs", FieldType::Int64, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["RenewDelegationTokenRequest", "  hmac bytes 0+", "  renewPeriodMs int64 0+"],
+        docs(
+            &[
+                "Extends the expiry time of a delegation token (KIP-48).",
+                "The HMAC of the token, which tells which token is meant.",
+                "By how many milliseconds from now to extend the token's life; negative for the server's default.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Precedes every request: it says which API and version follow, and identifies request and client.
 ///
 /// Versions 0-2, flexible 2.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequestHeader<'a> {
     /// The number of the API the request belongs to.
     ///
@@ -28,6 +28,8 @@ pub struct RequestHeader<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for RequestHeader<'_> {}
 
 impl Default for RequestHeader<'_> {
     #[inline]
@@ -121,37 +123,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "RequestHeader",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "RequestHeader",
+            "  requestApiKey int16 0+",
+            "  requestApiVersion int16 0+",
+            "  correlationId int32 0+",
+            "  clientId string 1+ nullable=1+ flexible=none ignorable",
+        ],
+        docs(
+            &[
                 "Precedes every request: it says which API and version follow, and identifies request and client.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The number of the API the request belongs to."),
-                    ..field("requestApiKey", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The version of the API the request is written in."),
-                    ..field("requestApiVersion", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A number the client chooses and gets back in the response, to match the two.",
-                    ),
-                    ..field("correlationId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A name the client gives itself, used for logs, metrics and quotas; null if none.",
-                    ),
-                    nullable: VersionRange::from(1),
-                    flexible: VersionRange::NONE,
-                    ignorable: true,
-                    ..field("clientId", FieldType::String, VersionRange::from(1))
-                },
+                "The number of the API the request belongs to.",
+                "The version of the API the request is written in.",
+                "A number the client chooses and gets back in the response, to match the two.",
+                "A name the client gives itself, used for logs, metrics and quotas; null if none.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Precedes every response: it matches the response to its request.
 ///
 /// Versions 0-1, flexible 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResponseHeader {
     /// The correlation id of the request this answers.
     ///
@@ -16,6 +16,8 @@ pub struct ResponseHeader {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ResponseHeader {}
 
 impl IntoOwned for ResponseHeader {
     type Owned = ResponseHeader;
@@ -70,16 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "ResponseHeader",
-            doc: doc("Precedes every response: it matches the response to its request."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The correlation id of the request this answers."),
-                    ..field("correlationId", FieldType::Int32, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["ResponseHeader", "  correlationId int32 0+"],
+        docs(
+            &[
+                "Precedes every response: it matches the response to its request.",
+                "The correlation id of the request this answers.",
             ],
-        },
-    ],
+        ),
+    ),
 };

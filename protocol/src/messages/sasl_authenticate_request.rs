@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Carries one client message of the SASL exchange (KIP-152).
 ///
 /// Versions 0-2, flexible 2. API key 36.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaslAuthenticateRequest<'a> {
     /// The client's message, in the format of the SASL mechanism.
     ///
@@ -16,6 +16,8 @@ pub struct SaslAuthenticateRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SaslAuthenticateRequest<'_> {}
 
 impl IntoOwned for SaslAuthenticateRequest<'_> {
     type Owned = SaslAuthenticateRequest<'static>;
@@ -78,18 +80,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(36i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "SaslAuthenticateRequest",
-            doc: doc("Carries one client message of the SASL exchange (KIP-152)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The client's message, in the format of the SASL mechanism.",
-                    ),
-                    ..field("authBytes", FieldType::Bytes, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["SaslAuthenticateRequest", "  authBytes bytes 0+"],
+        docs(
+            &[
+                "Carries one client message of the SASL exchange (KIP-152).",
+                "The client's message, in the format of the SASL mechanism.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Carries one server message of the SASL exchange (KIP-152).
 ///
 /// Versions 0-2, flexible 2. API key 36.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SaslAuthenticateResponse<'a> {
     /// The error code, or 0 if the exchange may go on or has succeeded.
     ///
@@ -28,6 +28,8 @@ pub struct SaslAuthenticateResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SaslAuthenticateResponse<'_> {}
 
 impl Default for SaslAuthenticateResponse<'_> {
     #[inline]
@@ -114,36 +116,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(36i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "SaslAuthenticateResponse",
-            doc: doc("Carries one server message of the SASL exchange (KIP-152)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code, or 0 if the exchange may go on or has succeeded.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The server's message, in the format of the SASL mechanism.",
-                    ),
-                    ..field("authBytes", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "In how many milliseconds the client must authenticate again; 0 if the session does not expire.",
-                    ),
-                    ignorable: true,
-                    ..field("sessionLifetimeMs", FieldType::Int64, VersionRange::from(1))
-                },
+    structs: Structs::new(
+        &[
+            "SaslAuthenticateResponse",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  authBytes bytes 0+",
+            "  sessionLifetimeMs int64 1+ ignorable",
+        ],
+        docs(
+            &[
+                "Carries one server message of the SASL exchange (KIP-152).",
+                "The error code, or 0 if the exchange may go on or has succeeded.",
+                "A description of the error, or null.",
+                "The server's message, in the format of the SASL mechanism.",
+                "In how many milliseconds the client must authenticate again; 0 if the session does not expire.",
             ],
-        },
-    ],
+        ),
+    ),
 };

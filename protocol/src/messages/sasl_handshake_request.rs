@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Chooses the SASL mechanism of a connection (KIP-43).
 ///
 /// Versions 0-1, flexible none. API key 17.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaslHandshakeRequest<'a> {
     /// The name of the SASL mechanism the client wants to use.
     ///
     /// Versions 0+.
     pub mechanism: Str<'a>,
 }
+
+impl Eq for SaslHandshakeRequest<'_> {}
 
 impl IntoOwned for SaslHandshakeRequest<'_> {
     type Owned = SaslHandshakeRequest<'static>;
@@ -72,16 +74,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(17i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "SaslHandshakeRequest",
-            doc: doc("Chooses the SASL mechanism of a connection (KIP-43)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the SASL mechanism the client wants to use."),
-                    ..field("mechanism", FieldType::String, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["SaslHandshakeRequest", "  mechanism string 0+"],
+        docs(
+            &[
+                "Chooses the SASL mechanism of a connection (KIP-43).",
+                "The name of the SASL mechanism the client wants to use.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers SaslHandshake with the mechanisms the server has enabled.
 ///
 /// Versions 0-1, flexible none. API key 17.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SaslHandshakeResponse<'a> {
     /// The error code, or 0; 33 (UNSUPPORTED_SASL_MECHANISM) if the mechanism is not enabled.
     ///
@@ -18,6 +18,8 @@ pub struct SaslHandshakeResponse<'a> {
     /// Versions 0+.
     pub mechanisms: Vec<Str<'a>>,
 }
+
+impl Eq for SaslHandshakeResponse<'_> {}
 
 impl IntoOwned for SaslHandshakeResponse<'_> {
     type Owned = SaslHandshakeResponse<'static>;
@@ -75,28 +77,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(17i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "SaslHandshakeResponse",
-            doc: doc(
+    structs: Structs::new(
+        &["SaslHandshakeResponse", "  errorCode int16 0+", "  mechanisms []string 0+"],
+        docs(
+            &[
                 "Answers SaslHandshake with the mechanisms the server has enabled.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code, or 0; 33 (UNSUPPORTED_SASL_MECHANISM) if the mechanism is not enabled.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the SASL mechanisms the server has enabled."),
-                    ..field(
-                        "mechanisms",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
+                "The error code, or 0; 33 (UNSUPPORTED_SASL_MECHANISM) if the mechanism is not enabled.",
+                "The names of the SASL mechanisms the server has enabled.",
             ],
-        },
-    ],
+        ),
+    ),
 };

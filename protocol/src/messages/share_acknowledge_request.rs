@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Acknowledges records that a share consumer acquired, without fetching more (KIP-932).
 ///
 /// Versions 0-2, flexible 0-2. API key 79.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareAcknowledgeRequest<'a> {
     /// The id of the share group.
     ///
@@ -32,6 +32,8 @@ pub struct ShareAcknowledgeRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareAcknowledgeRequest<'_> {}
 
 impl Default for ShareAcknowledgeRequest<'_> {
     #[inline]
@@ -125,7 +127,7 @@ impl Reflect for ShareAcknowledgeRequest<'static> {
 }
 
 /// One topic with the partitions to acknowledge records of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AcknowledgeTopic<'a> {
     /// The id of the topic.
     ///
@@ -138,6 +140,8 @@ pub struct AcknowledgeTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AcknowledgeTopic<'_> {}
 
 impl IntoOwned for AcknowledgeTopic<'_> {
     type Owned = AcknowledgeTopic<'static>;
@@ -189,7 +193,7 @@ impl Reflect for AcknowledgeTopic<'static> {
 }
 
 /// One partition with the acknowledgements for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AcknowledgePartition<'a> {
     /// The partition number.
     ///
@@ -202,6 +206,8 @@ pub struct AcknowledgePartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AcknowledgePartition<'_> {}
 
 impl IntoOwned for AcknowledgePartition<'_> {
     type Owned = AcknowledgePartition<'static>;
@@ -253,7 +259,7 @@ impl Reflect for AcknowledgePartition<'static> {
 }
 
 /// A range of acquired records and how they are acknowledged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AcknowledgementBatch<'a> {
     /// The offset of the first record of the range.
     ///
@@ -270,6 +276,8 @@ pub struct AcknowledgementBatch<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AcknowledgementBatch<'_> {}
 
 impl IntoOwned for AcknowledgementBatch<'_> {
     type Owned = AcknowledgementBatch<'static>;
@@ -343,108 +351,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(79i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareAcknowledgeRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareAcknowledgeRequest",
+            "  groupId string 0+ nullable=0+ entity=groupId default=null",
+            "  memberId string 0+ nullable=0+",
+            "  shareSessionEpoch int32 0+",
+            "  isRenewAck bool 2+",
+            "  topics []AcknowledgeTopic 0+",
+            "AcknowledgeTopic",
+            "  topicId uuid 0+ key",
+            "  partitions []AcknowledgePartition 0+",
+            "AcknowledgePartition",
+            "  partitionIndex int32 0+ key",
+            "  acknowledgementBatches []AcknowledgementBatch 0+",
+            "AcknowledgementBatch",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  acknowledgeTypes []int8 0+",
+        ],
+        docs(
+            &[
                 "Acknowledges records that a share consumer acquired, without fetching more (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the share group member."),
-                    nullable: VersionRange::from(0),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share session, one more with each request; -1 to close the session.",
-                    ),
-                    ..field("shareSessionEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the request carries renew acknowledgements, which extend the acquisition lock.",
-                    ),
-                    ..field("isRenewAck", FieldType::Bool, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc("The records to acknowledge, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The id of the share group member.",
+                "The epoch of the share session, one more with each request; -1 to close the session.",
+                "True if the request carries renew acknowledgements, which extend the acquisition lock.",
+                "The records to acknowledge, by topic.",
+                "One topic with the partitions to acknowledge records of.",
+                "The id of the topic.",
+                "The partitions to acknowledge records of.",
+                "One partition with the acknowledgements for it.",
+                "The partition number.",
+                "The ranges of records to acknowledge.",
+                "A range of acquired records and how they are acknowledged.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "One type for all records of the range or one per record: 0 gap, 1 accept, 2 release, 3 reject, 4 renew.",
             ],
-        },
-        StructSchema {
-            name: "AcknowledgeTopic",
-            doc: doc("One topic with the partitions to acknowledge records of."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to acknowledge records of."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AcknowledgePartition",
-            doc: doc("One partition with the acknowledgements for it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The ranges of records to acknowledge."),
-                    ..field(
-                        "acknowledgementBatches",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "AcknowledgementBatch",
-            doc: doc("A range of acquired records and how they are acknowledged."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "One type for all records of the range or one per record: 0 gap, 1 accept, 2 release, 3 reject, 4 renew.",
-                    ),
-                    ..field(
-                        "acknowledgeTypes",
-                        FieldType::Array(&FieldType::Int8),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

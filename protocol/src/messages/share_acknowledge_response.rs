@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ShareAcknowledge with a result per partition.
 ///
 /// Versions 0-2, flexible 0-2. API key 79.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareAcknowledgeResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -36,6 +36,8 @@ pub struct ShareAcknowledgeResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareAcknowledgeResponse<'_> {}
 
 impl IntoOwned for ShareAcknowledgeResponse<'_> {
     type Owned = ShareAcknowledgeResponse<'static>;
@@ -110,7 +112,7 @@ impl Reflect for ShareAcknowledgeResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareAcknowledgeTopicResponse<'a> {
     /// The id of the topic.
     ///
@@ -123,6 +125,8 @@ pub struct ShareAcknowledgeTopicResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareAcknowledgeTopicResponse<'_> {}
 
 impl IntoOwned for ShareAcknowledgeTopicResponse<'_> {
     type Owned = ShareAcknowledgeTopicResponse<'static>;
@@ -174,7 +178,7 @@ impl Reflect for ShareAcknowledgeTopicResponse<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number.
     ///
@@ -195,6 +199,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl IntoOwned for PartitionData<'_> {
     type Owned = PartitionData<'static>;
@@ -257,7 +263,7 @@ impl Reflect for PartitionData<'static> {
 }
 
 /// The leader of a partition and its epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The node id of the current leader, or -1 if not known.
     ///
@@ -270,6 +276,8 @@ pub struct LeaderIdAndEpoch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderIdAndEpoch {}
 
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
@@ -312,7 +320,7 @@ impl Reflect for LeaderIdAndEpoch {
 }
 
 /// How to reach a node that the response names as leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEndpoint<'a> {
     /// The id of the node.
     ///
@@ -333,6 +341,8 @@ pub struct NodeEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NodeEndpoint<'_> {}
 
 impl IntoOwned for NodeEndpoint<'_> {
     type Owned = NodeEndpoint<'static>;
@@ -402,149 +412,58 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(79i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareAcknowledgeResponse",
-            doc: doc("Answers ShareAcknowledge with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long acquired records stay locked for the member before others may get them, in milliseconds.",
-                    ),
-                    ignorable: true,
-                    ..field(
-                        "acquisitionLockTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to reach the nodes that the response names as current leaders.",
-                    ),
-                    ..field(
-                        "nodeEndpoints",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ShareAcknowledgeResponse",
+            "  throttleTimeMs int32 0+ ignorable",
+            "  errorCode int16 0+ ignorable",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  acquisitionLockTimeoutMs int32 2+ ignorable",
+            "  responses []ShareAcknowledgeTopicResponse 0+",
+            "  nodeEndpoints []NodeEndpoint 0+",
+            "ShareAcknowledgeTopicResponse",
+            "  topicId uuid 0+ ignorable key",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  currentLeader LeaderIdAndEpoch 0+",
+            "LeaderIdAndEpoch",
+            "  leaderId int32 0+",
+            "  leaderEpoch int32 0+",
+            "NodeEndpoint",
+            "  nodeId int32 0+ key entity=brokerId",
+            "  host string 0+",
+            "  port int32 0+",
+            "  rack string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers ShareAcknowledge with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "How long acquired records stay locked for the member before others may get them, in milliseconds.",
+                "The results per topic.",
+                "How to reach the nodes that the response names as current leaders.",
+                "The results of one topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
+                "The leader and epoch the broker knows, for clients with stale metadata.",
+                "The leader of a partition and its epoch.",
+                "The node id of the current leader, or -1 if not known.",
+                "The latest leader epoch known, or -1 if not given.",
+                "How to reach a node that the response names as leader.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
+                "The rack of the node, or null if it has none.",
             ],
-        },
-        StructSchema {
-            name: "ShareAcknowledgeTopicResponse",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader and epoch the broker knows, for clients with stale metadata.",
-                    ),
-                    ..field("currentLeader", FieldType::Struct(3), VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderIdAndEpoch",
-            doc: doc("The leader of a partition and its epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the current leader, or -1 if not known."),
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The latest leader epoch known, or -1 if not given."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "NodeEndpoint",
-            doc: doc("How to reach a node that the response names as leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the node, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rack", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

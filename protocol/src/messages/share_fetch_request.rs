@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Fetches and acquires records for a member of a share group, and may acknowledge earlier ones (KIP-932).
 ///
 /// Versions 0-2, flexible 0-2. API key 78.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareFetchRequest<'a> {
     /// The id of the share group.
     ///
@@ -60,6 +60,8 @@ pub struct ShareFetchRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareFetchRequest<'_> {}
 
 impl Default for ShareFetchRequest<'_> {
     #[inline]
@@ -220,7 +222,7 @@ impl Reflect for ShareFetchRequest<'static> {
 }
 
 /// One topic with the partitions to fetch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchTopic<'a> {
     /// The id of the topic.
     ///
@@ -233,6 +235,8 @@ pub struct FetchTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchTopic<'_> {}
 
 impl IntoOwned for FetchTopic<'_> {
     type Owned = FetchTopic<'static>;
@@ -284,7 +288,7 @@ impl Reflect for FetchTopic<'static> {
 }
 
 /// One share-partition to fetch from, with acknowledgements of earlier records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchPartition<'a> {
     /// The partition number.
     ///
@@ -301,6 +305,8 @@ pub struct FetchPartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FetchPartition<'_> {}
 
 impl IntoOwned for FetchPartition<'_> {
     type Owned = FetchPartition<'static>;
@@ -365,7 +371,7 @@ impl Reflect for FetchPartition<'static> {
 }
 
 /// A range of acquired records and how they are acknowledged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AcknowledgementBatch<'a> {
     /// The offset of the first record of the range.
     ///
@@ -382,6 +388,8 @@ pub struct AcknowledgementBatch<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AcknowledgementBatch<'_> {}
 
 impl IntoOwned for AcknowledgementBatch<'_> {
     type Owned = AcknowledgementBatch<'static>;
@@ -440,7 +448,7 @@ impl Reflect for AcknowledgementBatch<'static> {
 }
 
 /// One topic with partitions to drop from the share session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ForgottenTopic<'a> {
     /// The id of the topic.
     ///
@@ -453,6 +461,8 @@ pub struct ForgottenTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ForgottenTopic<'_> {}
 
 impl IntoOwned for ForgottenTopic<'_> {
     type Owned = ForgottenTopic<'static>;
@@ -519,189 +529,66 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(78i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareFetchRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareFetchRequest",
+            "  groupId string 0+ nullable=0+ entity=groupId default=null",
+            "  memberId string 0+ nullable=0+",
+            "  shareSessionEpoch int32 0+",
+            "  maxWaitMs int32 0+",
+            "  minBytes int32 0+",
+            "  maxBytes int32 0+ ignorable default=int:2147483647",
+            "  maxRecords int32 1+",
+            "  batchSize int32 1+",
+            "  shareAcquireMode int8 2+ ignorable",
+            "  isRenewAck bool 2+",
+            "  topics []FetchTopic 0+",
+            "  forgottenTopicsData []ForgottenTopic 0+",
+            "FetchTopic",
+            "  topicId uuid 0+ ignorable key",
+            "  partitions []FetchPartition 0+",
+            "FetchPartition",
+            "  partitionIndex int32 0+ key",
+            "  partitionMaxBytes int32 0",
+            "  acknowledgementBatches []AcknowledgementBatch 0+",
+            "AcknowledgementBatch",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  acknowledgeTypes []int8 0+",
+            "ForgottenTopic",
+            "  topicId uuid 0+ ignorable",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Fetches and acquires records for a member of a share group, and may acknowledge earlier ones (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the share group member."),
-                    nullable: VersionRange::from(0),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share session, one more with each request; 0 to open a session, -1 to close it.",
-                    ),
-                    ..field("shareSessionEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long to wait for enough data to answer, in milliseconds.",
-                    ),
-                    ..field("maxWaitMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How much data must be there before the broker answers, in bytes, unless the wait time runs out.",
-                    ),
-                    ..field("minBytes", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest amount of data to return, in bytes; exceeded if the first batch alone is larger.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(2147483647),
-                    ..field("maxBytes", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of records to acquire at most; batches are kept whole unless the acquire mode makes it a strict limit.",
-                    ),
-                    ..field("maxRecords", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The preferred number of records per acquired range; ranges are kept within it where possible.",
-                    ),
-                    ..field("batchSize", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How the record limit is applied: 0 whole batches may exceed it, 1 it is strict.",
-                    ),
-                    ignorable: true,
-                    ..field("shareAcquireMode", FieldType::Int8, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the request carries renew acknowledgements, which extend the acquisition lock.",
-                    ),
-                    ..field("isRenewAck", FieldType::Bool, VersionRange::from(2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The share-partitions to fetch from, by topic; in a session, only those that are new or have acknowledgements.",
-                    ),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions to drop from the share session."),
-                    ..field(
-                        "forgottenTopicsData",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "FetchTopic",
-            doc: doc("One topic with the partitions to fetch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The share-partitions to fetch from."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "FetchPartition",
-            doc: doc(
+                "The id of the share group.",
+                "The id of the share group member.",
+                "The epoch of the share session, one more with each request; 0 to open a session, -1 to close it.",
+                "How long to wait for enough data to answer, in milliseconds.",
+                "How much data must be there before the broker answers, in bytes, unless the wait time runs out.",
+                "The largest amount of data to return, in bytes; exceeded if the first batch alone is larger.",
+                "The number of records to acquire at most; batches are kept whole unless the acquire mode makes it a strict limit.",
+                "The preferred number of records per acquired range; ranges are kept within it where possible.",
+                "How the record limit is applied: 0 whole batches may exceed it, 1 it is strict.",
+                "True if the request carries renew acknowledgements, which extend the acquisition lock.",
+                "The share-partitions to fetch from, by topic; in a session, only those that are new or have acknowledgements.",
+                "The partitions to drop from the share session.",
+                "One topic with the partitions to fetch.",
+                "The id of the topic.",
+                "The share-partitions to fetch from.",
                 "One share-partition to fetch from, with acknowledgements of earlier records.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    map_key: true,
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest amount of data to return for this partition, in bytes.",
-                    ),
-                    ..field(
-                        "partitionMaxBytes",
-                        FieldType::Int32,
-                        VersionRange::new(0, 0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The ranges of records to acknowledge."),
-                    ..field(
-                        "acknowledgementBatches",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The partition number.",
+                "The largest amount of data to return for this partition, in bytes.",
+                "The ranges of records to acknowledge.",
+                "A range of acquired records and how they are acknowledged.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "One type for all records of the range or one per record: 0 gap, 1 accept, 2 release, 3 reject, 4 renew.",
+                "One topic with partitions to drop from the share session.",
+                "The id of the topic.",
+                "The partition numbers to drop from the share session.",
             ],
-        },
-        StructSchema {
-            name: "AcknowledgementBatch",
-            doc: doc("A range of acquired records and how they are acknowledged."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "One type for all records of the range or one per record: 0 gap, 1 accept, 2 release, 3 reject, 4 renew.",
-                    ),
-                    ..field(
-                        "acknowledgeTypes",
-                        FieldType::Array(&FieldType::Int8),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "ForgottenTopic",
-            doc: doc("One topic with partitions to drop from the share session."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to drop from the share session."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

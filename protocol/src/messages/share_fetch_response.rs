@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ShareFetch with records of each share-partition and which of them were acquired.
 ///
 /// Versions 0-2, flexible 0-2. API key 78.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareFetchResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -36,6 +36,8 @@ pub struct ShareFetchResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareFetchResponse<'_> {}
 
 impl IntoOwned for ShareFetchResponse<'_> {
     type Owned = ShareFetchResponse<'static>;
@@ -118,7 +120,7 @@ impl Reflect for ShareFetchResponse<'static> {
 }
 
 /// The fetched data of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareFetchableTopicResponse<'a> {
     /// The id of the topic.
     ///
@@ -131,6 +133,8 @@ pub struct ShareFetchableTopicResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareFetchableTopicResponse<'_> {}
 
 impl IntoOwned for ShareFetchableTopicResponse<'_> {
     type Owned = ShareFetchableTopicResponse<'static>;
@@ -182,7 +186,7 @@ impl Reflect for ShareFetchableTopicResponse<'static> {
 }
 
 /// The fetched data of one share-partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData<'a> {
     /// The partition number.
     ///
@@ -219,6 +223,8 @@ pub struct PartitionData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData<'_> {}
 
 impl IntoOwned for PartitionData<'_> {
     type Owned = PartitionData<'static>;
@@ -299,7 +305,7 @@ impl Reflect for PartitionData<'static> {
 }
 
 /// The leader of a partition and its epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeaderIdAndEpoch {
     /// The node id of the current leader, or -1 if not known.
     ///
@@ -312,6 +318,8 @@ pub struct LeaderIdAndEpoch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LeaderIdAndEpoch {}
 
 impl<'a> Read<'a> for LeaderIdAndEpoch {
     const MIN_LEN: usize = 9;
@@ -354,7 +362,7 @@ impl Reflect for LeaderIdAndEpoch {
 }
 
 /// A range of records that was acquired for the member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AcquiredRecords {
     /// The offset of the first record of the range.
     ///
@@ -371,6 +379,8 @@ pub struct AcquiredRecords {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for AcquiredRecords {}
 
 impl<'a> Read<'a> for AcquiredRecords {
     const MIN_LEN: usize = 19;
@@ -416,7 +426,7 @@ impl Reflect for AcquiredRecords {
 }
 
 /// How to reach a node that the response names as leader.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEndpoint<'a> {
     /// The id of the node.
     ///
@@ -437,6 +447,8 @@ pub struct NodeEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for NodeEndpoint<'_> {}
 
 impl IntoOwned for NodeEndpoint<'_> {
     type Owned = NodeEndpoint<'static>;
@@ -506,204 +518,74 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(78i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareFetchResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareFetchResponse",
+            "  throttleTimeMs int32 0+ ignorable",
+            "  errorCode int16 0+ ignorable",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  acquisitionLockTimeoutMs int32 1+",
+            "  responses []ShareFetchableTopicResponse 0+",
+            "  nodeEndpoints []NodeEndpoint 0+",
+            "ShareFetchableTopicResponse",
+            "  topicId uuid 0+ ignorable key",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  acknowledgeErrorCode int16 0+",
+            "  acknowledgeErrorMessage string 0+ nullable=0+ default=null",
+            "  currentLeader LeaderIdAndEpoch 0+",
+            "  records records 0+ nullable=0 default=null",
+            "  acquiredRecords []AcquiredRecords 0+",
+            "LeaderIdAndEpoch",
+            "  leaderId int32 0+",
+            "  leaderEpoch int32 0+",
+            "AcquiredRecords",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  deliveryCount int16 0+",
+            "NodeEndpoint",
+            "  nodeId int32 0+ key entity=brokerId",
+            "  host string 0+",
+            "  port int32 0+",
+            "  rack string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
                 "Answers ShareFetch with records of each share-partition and which of them were acquired.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ignorable: true,
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long acquired records stay locked for the member before others may get them, in milliseconds.",
-                    ),
-                    ..field(
-                        "acquisitionLockTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The fetched data per topic."),
-                    ..field(
-                        "responses",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How to reach the nodes that the response names as current leaders.",
-                    ),
-                    ..field(
-                        "nodeEndpoints",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "How long acquired records stay locked for the member before others may get them, in milliseconds.",
+                "The fetched data per topic.",
+                "How to reach the nodes that the response names as current leaders.",
+                "The fetched data of one topic.",
+                "The id of the topic.",
+                "The fetched data per partition.",
+                "The fetched data of one share-partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
+                "The error code of the acknowledgements sent along with the fetch, or 0 if there was no error.",
+                "A description of the acknowledgement error, or null.",
+                "The leader and epoch the broker knows, for clients with stale metadata.",
+                "The fetched record batches; null or empty if there are none.",
+                "The ranges of records that were acquired for the member.",
+                "The leader of a partition and its epoch.",
+                "The node id of the current leader, or -1 if not known.",
+                "The latest leader epoch known, or -1 if not given.",
+                "A range of records that was acquired for the member.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "How many times the records have been delivered.",
+                "How to reach a node that the response names as leader.",
+                "The id of the node.",
+                "The host name of the node.",
+                "The port of the node.",
+                "The rack of the node, or null if it has none.",
             ],
-        },
-        StructSchema {
-            name: "ShareFetchableTopicResponse",
-            doc: doc("The fetched data of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    map_key: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The fetched data per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("The fetched data of one share-partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the acknowledgements sent along with the fetch, or 0 if there was no error.",
-                    ),
-                    ..field(
-                        "acknowledgeErrorCode",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("A description of the acknowledgement error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "acknowledgeErrorMessage",
-                        FieldType::String,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader and epoch the broker knows, for clients with stale metadata.",
-                    ),
-                    ..field("currentLeader", FieldType::Struct(3), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The fetched record batches; null or empty if there are none.",
-                    ),
-                    nullable: VersionRange::new(0, 0),
-                    default: DefaultValue::Null,
-                    ..field("records", FieldType::Records, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The ranges of records that were acquired for the member."),
-                    ..field(
-                        "acquiredRecords",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "LeaderIdAndEpoch",
-            doc: doc("The leader of a partition and its epoch."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the current leader, or -1 if not known."),
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The latest leader epoch known, or -1 if not given."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "AcquiredRecords",
-            doc: doc("A range of records that was acquired for the member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("How many times the records have been delivered."),
-                    ..field("deliveryCount", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "NodeEndpoint",
-            doc: doc("How to reach a node that the response names as leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the node."),
-                    map_key: true,
-                    entity_type: "brokerId",
-                    ..field("nodeId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the node."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the node."),
-                    ..field("port", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the node, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rack", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

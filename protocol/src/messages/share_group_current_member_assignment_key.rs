@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds a share group member's current assignment (KIP-932).
 ///
 /// Versions 0, flexible none. API key 14.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentKey<'a> {
     /// The id of the share group.
     ///
@@ -18,6 +18,8 @@ pub struct ShareGroupCurrentMemberAssignmentKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for ShareGroupCurrentMemberAssignmentKey<'_> {}
 
 impl IntoOwned for ShareGroupCurrentMemberAssignmentKey<'_> {
     type Owned = ShareGroupCurrentMemberAssignmentKey<'static>;
@@ -75,22 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(14i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ShareGroupCurrentMemberAssignmentKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupCurrentMemberAssignmentKey",
+            "  groupId string 0",
+            "  memberId string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds a share group member's current assignment (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the share group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A share group member's current epoch, state and partitions, as stored in `__consumer_offsets` (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 14.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupCurrentMemberAssignmentValue<'a> {
     /// The member epoch: the target assignment epoch the member has reconciled to.
     ///
@@ -28,6 +28,8 @@ pub struct ShareGroupCurrentMemberAssignmentValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupCurrentMemberAssignmentValue<'_> {}
 
 impl IntoOwned for ShareGroupCurrentMemberAssignmentValue<'_> {
     type Owned = ShareGroupCurrentMemberAssignmentValue<'static>;
@@ -90,7 +92,7 @@ impl Reflect for ShareGroupCurrentMemberAssignmentValue<'static> {
 }
 
 /// One topic with some of its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitions<'a> {
     /// The id of the topic.
     ///
@@ -103,6 +105,8 @@ pub struct TopicPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitions<'_> {}
 
 impl IntoOwned for TopicPartitions<'_> {
     type Owned = TopicPartitions<'static>;
@@ -164,60 +168,28 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(14i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupCurrentMemberAssignmentValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupCurrentMemberAssignmentValue",
+            "  memberEpoch int32 0+",
+            "  previousMemberEpoch int32 0+",
+            "  state int8 0+",
+            "  assignedPartitions []TopicPartitions 0+",
+            "TopicPartitions",
+            "  topicId uuid 0+",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "A share group member's current epoch, state and partitions, as stored in `__consumer_offsets` (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The member epoch: the target assignment epoch the member has reconciled to.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member before its current one, still accepted if a response got lost.",
-                    ),
-                    ..field(
-                        "previousMemberEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The state of the member."),
-                    ..field("state", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions that are assigned to the member."),
-                    ..field(
-                        "assignedPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The member epoch: the target assignment epoch the member has reconciled to.",
+                "The epoch of the member before its current one, still accepted if a response got lost.",
+                "The state of the member.",
+                "The partitions that are assigned to the member.",
+                "One topic with some of its partitions.",
+                "The id of the topic.",
+                "The partition numbers that are assigned to the member.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartitions",
-            doc: doc("One topic with some of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are assigned to the member."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

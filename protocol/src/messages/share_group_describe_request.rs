@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Describes share groups (KIP-932).
 ///
 /// Versions 0-1, flexible 0-1. API key 77.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupDescribeRequest<'a> {
     /// The ids of the groups to describe.
     ///
@@ -20,6 +20,8 @@ pub struct ShareGroupDescribeRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupDescribeRequest<'_> {}
 
 impl IntoOwned for ShareGroupDescribeRequest<'_> {
     type Owned = ShareGroupDescribeRequest<'static>;
@@ -88,31 +90,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(77i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupDescribeRequest",
-            doc: doc("Describes share groups (KIP-932)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The ids of the groups to describe."),
-                    entity_type: "groupId",
-                    ..field(
-                        "groupIds",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on each group.",
-                    ),
-                    ..field(
-                        "includeAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "ShareGroupDescribeRequest",
+            "  groupIds []string 0+ entity=groupId",
+            "  includeAuthorizedOperations bool 0+",
+        ],
+        docs(
+            &[
+                "Describes share groups (KIP-932).",
+                "The ids of the groups to describe.",
+                "True to ask for the operations the caller may do on each group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

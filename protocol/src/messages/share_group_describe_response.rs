@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ShareGroupDescribe with the state, members and assignments of each group.
 ///
 /// Versions 0-1, flexible 0-1. API key 77.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupDescribeResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct ShareGroupDescribeResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupDescribeResponse<'_> {}
 
 impl IntoOwned for ShareGroupDescribeResponse<'_> {
     type Owned = ShareGroupDescribeResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for ShareGroupDescribeResponse<'static> {
 }
 
 /// One share group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribedGroup<'a> {
     /// The error code of this group, or 0 if it was described.
     ///
@@ -112,6 +114,8 @@ pub struct DescribedGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribedGroup<'_> {}
 
 impl Default for DescribedGroup<'_> {
     #[inline]
@@ -212,7 +216,7 @@ impl Reflect for DescribedGroup<'static> {
 }
 
 /// One member of the group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Member<'a> {
     /// The id of the member.
     ///
@@ -245,6 +249,8 @@ pub struct Member<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Member<'_> {}
 
 impl IntoOwned for Member<'_> {
     type Owned = Member<'static>;
@@ -316,7 +322,7 @@ impl Reflect for Member<'static> {
 }
 
 /// The partitions assigned to a member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assignment<'a> {
     /// The partitions that are assigned to the member.
     ///
@@ -325,6 +331,8 @@ pub struct Assignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Assignment<'_> {}
 
 impl IntoOwned for Assignment<'_> {
     type Owned = Assignment<'static>;
@@ -372,7 +380,7 @@ impl Reflect for Assignment<'static> {
 }
 
 /// One topic with some of its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitions<'a> {
     /// The id of the topic.
     ///
@@ -389,6 +397,8 @@ pub struct TopicPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitions<'_> {}
 
 impl IntoOwned for TopicPartitions<'_> {
     type Owned = TopicPartitions<'static>;
@@ -454,166 +464,66 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(77i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupDescribeResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupDescribeResponse",
+            "  throttleTimeMs int32 0+",
+            "  groups []DescribedGroup 0+",
+            "DescribedGroup",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  groupId string 0+ entity=groupId",
+            "  groupState string 0+",
+            "  groupEpoch int32 0+",
+            "  assignmentEpoch int32 0+",
+            "  assignorName string 0+",
+            "  members []Member 0+",
+            "  authorizedOperations int32 0+ default=int:-2147483648",
+            "Member",
+            "  memberId string 0+",
+            "  rackId string 0+ nullable=0+ default=null",
+            "  memberEpoch int32 0+",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  subscribedTopicNames []string 0+ entity=topicName",
+            "  assignment Assignment 0+",
+            "Assignment",
+            "  topicPartitions []TopicPartitions 0+",
+            "TopicPartitions",
+            "  topicId uuid 0+",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Answers ShareGroupDescribe with the state, members and assignments of each group.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The described groups."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The described groups.",
+                "One share group.",
+                "The error code of this group, or 0 if it was described.",
+                "A description of the error of this group, or null.",
+                "The id of the share group.",
+                "The state of the group, such as `Empty` or `Stable`.",
+                "The group epoch, which grows whenever a new target assignment is needed.",
+                "The group epoch for which the current target assignment was computed.",
+                "The name of the server-side assignor the group uses.",
+                "The members of the group.",
+                "Bit set of the ACL operations the caller may do on the group; -2147483648 if not asked for.",
+                "One member of the group.",
+                "The id of the member.",
+                "The rack of the member, or null if it has none.",
+                "The current epoch of the member.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "The names of the topics the member subscribes to.",
+                "The partitions currently assigned to the member.",
+                "The partitions assigned to a member.",
+                "The partitions that are assigned to the member.",
+                "One topic with some of its partitions.",
+                "The id of the topic.",
+                "The name of the topic.",
+                "The partition numbers that are assigned to the member.",
             ],
-        },
-        StructSchema {
-            name: "DescribedGroup",
-            doc: doc("One share group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this group, or 0 if it was described."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this group, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The state of the group, such as `Empty` or `Stable`."),
-                    ..field("groupState", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch, which grows whenever a new target assignment is needed.",
-                    ),
-                    ..field("groupEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch for which the current target assignment was computed.",
-                    ),
-                    ..field("assignmentEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the server-side assignor the group uses."),
-                    ..field("assignorName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The members of the group."),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the group; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "authorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Member",
-            doc: doc("One member of the group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the member, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The current epoch of the member."),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics the member subscribes to."),
-                    entity_type: "topicName",
-                    ..field(
-                        "subscribedTopicNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions currently assigned to the member."),
-                    ..field("assignment", FieldType::Struct(3), VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Assignment",
-            doc: doc("The partitions assigned to a member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions that are assigned to the member."),
-                    ..field(
-                        "topicPartitions",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicPartitions",
-            doc: doc("One topic with some of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are assigned to the member."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Joins, keeps alive, updates or leaves a membership in a share group (KIP-932).
 ///
 /// Versions 0-1, flexible 0-1. API key 76.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupHeartbeatRequest<'a> {
     /// The id of the share group.
     ///
@@ -32,6 +32,8 @@ pub struct ShareGroupHeartbeatRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupHeartbeatRequest<'_> {}
 
 impl IntoOwned for ShareGroupHeartbeatRequest<'_> {
     type Owned = ShareGroupHeartbeatRequest<'static>;
@@ -112,50 +114,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(76i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupHeartbeatRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupHeartbeatRequest",
+            "  groupId string 0+ entity=groupId",
+            "  memberId string 0+",
+            "  memberEpoch int32 0+",
+            "  rackId string 0+ nullable=0+ default=null",
+            "  subscribedTopicNames []string 0+ nullable=0+ entity=topicName default=null",
+        ],
+        docs(
+            &[
                 "Joins, keeps alive, updates or leaves a membership in a share group (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member, which it generates itself and keeps for its lifetime.",
-                    ),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the member; 0 to join, -1 to leave."),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The rack of the member; null if it has none, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The names of the topics the member subscribes to, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "topicName",
-                    ..field(
-                        "subscribedTopicNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The id of the member, which it generates itself and keeps for its lifetime.",
+                "The epoch of the member; 0 to join, -1 to leave.",
+                "The rack of the member; null if it has none, or if unchanged since the last heartbeat.",
+                "The names of the topics the member subscribes to, or null if unchanged since the last heartbeat.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers ShareGroupHeartbeat with the member's epoch and, when it changed, its assignment.
 ///
 /// Versions 0-1, flexible 0-1. API key 76.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupHeartbeatResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -40,6 +40,8 @@ pub struct ShareGroupHeartbeatResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupHeartbeatResponse<'_> {}
 
 impl IntoOwned for ShareGroupHeartbeatResponse<'_> {
     type Owned = ShareGroupHeartbeatResponse<'static>;
@@ -117,7 +119,7 @@ impl Reflect for ShareGroupHeartbeatResponse<'static> {
 }
 
 /// The partitions assigned to a member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assignment<'a> {
     /// The partitions that are assigned to the member.
     ///
@@ -126,6 +128,8 @@ pub struct Assignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Assignment<'_> {}
 
 impl IntoOwned for Assignment<'_> {
     type Owned = Assignment<'static>;
@@ -173,7 +177,7 @@ impl Reflect for Assignment<'static> {
 }
 
 /// One topic with the assigned partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitions<'a> {
     /// The id of the topic.
     ///
@@ -186,6 +190,8 @@ pub struct TopicPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitions<'_> {}
 
 impl IntoOwned for TopicPartitions<'_> {
     type Owned = TopicPartitions<'static>;
@@ -247,92 +253,38 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(76i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupHeartbeatResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupHeartbeatResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  memberId string 0+ nullable=0+ default=null",
+            "  memberEpoch int32 0+",
+            "  heartbeatIntervalMs int32 0+",
+            "  assignment Assignment 0+ nullable=0+ default=null",
+            "Assignment",
+            "  topicPartitions []TopicPartitions 0+",
+            "TopicPartitions",
+            "  topicId uuid 0+",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Answers ShareGroupHeartbeat with the member's epoch and, when it changed, its assignment.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member, or null if it is not given."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member, to be sent with the next heartbeat.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How often the member shall send heartbeats, in milliseconds.",
-                    ),
-                    ..field(
-                        "heartbeatIntervalMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions the member shall own, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("assignment", FieldType::Struct(1), VersionRange::from(0))
-                },
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The id of the member, or null if it is not given.",
+                "The epoch of the member, to be sent with the next heartbeat.",
+                "How often the member shall send heartbeats, in milliseconds.",
+                "The partitions the member shall own, or null if unchanged.",
+                "The partitions assigned to a member.",
+                "The partitions that are assigned to the member.",
+                "One topic with the assigned partitions.",
+                "The id of the topic.",
+                "The partition numbers that are assigned to the member.",
             ],
-        },
-        StructSchema {
-            name: "Assignment",
-            doc: doc("The partitions assigned to a member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions that are assigned to the member."),
-                    ..field(
-                        "topicPartitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicPartitions",
-            doc: doc("One topic with the assigned partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are assigned to the member."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

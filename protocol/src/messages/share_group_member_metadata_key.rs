@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the subscription of a share group member (KIP-932).
 ///
 /// Versions 0, flexible none. API key 10.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupMemberMetadataKey<'a> {
     /// The id of the share group.
     ///
@@ -18,6 +18,8 @@ pub struct ShareGroupMemberMetadataKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for ShareGroupMemberMetadataKey<'_> {}
 
 impl IntoOwned for ShareGroupMemberMetadataKey<'_> {
     type Owned = ShareGroupMemberMetadataKey<'static>;
@@ -75,22 +77,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(10i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ShareGroupMemberMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["ShareGroupMemberMetadataKey", "  groupId string 0", "  memberId string 0"],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the subscription of a share group member (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the share group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

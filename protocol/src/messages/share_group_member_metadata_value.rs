@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// What a share group member told the coordinator about itself, as stored in `__consumer_offsets` (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 10.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareGroupMemberMetadataValue<'a> {
     /// The rack of the member, or null if it has none.
     ///
@@ -28,6 +28,8 @@ pub struct ShareGroupMemberMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupMemberMetadataValue<'_> {}
 
 impl Default for ShareGroupMemberMetadataValue<'_> {
     #[inline]
@@ -110,35 +112,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(10i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupMemberMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupMemberMetadataValue",
+            "  rackId string 0+ nullable=0+",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  subscribedTopicNames []string 0+",
+        ],
+        docs(
+            &[
                 "What a share group member told the coordinator about itself, as stored in `__consumer_offsets` (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The rack of the member, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics the member subscribes to."),
-                    ..field(
-                        "subscribedTopicNames",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
+                "The rack of the member, or null if it has none.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "The names of the topics the member subscribes to.",
             ],
-        },
-    ],
+        ),
+    ),
 };

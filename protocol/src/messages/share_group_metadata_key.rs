@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the epoch of a share group (KIP-932).
 ///
 /// Versions 0, flexible none. API key 11.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupMetadataKey<'a> {
     /// The id of the share group.
     ///
     /// Versions 0.
     pub group_id: Str<'a>,
 }
+
+impl Eq for ShareGroupMetadataKey<'_> {}
 
 impl IntoOwned for ShareGroupMetadataKey<'_> {
     type Owned = ShareGroupMetadataKey<'static>;
@@ -67,18 +69,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(11i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ShareGroupMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["ShareGroupMetadataKey", "  groupId string 0"],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the epoch of a share group (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the share group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The epoch of a share group, as stored in `__consumer_offsets` (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 11.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupMetadataValue {
     /// The group epoch, which grows whenever a new target assignment is needed.
     ///
@@ -20,6 +20,8 @@ pub struct ShareGroupMetadataValue {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupMetadataValue {}
 
 impl IntoOwned for ShareGroupMetadataValue {
     type Owned = ShareGroupMetadataValue;
@@ -80,26 +82,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(11i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &["ShareGroupMetadataValue", "  epoch int32 0+", "  metadataHash int64 0+"],
+        docs(
+            &[
                 "The epoch of a share group, as stored in `__consumer_offsets` (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch, which grows whenever a new target assignment is needed.",
-                    ),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A hash over the metadata of all subscribed topics, to notice changes.",
-                    ),
-                    ..field("metadataHash", FieldType::Int64, VersionRange::from(0))
-                },
+                "The group epoch, which grows whenever a new target assignment is needed.",
+                "A hash over the metadata of all subscribed topics, to notice changes.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Early form of ShareGroupStatePartitionMetadataKey: key of the record about a share group's share-partitions (KIP-932).
 ///
 /// Versions 0, flexible none. API key 9.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupPartitionMetadataKey<'a> {
     /// The id of the share group.
     ///
     /// Versions 0+.
     pub group_id: Str<'a>,
 }
+
+impl Eq for ShareGroupPartitionMetadataKey<'_> {}
 
 impl IntoOwned for ShareGroupPartitionMetadataKey<'_> {
     type Owned = ShareGroupPartitionMetadataKey<'static>;
@@ -67,18 +69,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(9i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ShareGroupPartitionMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["ShareGroupPartitionMetadataKey", "  groupId string 0+"],
+        docs(
+            &[
                 "Early form of ShareGroupStatePartitionMetadataKey: key of the record about a share group's share-partitions (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
+                "The id of the share group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

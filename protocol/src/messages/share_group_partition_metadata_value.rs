@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Early form of ShareGroupStatePartitionMetadataValue: which topics of a share group have share-partition state (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 9.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupPartitionMetadataValue<'a> {
     /// The topics and partitions whose share state is initialized.
     ///
@@ -20,6 +20,8 @@ pub struct ShareGroupPartitionMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupPartitionMetadataValue<'_> {}
 
 impl IntoOwned for ShareGroupPartitionMetadataValue<'_> {
     type Owned = ShareGroupPartitionMetadataValue<'static>;
@@ -71,7 +73,7 @@ impl Reflect for ShareGroupPartitionMetadataValue<'static> {
 }
 
 /// One topic with the partitions that are in the given state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitionsInfo<'a> {
     /// The id of the topic.
     ///
@@ -88,6 +90,8 @@ pub struct TopicPartitionsInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitionsInfo<'_> {}
 
 impl IntoOwned for TopicPartitionsInfo<'_> {
     type Owned = TopicPartitionsInfo<'static>;
@@ -143,7 +147,7 @@ impl Reflect for TopicPartitionsInfo<'static> {
 }
 
 /// One topic whose share state is being deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicInfo<'a> {
     /// The id of the topic.
     ///
@@ -156,6 +160,8 @@ pub struct TopicInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicInfo<'_> {}
 
 impl IntoOwned for TopicInfo<'_> {
     type Owned = TopicInfo<'static>;
@@ -217,68 +223,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(9i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupPartitionMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupPartitionMetadataValue",
+            "  initializedTopics []TopicPartitionsInfo 0+",
+            "  deletingTopics []TopicInfo 0+",
+            "TopicPartitionsInfo",
+            "  topicId uuid 0+",
+            "  topicName string 0+",
+            "  partitions []int32 0+",
+            "TopicInfo",
+            "  topicId uuid 0+",
+            "  topicName string 0+",
+        ],
+        docs(
+            &[
                 "Early form of ShareGroupStatePartitionMetadataValue: which topics of a share group have share-partition state (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The topics and partitions whose share state is initialized.",
-                    ),
-                    ..field(
-                        "initializedTopics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The topics whose share state is being deleted."),
-                    ..field(
-                        "deletingTopics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The topics and partitions whose share state is initialized.",
+                "The topics whose share state is being deleted.",
+                "One topic with the partitions that are in the given state.",
+                "The id of the topic.",
+                "The name of the topic.",
+                "The partition numbers that are in the given state.",
+                "One topic whose share state is being deleted.",
+                "The id of the topic.",
+                "The name of the topic.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartitionsInfo",
-            doc: doc("One topic with the partitions that are in the given state."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are in the given state."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicInfo",
-            doc: doc("One topic whose share state is being deleted."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Which share-partitions of a share group are being initialized, initialized or deleted (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 15.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupStatePartitionMetadataValue<'a> {
     /// The topics and partitions whose share state is being initialized.
     ///
@@ -24,6 +24,8 @@ pub struct ShareGroupStatePartitionMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupStatePartitionMetadataValue<'_> {}
 
 impl IntoOwned for ShareGroupStatePartitionMetadataValue<'_> {
     type Owned = ShareGroupStatePartitionMetadataValue<'static>;
@@ -79,7 +81,7 @@ impl Reflect for ShareGroupStatePartitionMetadataValue<'static> {
 }
 
 /// One topic with the partitions that are in the given state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartitionsInfo<'a> {
     /// The id of the topic.
     ///
@@ -96,6 +98,8 @@ pub struct TopicPartitionsInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartitionsInfo<'_> {}
 
 impl IntoOwned for TopicPartitionsInfo<'_> {
     type Owned = TopicPartitionsInfo<'static>;
@@ -151,7 +155,7 @@ impl Reflect for TopicPartitionsInfo<'static> {
 }
 
 /// One topic whose share state is being deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicInfo<'a> {
     /// The id of the topic.
     ///
@@ -164,6 +168,8 @@ pub struct TopicInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicInfo<'_> {}
 
 impl IntoOwned for TopicInfo<'_> {
     type Owned = TopicInfo<'static>;
@@ -225,78 +231,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(15i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupStatePartitionMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupStatePartitionMetadataValue",
+            "  initializingTopics []TopicPartitionsInfo 0+",
+            "  initializedTopics []TopicPartitionsInfo 0+",
+            "  deletingTopics []TopicInfo 0+",
+            "TopicPartitionsInfo",
+            "  topicId uuid 0+",
+            "  topicName string 0+",
+            "  partitions []int32 0+",
+            "TopicInfo",
+            "  topicId uuid 0+",
+            "  topicName string 0+",
+        ],
+        docs(
+            &[
                 "Which share-partitions of a share group are being initialized, initialized or deleted (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The topics and partitions whose share state is being initialized.",
-                    ),
-                    ..field(
-                        "initializingTopics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topics and partitions whose share state is initialized.",
-                    ),
-                    ..field(
-                        "initializedTopics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The topics whose share state is being deleted."),
-                    ..field(
-                        "deletingTopics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The topics and partitions whose share state is being initialized.",
+                "The topics and partitions whose share state is initialized.",
+                "The topics whose share state is being deleted.",
+                "One topic with the partitions that are in the given state.",
+                "The id of the topic.",
+                "The name of the topic.",
+                "The partition numbers that are in the given state.",
+                "One topic whose share state is being deleted.",
+                "The id of the topic.",
+                "The name of the topic.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartitionsInfo",
-            doc: doc("One topic with the partitions that are in the given state."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are in the given state."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicInfo",
-            doc: doc("One topic whose share state is being deleted."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the target assignment of a share group member (KIP-932).
 ///
 /// Versions 0, flexible none. API key 13.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupTargetAssignmentMemberKey<'a> {
     /// The id of the share group.
     ///
@@ -18,6 +18,8 @@ pub struct ShareGroupTargetAssignmentMemberKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for ShareGroupTargetAssignmentMemberKey<'_> {}
 
 impl IntoOwned for ShareGroupTargetAssignmentMemberKey<'_> {
     type Owned = ShareGroupTargetAssignmentMemberKey<'static>;
@@ -75,22 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(13i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ShareGroupTargetAssignmentMemberKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupTargetAssignmentMemberKey",
+            "  groupId string 0",
+            "  memberId string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the target assignment of a share group member (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the share group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The partitions a share group member should end up with, as stored in `__consumer_offsets` (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 13.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareGroupTargetAssignmentMemberValue<'a> {
     /// The partitions the member should end up with.
     ///
@@ -16,6 +16,8 @@ pub struct ShareGroupTargetAssignmentMemberValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareGroupTargetAssignmentMemberValue<'_> {}
 
 impl IntoOwned for ShareGroupTargetAssignmentMemberValue<'_> {
     type Owned = ShareGroupTargetAssignmentMemberValue<'static>;
@@ -63,7 +65,7 @@ impl Reflect for ShareGroupTargetAssignmentMemberValue<'static> {
 }
 
 /// One topic with the assigned partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition<'a> {
     /// The id of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct TopicPartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartition<'_> {}
 
 impl IntoOwned for TopicPartition<'_> {
     type Owned = TopicPartition<'static>;
@@ -137,40 +141,22 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(13i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareGroupTargetAssignmentMemberValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareGroupTargetAssignmentMemberValue",
+            "  topicPartitions []TopicPartition 0+",
+            "TopicPartition",
+            "  topicId uuid 0+",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "The partitions a share group member should end up with, as stored in `__consumer_offsets` (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partitions the member should end up with."),
-                    ..field(
-                        "topicPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The partitions the member should end up with.",
+                "One topic with the assigned partitions.",
+                "The id of the topic.",
+                "The partition numbers that are assigned to the member.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartition",
-            doc: doc("One topic with the assigned partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are assigned to the member."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of a record in `__share_group_state` that holds the whole state of a share-partition (KIP-932).
 ///
 /// Versions 0, flexible none. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareSnapshotKey<'a> {
     /// The id of the share group.
     ///
@@ -22,6 +22,8 @@ pub struct ShareSnapshotKey<'a> {
     /// Versions 0.
     pub partition: i32,
 }
+
+impl Eq for ShareSnapshotKey<'_> {}
 
 impl IntoOwned for ShareSnapshotKey<'_> {
     type Owned = ShareSnapshotKey<'static>;
@@ -86,26 +88,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "ShareSnapshotKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareSnapshotKey",
+            "  groupId string 0",
+            "  topicId uuid 0",
+            "  partition int32 0",
+        ],
+        docs(
+            &[
                 "Key of a record in `__share_group_state` that holds the whole state of a share-partition (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic of the share-partition."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number of the share-partition."),
-                    ..field("partition", FieldType::Int32, VersionRange::new(0, 0))
-                },
+                "The id of the share group.",
+                "The id of the topic of the share-partition.",
+                "The partition number of the share-partition.",
             ],
-        },
-    ],
+        ),
+    ),
 };

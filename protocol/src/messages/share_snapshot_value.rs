@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The whole state of a share-partition, as stored in `__share_group_state` (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareSnapshotValue {
     /// The number of the snapshot; each new snapshot raises it.
     ///
@@ -44,6 +44,8 @@ pub struct ShareSnapshotValue {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareSnapshotValue {}
 
 impl Default for ShareSnapshotValue {
     #[inline]
@@ -143,7 +145,7 @@ impl Reflect for ShareSnapshotValue {
 }
 
 /// A range of records that share the same delivery state and count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateBatch {
     /// The offset of the first record of the range.
     ///
@@ -164,6 +166,8 @@ pub struct StateBatch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StateBatch {}
 
 impl<'a> Read<'a> for StateBatch {
     const MIN_LEN: usize = 20;
@@ -222,91 +226,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareSnapshotValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareSnapshotValue",
+            "  snapshotEpoch int32 0+",
+            "  stateEpoch int32 0+",
+            "  leaderEpoch int32 0+",
+            "  startOffset int64 0+",
+            "  deliveryCompleteCount int32 0+ tagged=0+ tag=0 default=int:-1",
+            "  createTimestamp int64 0+",
+            "  writeTimestamp int64 0+",
+            "  stateBatches []StateBatch 0+",
+            "StateBatch",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  deliveryState int8 0+",
+            "  deliveryCount int16 0+",
+        ],
+        docs(
+            &[
                 "The whole state of a share-partition, as stored in `__share_group_state` (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The number of the snapshot; each new snapshot raises it."),
-                    ..field("snapshotEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share-partition's state, which changes when the state is initialized anew.",
-                    ),
-                    ..field("stateEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the share-partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition: no record before it is delivered any more.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "deliveryCompleteCount",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the first snapshot was written, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("createTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When this snapshot was written, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field("writeTimestamp", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The delivery states of ranges of records."),
-                    ..field(
-                        "stateBatches",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The number of the snapshot; each new snapshot raises it.",
+                "The epoch of the share-partition's state, which changes when the state is initialized anew.",
+                "The leader epoch of the share-partition.",
+                "The start offset of the share-partition: no record before it is delivered any more.",
+                "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
+                "When the first snapshot was written, in milliseconds since the Unix epoch.",
+                "When this snapshot was written, in milliseconds since the Unix epoch.",
+                "The delivery states of ranges of records.",
+                "A range of records that share the same delivery state and count.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "The state of the records: 0 available, 2 acknowledged, 4 archived.",
+                "How many times the records have been delivered.",
             ],
-        },
-        StructSchema {
-            name: "StateBatch",
-            doc: doc("A range of records that share the same delivery state and count."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the records: 0 available, 2 acknowledged, 4 archived.",
-                    ),
-                    ..field("deliveryState", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("How many times the records have been delivered."),
-                    ..field("deliveryCount", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A change of the state of a share-partition since its last snapshot, as stored in `__share_group_state` (KIP-932).
 ///
 /// Versions 0, flexible 0. API key 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShareUpdateValue {
     /// The number of the snapshot this update belongs to.
     ///
@@ -32,6 +32,8 @@ pub struct ShareUpdateValue {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ShareUpdateValue {}
 
 impl Default for ShareUpdateValue {
     #[inline]
@@ -119,7 +121,7 @@ impl Reflect for ShareUpdateValue {
 }
 
 /// A range of records that share the same delivery state and count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateBatch {
     /// The offset of the first record of the range.
     ///
@@ -140,6 +142,8 @@ pub struct StateBatch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StateBatch {}
 
 impl<'a> Read<'a> for StateBatch {
     const MIN_LEN: usize = 20;
@@ -198,75 +202,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ShareUpdateValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "ShareUpdateValue",
+            "  snapshotEpoch int32 0+",
+            "  leaderEpoch int32 0+",
+            "  startOffset int64 0+",
+            "  deliveryCompleteCount int32 0+ tagged=0+ tag=0 default=int:-1",
+            "  stateBatches []StateBatch 0+",
+            "StateBatch",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  deliveryState int8 0+",
+            "  deliveryCount int16 0+",
+        ],
+        docs(
+            &[
                 "A change of the state of a share-partition since its last snapshot, as stored in `__share_group_state` (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The number of the snapshot this update belongs to."),
-                    ..field("snapshotEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the share-partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition, or -1 if this update does not change it.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "deliveryCompleteCount",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The delivery states of the ranges of records that have changed.",
-                    ),
-                    ..field(
-                        "stateBatches",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The number of the snapshot this update belongs to.",
+                "The leader epoch of the share-partition.",
+                "The start offset of the share-partition, or -1 if this update does not change it.",
+                "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
+                "The delivery states of the ranges of records that have changed.",
+                "A range of records that share the same delivery state and count.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "The state of the records: 0 available, 2 acknowledged, 4 archived.",
+                "How many times the records have been delivered.",
             ],
-        },
-        StructSchema {
-            name: "StateBatch",
-            doc: doc("A range of records that share the same delivery state and count."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the records: 0 available, 2 acknowledged, 4 archived.",
-                    ),
-                    ..field("deliveryState", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("How many times the records have been delivered."),
-                    ..field("deliveryCount", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Last control record of a KRaft snapshot; shows that it is complete (KIP-630).
 ///
 /// Versions 0, flexible 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotFooterRecord {
     /// The version of this record's format.
     ///
@@ -16,6 +16,8 @@ pub struct SnapshotFooterRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SnapshotFooterRecord {}
 
 impl IntoOwned for SnapshotFooterRecord {
     type Owned = SnapshotFooterRecord;
@@ -70,18 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "SnapshotFooterRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["SnapshotFooterRecord", "  version int16 0+"],
+        docs(
+            &[
                 "Last control record of a KRaft snapshot; shows that it is complete (KIP-630).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The version of this record's format."),
-                    ..field("version", FieldType::Int16, VersionRange::from(0))
-                },
+                "The version of this record's format.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// First control record of a KRaft snapshot (KIP-630).
 ///
 /// Versions 0, flexible 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SnapshotHeaderRecord {
     /// The version of this record's format.
     ///
@@ -20,6 +20,8 @@ pub struct SnapshotHeaderRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SnapshotHeaderRecord {}
 
 impl IntoOwned for SnapshotHeaderRecord {
     type Owned = SnapshotHeaderRecord;
@@ -80,26 +82,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "SnapshotHeaderRecord",
-            doc: doc("First control record of a KRaft snapshot (KIP-630)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The version of this record's format."),
-                    ..field("version", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The append time of the last batch the snapshot covers, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field(
-                        "lastContainedLogTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "SnapshotHeaderRecord",
+            "  version int16 0+",
+            "  lastContainedLogTimestamp int64 0+",
+        ],
+        docs(
+            &[
+                "First control record of a KRaft snapshot (KIP-630).",
+                "The version of this record's format.",
+                "The append time of the last batch the snapshot covers, in milliseconds since the Unix epoch.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by the ZooKeeper-mode controller to make a broker stop replicas, and delete them if asked.
 ///
 /// Versions 0-4, flexible 2-4. API key 5.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StopReplicaRequest<'a> {
     /// The node id of the sending controller.
     ///
@@ -44,6 +44,8 @@ pub struct StopReplicaRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaRequest<'_> {}
 
 impl Default for StopReplicaRequest<'_> {
     #[inline]
@@ -210,7 +212,7 @@ impl Reflect for StopReplicaRequest<'static> {
 }
 
 /// One partition whose replica to stop.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StopReplicaPartitionV0<'a> {
     /// The name of the topic.
     ///
@@ -223,6 +225,8 @@ pub struct StopReplicaPartitionV0<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaPartitionV0<'_> {}
 
 impl IntoOwned for StopReplicaPartitionV0<'_> {
     type Owned = StopReplicaPartitionV0<'static>;
@@ -274,7 +278,7 @@ impl Reflect for StopReplicaPartitionV0<'static> {
 }
 
 /// One topic with the partitions whose replicas to stop.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StopReplicaTopicV1<'a> {
     /// The name of the topic.
     ///
@@ -287,6 +291,8 @@ pub struct StopReplicaTopicV1<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaTopicV1<'_> {}
 
 impl IntoOwned for StopReplicaTopicV1<'_> {
     type Owned = StopReplicaTopicV1<'static>;
@@ -338,7 +344,7 @@ impl Reflect for StopReplicaTopicV1<'static> {
 }
 
 /// One topic with the partitions whose replicas to stop.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StopReplicaTopicState<'a> {
     /// The name of the topic.
     ///
@@ -351,6 +357,8 @@ pub struct StopReplicaTopicState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaTopicState<'_> {}
 
 impl IntoOwned for StopReplicaTopicState<'_> {
     type Owned = StopReplicaTopicState<'static>;
@@ -402,7 +410,7 @@ impl Reflect for StopReplicaTopicState<'static> {
 }
 
 /// One partition whose replica to stop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StopReplicaPartitionState {
     /// The partition number.
     ///
@@ -419,6 +427,8 @@ pub struct StopReplicaPartitionState {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaPartitionState {}
 
 impl Default for StopReplicaPartitionState {
     #[inline]
@@ -491,139 +501,56 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(5i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "StopReplicaRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StopReplicaRequest",
+            "  controllerId int32 0+ entity=brokerId",
+            "  isKRaftController bool 4+",
+            "  controllerEpoch int32 0+",
+            "  brokerEpoch int64 1+ ignorable default=int:-1",
+            "  deletePartitions bool 0-2",
+            "  ungroupedPartitions []StopReplicaPartitionV0 0",
+            "  topics []StopReplicaTopicV1 1-2",
+            "  topicStates []StopReplicaTopicState 3+",
+            "StopReplicaPartitionV0",
+            "  topicName string 0 entity=topicName",
+            "  partitionIndex int32 0",
+            "StopReplicaTopicV1",
+            "  name string 1-2 entity=topicName",
+            "  partitionIndexes []int32 1-2",
+            "StopReplicaTopicState",
+            "  topicName string 3+ entity=topicName",
+            "  partitionStates []StopReplicaPartitionState 3+",
+            "StopReplicaPartitionState",
+            "  partitionIndex int32 3+",
+            "  leaderEpoch int32 3+ default=int:-1",
+            "  deletePartition bool 3+",
+        ],
+        docs(
+            &[
                 "Sent by the ZooKeeper-mode controller to make a broker stop replicas, and delete them if asked.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the sending controller."),
-                    entity_type: "brokerId",
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the request comes from a KRaft controller, during a migration from ZooKeeper.",
-                    ),
-                    ..field("isKRaftController", FieldType::Bool, VersionRange::from(4))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the sending controller."),
-                    ..field("controllerEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the receiving broker, as known to the controller.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("True to delete the replicas' data, too."),
-                    ..field("deletePartitions", FieldType::Bool, VersionRange::new(0, 2))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions whose replicas to stop, not grouped by topic.",
-                    ),
-                    ..field(
-                        "ungroupedPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose replicas to stop, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::new(1, 2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose replicas to stop, by topic."),
-                    ..field(
-                        "topicStates",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(3),
-                    )
-                },
+                "The node id of the sending controller.",
+                "True if the request comes from a KRaft controller, during a migration from ZooKeeper.",
+                "The epoch of the sending controller.",
+                "The epoch of the receiving broker, as known to the controller.",
+                "True to delete the replicas' data, too.",
+                "The partitions whose replicas to stop, not grouped by topic.",
+                "The partitions whose replicas to stop, by topic.",
+                "The partitions whose replicas to stop, by topic.",
+                "One partition whose replica to stop.",
+                "The name of the topic.",
+                "The partition number.",
+                "One topic with the partitions whose replicas to stop.",
+                "The name of the topic.",
+                "The partition numbers whose replicas to stop.",
+                "One topic with the partitions whose replicas to stop.",
+                "The name of the topic.",
+                "The partitions whose replicas to stop.",
+                "One partition whose replica to stop.",
+                "The partition number.",
+                "The leader epoch of the partition.",
+                "True to delete the replica's data, too.",
             ],
-        },
-        StructSchema {
-            name: "StopReplicaPartitionV0",
-            doc: doc("One partition whose replica to stop."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::new(0, 0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "StopReplicaTopicV1",
-            doc: doc("One topic with the partitions whose replicas to stop."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(1, 2))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers whose replicas to stop."),
-                    ..field(
-                        "partitionIndexes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::new(1, 2),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "StopReplicaTopicState",
-            doc: doc("One topic with the partitions whose replicas to stop."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose replicas to stop."),
-                    ..field(
-                        "partitionStates",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(3),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "StopReplicaPartitionState",
-            doc: doc("One partition whose replica to stop."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("True to delete the replica's data, too."),
-                    ..field("deletePartition", FieldType::Bool, VersionRange::from(3))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

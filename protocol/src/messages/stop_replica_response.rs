@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers StopReplica with the error, if any, of each partition.
 ///
 /// Versions 0-4, flexible 2-4. API key 5.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StopReplicaResponse<'a> {
     /// The error code of the request as a whole, or 0 if there was no error.
     ///
@@ -20,6 +20,8 @@ pub struct StopReplicaResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaResponse<'_> {}
 
 impl IntoOwned for StopReplicaResponse<'_> {
     type Owned = StopReplicaResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for StopReplicaResponse<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StopReplicaPartitionError<'a> {
     /// The name of the topic.
     ///
@@ -88,6 +90,8 @@ pub struct StopReplicaPartitionError<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StopReplicaPartitionError<'_> {}
 
 impl IntoOwned for StopReplicaPartitionError<'_> {
     type Owned = StopReplicaPartitionError<'static>;
@@ -156,47 +160,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(5i16),
     versions: VersionRange::new(0, 4),
     flexible: VersionRange::from(2),
-    structs: &[
-        StructSchema {
-            name: "StopReplicaResponse",
-            doc: doc("Answers StopReplica with the error, if any, of each partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitionErrors",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "StopReplicaResponse",
+            "  errorCode int16 0+",
+            "  partitionErrors []StopReplicaPartitionError 0+",
+            "StopReplicaPartitionError",
+            "  topicName string 0+ entity=topicName",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers StopReplica with the error, if any, of each partition.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The name of the topic.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "StopReplicaPartitionError",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

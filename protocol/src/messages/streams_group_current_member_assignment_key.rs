@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds a streams group member's current assignment (KIP-1071).
 ///
 /// Versions 0, flexible none. API key 22.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentKey<'a> {
     /// The id of the streams group.
     ///
@@ -18,6 +18,8 @@ pub struct StreamsGroupCurrentMemberAssignmentKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for StreamsGroupCurrentMemberAssignmentKey<'_> {}
 
 impl IntoOwned for StreamsGroupCurrentMemberAssignmentKey<'_> {
     type Owned = StreamsGroupCurrentMemberAssignmentKey<'static>;
@@ -75,22 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(22i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupCurrentMemberAssignmentKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupCurrentMemberAssignmentKey",
+            "  groupId string 0",
+            "  memberId string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds a streams group member's current assignment (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the streams group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

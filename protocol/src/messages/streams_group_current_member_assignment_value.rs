@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// A streams group member's current epoch, state and tasks, as stored in `__consumer_offsets` (KIP-1071).
 ///
 /// Versions 0, flexible 0. API key 22.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupCurrentMemberAssignmentValue<'a> {
     /// The member epoch: the target assignment epoch the member has reconciled to.
     ///
@@ -48,6 +48,8 @@ pub struct StreamsGroupCurrentMemberAssignmentValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupCurrentMemberAssignmentValue<'_> {}
 
 impl IntoOwned for StreamsGroupCurrentMemberAssignmentValue<'_> {
     type Owned = StreamsGroupCurrentMemberAssignmentValue<'static>;
@@ -136,7 +138,7 @@ impl Reflect for StreamsGroupCurrentMemberAssignmentValue<'static> {
 }
 
 /// Tasks of one subtopology, one for each partition number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TaskIds<'a> {
     /// The id of the subtopology.
     ///
@@ -153,6 +155,8 @@ pub struct TaskIds<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskIds<'_> {}
 
 impl Default for TaskIds<'_> {
     #[inline]
@@ -246,119 +250,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(22i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupCurrentMemberAssignmentValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupCurrentMemberAssignmentValue",
+            "  memberEpoch int32 0+",
+            "  previousMemberEpoch int32 0+",
+            "  state int8 0+",
+            "  activeTasks []TaskIds 0+",
+            "  standbyTasks []TaskIds 0+",
+            "  warmupTasks []TaskIds 0+",
+            "  activeTasksPendingRevocation []TaskIds 0+",
+            "  standbyTasksPendingRevocation []TaskIds 0+",
+            "  warmupTasksPendingRevocation []TaskIds 0+",
+            "TaskIds",
+            "  subtopologyId string 0+",
+            "  partitions []int32 0+",
+            "  assignmentEpochs []int32 0+ nullable=0+ tagged=0+ tag=0",
+        ],
+        docs(
+            &[
                 "A streams group member's current epoch, state and tasks, as stored in `__consumer_offsets` (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The member epoch: the target assignment epoch the member has reconciled to.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member before its current one, still accepted if a response got lost.",
-                    ),
-                    ..field(
-                        "previousMemberEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the member: 1 stable, 2 has tasks to give up, 3 waits for tasks others must give up.",
-                    ),
-                    ..field("state", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The active tasks of the member."),
-                    ..field(
-                        "activeTasks",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The standby tasks of the member, which keep copies of state ready.",
-                    ),
-                    ..field(
-                        "standbyTasks",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The warm-up tasks of the member, which restore state before a task moves to it.",
-                    ),
-                    ..field(
-                        "warmupTasks",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The active tasks the member still has to give up."),
-                    ..field(
-                        "activeTasksPendingRevocation",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The standby tasks the member still has to give up."),
-                    ..field(
-                        "standbyTasksPendingRevocation",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The warm-up tasks the member still has to give up."),
-                    ..field(
-                        "warmupTasksPendingRevocation",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The member epoch: the target assignment epoch the member has reconciled to.",
+                "The epoch of the member before its current one, still accepted if a response got lost.",
+                "The state of the member: 1 stable, 2 has tasks to give up, 3 waits for tasks others must give up.",
+                "The active tasks of the member.",
+                "The standby tasks of the member, which keep copies of state ready.",
+                "The warm-up tasks of the member, which restore state before a task moves to it.",
+                "The active tasks the member still has to give up.",
+                "The standby tasks the member still has to give up.",
+                "The warm-up tasks the member still has to give up.",
+                "Tasks of one subtopology, one for each partition number.",
+                "The id of the subtopology.",
+                "The partition numbers of the tasks.",
+                "The epochs at which the partitions were assigned to the member, in the order of the partitions; null if not known.",
             ],
-        },
-        StructSchema {
-            name: "TaskIds",
-            doc: doc("Tasks of one subtopology, one for each partition number."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers of the tasks."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epochs at which the partitions were assigned to the member, in the order of the partitions; null if not known.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field(
-                        "assignmentEpochs",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

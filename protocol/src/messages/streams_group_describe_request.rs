@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Describes streams groups (KIP-1071).
 ///
 /// Versions 0-1, flexible 0-1. API key 89.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupDescribeRequest<'a> {
     /// The ids of the groups to describe.
     ///
@@ -24,6 +24,8 @@ pub struct StreamsGroupDescribeRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupDescribeRequest<'_> {}
 
 impl IntoOwned for StreamsGroupDescribeRequest<'_> {
     type Owned = StreamsGroupDescribeRequest<'static>;
@@ -115,41 +117,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(89i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupDescribeRequest",
-            doc: doc("Describes streams groups (KIP-1071)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The ids of the groups to describe."),
-                    entity_type: "groupId",
-                    ..field(
-                        "groupIds",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the operations the caller may do on each group.",
-                    ),
-                    ..field(
-                        "includeAuthorizedOperations",
-                        FieldType::Bool,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to ask for the description of the processing topology of each group.",
-                    ),
-                    ..field(
-                        "includeTopologyDescription",
-                        FieldType::Bool,
-                        VersionRange::from(1),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "StreamsGroupDescribeRequest",
+            "  groupIds []string 0+ entity=groupId",
+            "  includeAuthorizedOperations bool 0+",
+            "  includeTopologyDescription bool 1+",
+        ],
+        docs(
+            &[
+                "Describes streams groups (KIP-1071).",
+                "The ids of the groups to describe.",
+                "True to ask for the operations the caller may do on each group.",
+                "True to ask for the description of the processing topology of each group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

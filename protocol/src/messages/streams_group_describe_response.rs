@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers StreamsGroupDescribe with the state, topology, members and tasks of each group.
 ///
 /// Versions 0-1, flexible 0-1. API key 89.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupDescribeResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct StreamsGroupDescribeResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupDescribeResponse<'_> {}
 
 impl IntoOwned for StreamsGroupDescribeResponse<'_> {
     type Owned = StreamsGroupDescribeResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for StreamsGroupDescribeResponse<'static> {
 }
 
 /// One streams group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DescribedGroup<'a> {
     /// The error code of this group, or 0 if it was described.
     ///
@@ -124,6 +126,8 @@ pub struct DescribedGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for DescribedGroup<'_> {}
 
 impl Default for DescribedGroup<'_> {
     #[inline]
@@ -261,7 +265,7 @@ impl Reflect for DescribedGroup<'static> {
 }
 
 /// The topology of a streams application, as far as the group coordinator needs it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topology<'a> {
     /// The epoch of the topology, which grows when the topology changes.
     ///
@@ -274,6 +278,8 @@ pub struct Topology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Topology<'_> {}
 
 impl IntoOwned for Topology<'_> {
     type Owned = Topology<'static>;
@@ -325,7 +331,7 @@ impl Reflect for Topology<'static> {
 }
 
 /// One subtopology: a part of the topology that is run as one task per partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subtopology<'a> {
     /// The id of the subtopology.
     ///
@@ -350,6 +356,8 @@ pub struct Subtopology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Subtopology<'_> {}
 
 impl IntoOwned for Subtopology<'_> {
     type Owned = Subtopology<'static>;
@@ -415,7 +423,7 @@ impl Reflect for Subtopology<'static> {
 }
 
 /// An internal topic of the topology, with the settings it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicInfo<'a> {
     /// The name of the internal topic.
     ///
@@ -436,6 +444,8 @@ pub struct TopicInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicInfo<'_> {}
 
 impl IntoOwned for TopicInfo<'_> {
     type Owned = TopicInfo<'static>;
@@ -498,7 +508,7 @@ impl Reflect for TopicInfo<'static> {
 }
 
 /// A key and its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyValue<'a> {
     /// The name of the client tag or topic config.
     ///
@@ -511,6 +521,8 @@ pub struct KeyValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for KeyValue<'_> {}
 
 impl IntoOwned for KeyValue<'_> {
     type Owned = KeyValue<'static>;
@@ -562,7 +574,7 @@ impl Reflect for KeyValue<'static> {
 }
 
 /// One member of the group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Member<'a> {
     /// The id of the member.
     ///
@@ -627,6 +639,8 @@ pub struct Member<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Member<'_> {}
 
 impl IntoOwned for Member<'_> {
     type Owned = Member<'static>;
@@ -730,7 +744,7 @@ impl Reflect for Member<'static> {
 }
 
 /// The host and port of a streams client's own server, as set by the application for interactive queries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint<'a> {
     /// The host name of the application's own server.
     ///
@@ -743,6 +757,8 @@ pub struct Endpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Endpoint<'_> {}
 
 impl IntoOwned for Endpoint<'_> {
     type Owned = Endpoint<'static>;
@@ -794,7 +810,7 @@ impl Reflect for Endpoint<'static> {
 }
 
 /// An offset that is reported for one task.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskOffset<'a> {
     /// The id of the subtopology.
     ///
@@ -811,6 +827,8 @@ pub struct TaskOffset<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskOffset<'_> {}
 
 impl IntoOwned for TaskOffset<'_> {
     type Owned = TaskOffset<'static>;
@@ -869,7 +887,7 @@ impl Reflect for TaskOffset<'static> {
 }
 
 /// The tasks assigned to a member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Assignment<'a> {
     /// The active tasks of the assignment.
     ///
@@ -886,6 +904,8 @@ pub struct Assignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Assignment<'_> {}
 
 impl IntoOwned for Assignment<'_> {
     type Owned = Assignment<'static>;
@@ -941,7 +961,7 @@ impl Reflect for Assignment<'static> {
 }
 
 /// Tasks of one subtopology, one for each partition number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskIds<'a> {
     /// The id of the subtopology.
     ///
@@ -954,6 +974,8 @@ pub struct TaskIds<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskIds<'_> {}
 
 impl IntoOwned for TaskIds<'_> {
     type Owned = TaskIds<'static>;
@@ -1005,7 +1027,7 @@ impl Reflect for TaskIds<'static> {
 }
 
 /// A readable description of the processing topology of a streams application.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescription<'a> {
     /// The subtopologies of the topology.
     ///
@@ -1018,6 +1040,8 @@ pub struct TopologyDescription<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescription<'_> {}
 
 impl IntoOwned for TopologyDescription<'_> {
     type Owned = TopologyDescription<'static>;
@@ -1069,7 +1093,7 @@ impl Reflect for TopologyDescription<'static> {
 }
 
 /// One subtopology with its nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescriptionSubtopology<'a> {
     /// The id of the subtopology.
     ///
@@ -1082,6 +1106,8 @@ pub struct TopologyDescriptionSubtopology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescriptionSubtopology<'_> {}
 
 impl IntoOwned for TopologyDescriptionSubtopology<'_> {
     type Owned = TopologyDescriptionSubtopology<'static>;
@@ -1133,7 +1159,7 @@ impl Reflect for TopologyDescriptionSubtopology<'static> {
 }
 
 /// A source, processor or sink node of the topology.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescriptionNode<'a> {
     /// The name of the node.
     ///
@@ -1162,6 +1188,8 @@ pub struct TopologyDescriptionNode<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescriptionNode<'_> {}
 
 impl IntoOwned for TopologyDescriptionNode<'_> {
     type Owned = TopologyDescriptionNode<'static>;
@@ -1229,7 +1257,7 @@ impl Reflect for TopologyDescriptionNode<'static> {
 }
 
 /// A global state store with the nodes that fill it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescriptionGlobalStore<'a> {
     /// The source node that reads the topic of the global store.
     ///
@@ -1242,6 +1270,8 @@ pub struct TopologyDescriptionGlobalStore<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescriptionGlobalStore<'_> {}
 
 impl IntoOwned for TopologyDescriptionGlobalStore<'_> {
     type Owned = TopologyDescriptionGlobalStore<'static>;
@@ -1303,536 +1333,170 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(89i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupDescribeResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupDescribeResponse",
+            "  throttleTimeMs int32 0+",
+            "  groups []DescribedGroup 0+",
+            "DescribedGroup",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  groupId string 0+ entity=groupId",
+            "  groupState string 0+",
+            "  groupEpoch int32 0+",
+            "  assignmentEpoch int32 0+",
+            "  topology Topology 0+ nullable=0+ default=null",
+            "  members []Member 0+",
+            "  authorizedOperations int32 0+ default=int:-2147483648",
+            "  topologyDescription TopologyDescription 1+ nullable=1+ default=null",
+            "  topologyDescriptionStatus int8 1+",
+            "  assignorName string 1+ nullable=1+ ignorable default=null",
+            "Topology",
+            "  epoch int32 0+",
+            "  subtopologies []Subtopology 0+ nullable=0+ default=null",
+            "Subtopology",
+            "  subtopologyId string 0+",
+            "  sourceTopics []string 0+ entity=topicName",
+            "  repartitionSinkTopics []string 0+ entity=topicName",
+            "  stateChangelogTopics []TopicInfo 0+",
+            "  repartitionSourceTopics []TopicInfo 0+",
+            "TopicInfo",
+            "  name string 0+ entity=topicName",
+            "  partitions int32 0+",
+            "  replicationFactor int16 0+",
+            "  topicConfigs []KeyValue 0+",
+            "KeyValue",
+            "  key string 0+",
+            "  value string 0+",
+            "Member",
+            "  memberId string 0+",
+            "  memberEpoch int32 0+",
+            "  instanceId string 0+ nullable=0+ default=null",
+            "  rackId string 0+ nullable=0+ default=null",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  topologyEpoch int32 0+",
+            "  processId string 0+",
+            "  userEndpoint Endpoint 0+ nullable=0+ default=null",
+            "  clientTags []KeyValue 0+",
+            "  taskOffsets []TaskOffset 0+",
+            "  taskEndOffsets []TaskOffset 0+",
+            "  assignment Assignment 0+",
+            "  targetAssignment Assignment 0+",
+            "  isClassic bool 0+",
+            "Endpoint",
+            "  host string 0+",
+            "  port uint16 0+",
+            "TaskOffset",
+            "  subtopologyId string 0+",
+            "  partition int32 0+",
+            "  offset int64 0+",
+            "Assignment",
+            "  activeTasks []TaskIds 0+",
+            "  standbyTasks []TaskIds 0+",
+            "  warmupTasks []TaskIds 0+",
+            "TaskIds",
+            "  subtopologyId string 0+",
+            "  partitions []int32 0+",
+            "TopologyDescription",
+            "  subtopologies []TopologyDescriptionSubtopology 1+",
+            "  globalStores []TopologyDescriptionGlobalStore 1+",
+            "TopologyDescriptionSubtopology",
+            "  subtopologyId string 1+",
+            "  nodes []TopologyDescriptionNode 1+",
+            "TopologyDescriptionNode",
+            "  name string 1+",
+            "  nodeType int8 1+",
+            "  sourceTopics []string 1+ entity=topicName",
+            "  sinkTopic string 1+ nullable=1+ entity=topicName default=null",
+            "  stores []string 1+",
+            "  successors []string 1+",
+            "TopologyDescriptionGlobalStore",
+            "  source TopologyDescriptionNode 1+",
+            "  processor TopologyDescriptionNode 1+",
+        ],
+        docs(
+            &[
                 "Answers StreamsGroupDescribe with the state, topology, members and tasks of each group.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The described groups."),
-                    ..field(
-                        "groups",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "DescribedGroup",
-            doc: doc("One streams group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code of this group, or 0 if it was described."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this group, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the group, such as `Empty`, `Assigning`, `Reconciling` or `Stable`.",
-                    ),
-                    ..field("groupState", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch, which grows whenever a new target assignment is needed.",
-                    ),
-                    ..field("groupEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch for which the current target assignment was computed.",
-                    ),
-                    ..field("assignmentEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topology of the streams application, or null if there is none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("topology", FieldType::Struct(2), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The members of the group."),
-                    ..field(
-                        "members",
-                        FieldType::Array(&FieldType::Struct(6)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Bit set of the ACL operations the caller may do on the group; -2147483648 if not asked for.",
-                    ),
-                    default: DefaultValue::Int(-2147483648),
-                    ..field(
-                        "authorizedOperations",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The description of the processing topology, or null if there is none or it was not asked for.",
-                    ),
-                    nullable: VersionRange::from(1),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "topologyDescription",
-                        FieldType::Struct(11),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether a topology description is there: 0 not asked for, 1 not stored, 2 an error, 3 available.",
-                    ),
-                    ..field(
-                        "topologyDescriptionStatus",
-                        FieldType::Int8,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The name of the server-side assignor the group uses, or null if it is not known.",
-                    ),
-                    nullable: VersionRange::from(1),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("assignorName", FieldType::String, VersionRange::from(1))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Topology",
-            doc: doc(
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The described groups.",
+                "One streams group.",
+                "The error code of this group, or 0 if it was described.",
+                "A description of the error of this group, or null.",
+                "The id of the streams group.",
+                "The state of the group, such as `Empty`, `Assigning`, `Reconciling` or `Stable`.",
+                "The group epoch, which grows whenever a new target assignment is needed.",
+                "The group epoch for which the current target assignment was computed.",
+                "The topology of the streams application, or null if there is none.",
+                "The members of the group.",
+                "Bit set of the ACL operations the caller may do on the group; -2147483648 if not asked for.",
+                "The description of the processing topology, or null if there is none or it was not asked for.",
+                "Whether a topology description is there: 0 not asked for, 1 not stored, 2 an error, 3 available.",
+                "The name of the server-side assignor the group uses, or null if it is not known.",
                 "The topology of a streams application, as far as the group coordinator needs it.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the topology, which grows when the topology changes.",
-                    ),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The subtopologies of the topology, or null if they are not known.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "subtopologies",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Subtopology",
-            doc: doc(
+                "The epoch of the topology, which grows when the topology changes.",
+                "The subtopologies of the topology, or null if they are not known.",
                 "One subtopology: a part of the topology that is run as one task per partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics the subtopology reads from."),
-                    entity_type: "topicName",
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The names of the repartition topics the subtopology writes to.",
-                    ),
-                    entity_type: "topicName",
-                    ..field(
-                        "repartitionSinkTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The internal changelog topics that back the state stores of the subtopology.",
-                    ),
-                    ..field(
-                        "stateChangelogTopics",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The internal repartition topics the subtopology reads from.",
-                    ),
-                    ..field(
-                        "repartitionSourceTopics",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicInfo",
-            doc: doc("An internal topic of the topology, with the settings it needs."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the internal topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of partitions the topic must have, or 0 if the broker is to derive it.",
-                    ),
-                    ..field("partitions", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of replicas of each partition, or 0 for the broker's default.",
-                    ),
-                    ..field("replicationFactor", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The configs the topic must have."),
-                    ..field(
-                        "topicConfigs",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "KeyValue",
-            doc: doc("A key and its value."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the client tag or topic config."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the client tag or topic config."),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Member",
-            doc: doc("One member of the group."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The current epoch of the member."),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("instanceId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the member, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the topology the member runs."),
-                    ..field("topologyEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the streams client process, shared by the members that run in it.",
-                    ),
-                    ..field("processId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The endpoint of the application's own server, for interactive queries; null if it has none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("userEndpoint", FieldType::Struct(7), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The tags of the client, used to spread standby tasks over racks or zones.",
-                    ),
-                    ..field(
-                        "clientTags",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The cumulative offsets up to which tasks have restored their state.",
-                    ),
-                    ..field(
-                        "taskOffsets",
-                        FieldType::Array(&FieldType::Struct(8)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The cumulative end offsets of the changelog topics of tasks.",
-                    ),
-                    ..field(
-                        "taskEndOffsets",
-                        FieldType::Array(&FieldType::Struct(8)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The tasks currently assigned to the member."),
-                    ..field("assignment", FieldType::Struct(9), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The tasks the member should end up with."),
-                    ..field(
-                        "targetAssignment",
-                        FieldType::Struct(9),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("True if the member still uses the classic protocol."),
-                    ..field("isClassic", FieldType::Bool, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Endpoint",
-            doc: doc(
+                "The id of the subtopology.",
+                "The names of the topics the subtopology reads from.",
+                "The names of the repartition topics the subtopology writes to.",
+                "The internal changelog topics that back the state stores of the subtopology.",
+                "The internal repartition topics the subtopology reads from.",
+                "An internal topic of the topology, with the settings it needs.",
+                "The name of the internal topic.",
+                "The number of partitions the topic must have, or 0 if the broker is to derive it.",
+                "The number of replicas of each partition, or 0 for the broker's default.",
+                "The configs the topic must have.",
+                "A key and its value.",
+                "The name of the client tag or topic config.",
+                "The value of the client tag or topic config.",
+                "One member of the group.",
+                "The id of the member.",
+                "The current epoch of the member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The rack of the member, or null if it has none.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "The epoch of the topology the member runs.",
+                "The id of the streams client process, shared by the members that run in it.",
+                "The endpoint of the application's own server, for interactive queries; null if it has none.",
+                "The tags of the client, used to spread standby tasks over racks or zones.",
+                "The cumulative offsets up to which tasks have restored their state.",
+                "The cumulative end offsets of the changelog topics of tasks.",
+                "The tasks currently assigned to the member.",
+                "The tasks the member should end up with.",
+                "True if the member still uses the classic protocol.",
                 "The host and port of a streams client's own server, as set by the application for interactive queries.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The host name of the application's own server."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the application's own server."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "TaskOffset",
-            doc: doc("An offset that is reported for one task."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number of the task."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset reported for the task, summed up over its changelog partitions.",
-                    ),
-                    ..field("offset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "Assignment",
-            doc: doc("The tasks assigned to a member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The active tasks of the assignment."),
-                    ..field(
-                        "activeTasks",
-                        FieldType::Array(&FieldType::Struct(10)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The standby tasks of the assignment."),
-                    ..field(
-                        "standbyTasks",
-                        FieldType::Array(&FieldType::Struct(10)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The warm-up tasks of the assignment."),
-                    ..field(
-                        "warmupTasks",
-                        FieldType::Array(&FieldType::Struct(10)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TaskIds",
-            doc: doc("Tasks of one subtopology, one for each partition number."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers of the tasks."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopologyDescription",
-            doc: doc(
+                "The host name of the application's own server.",
+                "The port of the application's own server.",
+                "An offset that is reported for one task.",
+                "The id of the subtopology.",
+                "The partition number of the task.",
+                "The offset reported for the task, summed up over its changelog partitions.",
+                "The tasks assigned to a member.",
+                "The active tasks of the assignment.",
+                "The standby tasks of the assignment.",
+                "The warm-up tasks of the assignment.",
+                "Tasks of one subtopology, one for each partition number.",
+                "The id of the subtopology.",
+                "The partition numbers of the tasks.",
                 "A readable description of the processing topology of a streams application.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The subtopologies of the topology."),
-                    ..field(
-                        "subtopologies",
-                        FieldType::Array(&FieldType::Struct(12)),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The global state stores of the topology."),
-                    ..field(
-                        "globalStores",
-                        FieldType::Array(&FieldType::Struct(14)),
-                        VersionRange::from(1),
-                    )
-                },
+                "The subtopologies of the topology.",
+                "The global state stores of the topology.",
+                "One subtopology with its nodes.",
+                "The id of the subtopology.",
+                "The nodes of the subtopology.",
+                "A source, processor or sink node of the topology.",
+                "The name of the node.",
+                "The kind of the node: 1 source, 2 processor, 3 sink.",
+                "The names of the topics a source node reads from.",
+                "The topic a sink node writes to, or null.",
+                "The names of the state stores a processor node uses.",
+                "The names of the nodes that receive this node's output.",
+                "A global state store with the nodes that fill it.",
+                "The source node that reads the topic of the global store.",
+                "The processor node that fills the global store.",
             ],
-        },
-        StructSchema {
-            name: "TopologyDescriptionSubtopology",
-            doc: doc("One subtopology with its nodes."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The nodes of the subtopology."),
-                    ..field(
-                        "nodes",
-                        FieldType::Array(&FieldType::Struct(13)),
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopologyDescriptionNode",
-            doc: doc("A source, processor or sink node of the topology."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the node."),
-                    ..field("name", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The kind of the node: 1 source, 2 processor, 3 sink."),
-                    ..field("nodeType", FieldType::Int8, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics a source node reads from."),
-                    entity_type: "topicName",
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The topic a sink node writes to, or null."),
-                    nullable: VersionRange::from(1),
-                    default: DefaultValue::Null,
-                    entity_type: "topicName",
-                    ..field("sinkTopic", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The names of the state stores a processor node uses."),
-                    ..field(
-                        "stores",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The names of the nodes that receive this node's output."),
-                    ..field(
-                        "successors",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(1),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopologyDescriptionGlobalStore",
-            doc: doc("A global state store with the nodes that fill it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The source node that reads the topic of the global store.",
-                    ),
-                    ..field("source", FieldType::Struct(13), VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The processor node that fills the global store."),
-                    ..field("processor", FieldType::Struct(13), VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Joins, keeps alive, updates or leaves a membership in a streams group (KIP-1071).
 ///
 /// Versions 0-1, flexible 0-1. API key 88.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupHeartbeatRequest<'a> {
     /// The id of the streams group.
     ///
@@ -80,6 +80,8 @@ pub struct StreamsGroupHeartbeatRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupHeartbeatRequest<'_> {}
 
 impl Default for StreamsGroupHeartbeatRequest<'_> {
     #[inline]
@@ -220,7 +222,7 @@ impl Reflect for StreamsGroupHeartbeatRequest<'static> {
 }
 
 /// The topology of a streams application, as far as the group coordinator needs it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topology<'a> {
     /// The epoch of the topology, which grows when the topology changes.
     ///
@@ -233,6 +235,8 @@ pub struct Topology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Topology<'_> {}
 
 impl IntoOwned for Topology<'_> {
     type Owned = Topology<'static>;
@@ -284,7 +288,7 @@ impl Reflect for Topology<'static> {
 }
 
 /// One subtopology: a part of the topology that is run as one task per partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subtopology<'a> {
     /// The id of the subtopology.
     ///
@@ -317,6 +321,8 @@ pub struct Subtopology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Subtopology<'_> {}
 
 impl IntoOwned for Subtopology<'_> {
     type Owned = Subtopology<'static>;
@@ -390,7 +396,7 @@ impl Reflect for Subtopology<'static> {
 }
 
 /// An internal topic of the topology, with the settings it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicInfo<'a> {
     /// The name of the internal topic.
     ///
@@ -411,6 +417,8 @@ pub struct TopicInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicInfo<'_> {}
 
 impl IntoOwned for TopicInfo<'_> {
     type Owned = TopicInfo<'static>;
@@ -473,7 +481,7 @@ impl Reflect for TopicInfo<'static> {
 }
 
 /// A key and its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyValue<'a> {
     /// The name of the client tag or topic config.
     ///
@@ -486,6 +494,8 @@ pub struct KeyValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for KeyValue<'_> {}
 
 impl IntoOwned for KeyValue<'_> {
     type Owned = KeyValue<'static>;
@@ -537,7 +547,7 @@ impl Reflect for KeyValue<'static> {
 }
 
 /// Source topics of a subtopology that must have the same number of partitions, given as indexes into its topic lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CopartitionGroup<'a> {
     /// Indexes into the source topics of the subtopology.
     ///
@@ -554,6 +564,8 @@ pub struct CopartitionGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CopartitionGroup<'_> {}
 
 impl IntoOwned for CopartitionGroup<'_> {
     type Owned = CopartitionGroup<'static>;
@@ -611,7 +623,7 @@ impl Reflect for CopartitionGroup<'static> {
 }
 
 /// Tasks of one subtopology, one for each partition number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskIds<'a> {
     /// The id of the subtopology.
     ///
@@ -624,6 +636,8 @@ pub struct TaskIds<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskIds<'_> {}
 
 impl IntoOwned for TaskIds<'_> {
     type Owned = TaskIds<'static>;
@@ -675,7 +689,7 @@ impl Reflect for TaskIds<'static> {
 }
 
 /// The host and port of a streams client's own server, as set by the application for interactive queries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint<'a> {
     /// The host name of the application's own server.
     ///
@@ -688,6 +702,8 @@ pub struct Endpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Endpoint<'_> {}
 
 impl IntoOwned for Endpoint<'_> {
     type Owned = Endpoint<'static>;
@@ -739,7 +755,7 @@ impl Reflect for Endpoint<'static> {
 }
 
 /// An offset that is reported for one task.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskOffset<'a> {
     /// The id of the subtopology.
     ///
@@ -756,6 +772,8 @@ pub struct TaskOffset<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskOffset<'_> {}
 
 impl IntoOwned for TaskOffset<'_> {
     type Owned = TaskOffset<'static>;
@@ -831,399 +849,114 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(88i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupHeartbeatRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupHeartbeatRequest",
+            "  groupId string 0+ entity=groupId",
+            "  memberId string 0+",
+            "  memberEpoch int32 0+",
+            "  endpointInformationEpoch int32 0+",
+            "  instanceId string 0+ nullable=0+ default=null",
+            "  rackId string 0+ nullable=0+ default=null",
+            "  rebalanceTimeoutMs int32 0+ default=int:-1",
+            "  topology Topology 0+ nullable=0+ default=null",
+            "  activeTasks []TaskIds 0+ nullable=0+ default=null",
+            "  standbyTasks []TaskIds 0+ nullable=0+ default=null",
+            "  warmupTasks []TaskIds 0+ nullable=0+ default=null",
+            "  processId string 0+ nullable=0+ default=null",
+            "  userEndpoint Endpoint 0+ nullable=0+ default=null",
+            "  clientTags []KeyValue 0+ nullable=0+ default=null",
+            "  taskOffsets []TaskOffset 0+ nullable=0+ default=null",
+            "  taskEndOffsets []TaskOffset 0+ nullable=0+ default=null",
+            "  shutdownApplication bool 0+",
+            "Topology",
+            "  epoch int32 0+",
+            "  subtopologies []Subtopology 0+",
+            "Subtopology",
+            "  subtopologyId string 0+",
+            "  sourceTopics []string 0+ entity=topicName",
+            "  sourceTopicRegex []string 0+",
+            "  stateChangelogTopics []TopicInfo 0+",
+            "  repartitionSinkTopics []string 0+ entity=topicName",
+            "  repartitionSourceTopics []TopicInfo 0+",
+            "  copartitionGroups []CopartitionGroup 0+",
+            "TopicInfo",
+            "  name string 0+ entity=topicName",
+            "  partitions int32 0+",
+            "  replicationFactor int16 0+",
+            "  topicConfigs []KeyValue 0+",
+            "KeyValue",
+            "  key string 0+",
+            "  value string 0+",
+            "CopartitionGroup",
+            "  sourceTopics []int16 0+",
+            "  sourceTopicRegex []int16 0+",
+            "  repartitionSourceTopics []int16 0+",
+            "TaskIds",
+            "  subtopologyId string 0+",
+            "  partitions []int32 0+",
+            "Endpoint",
+            "  host string 0+",
+            "  port uint16 0+",
+            "TaskOffset",
+            "  subtopologyId string 0+",
+            "  partition int32 0+",
+            "  offset int64 0+",
+        ],
+        docs(
+            &[
                 "Joins, keeps alive, updates or leaves a membership in a streams group (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member, which it generates itself and keeps for its lifetime.",
-                    ),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member; 0 to join, -1 to leave, -2 if a static member leaves to come back.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the endpoint information the member last received.",
-                    ),
-                    ..field(
-                        "endpointInformationEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member; null for a dynamic member, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("instanceId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The rack of the member; null if it has none, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if unchanged.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "rebalanceTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topology of the streams application; null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("topology", FieldType::Struct(1), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The active tasks the member currently owns, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "activeTasks",
-                        FieldType::Array(&FieldType::Struct(6)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The standby tasks the member currently owns, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "standbyTasks",
-                        FieldType::Array(&FieldType::Struct(6)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The warm-up tasks the member currently owns, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "warmupTasks",
-                        FieldType::Array(&FieldType::Struct(6)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the streams client process, shared by the members that run in it; null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("processId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The endpoint of the application's own server; null if it has none, or if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("userEndpoint", FieldType::Struct(7), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Tags of the client, used to spread standby tasks over racks or zones; null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "clientTags",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The cumulative offsets up to which tasks have restored their state, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "taskOffsets",
-                        FieldType::Array(&FieldType::Struct(8)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The cumulative end offsets of the changelog topics of tasks, or null if unchanged since the last heartbeat.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "taskEndOffsets",
-                        FieldType::Array(&FieldType::Struct(8)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("True to ask all members of the group to shut down."),
-                    ..field(
-                        "shutdownApplication",
-                        FieldType::Bool,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Topology",
-            doc: doc(
+                "The id of the streams group.",
+                "The id of the member, which it generates itself and keeps for its lifetime.",
+                "The epoch of the member; 0 to join, -1 to leave, -2 if a static member leaves to come back.",
+                "The epoch of the endpoint information the member last received.",
+                "The configured instance id of a static member; null for a dynamic member, or if unchanged since the last heartbeat.",
+                "The rack of the member; null if it has none, or if unchanged since the last heartbeat.",
+                "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if unchanged.",
+                "The topology of the streams application; null if unchanged since the last heartbeat.",
+                "The active tasks the member currently owns, or null if unchanged since the last heartbeat.",
+                "The standby tasks the member currently owns, or null if unchanged since the last heartbeat.",
+                "The warm-up tasks the member currently owns, or null if unchanged since the last heartbeat.",
+                "The id of the streams client process, shared by the members that run in it; null if unchanged.",
+                "The endpoint of the application's own server; null if it has none, or if unchanged since the last heartbeat.",
+                "Tags of the client, used to spread standby tasks over racks or zones; null if unchanged since the last heartbeat.",
+                "The cumulative offsets up to which tasks have restored their state, or null if unchanged since the last heartbeat.",
+                "The cumulative end offsets of the changelog topics of tasks, or null if unchanged since the last heartbeat.",
+                "True to ask all members of the group to shut down.",
                 "The topology of a streams application, as far as the group coordinator needs it.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the topology, which grows when the topology changes.",
-                    ),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The subtopologies of the topology."),
-                    ..field(
-                        "subtopologies",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Subtopology",
-            doc: doc(
+                "The epoch of the topology, which grows when the topology changes.",
+                "The subtopologies of the topology.",
                 "One subtopology: a part of the topology that is run as one task per partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics the subtopology reads from."),
-                    entity_type: "topicName",
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("Patterns of the topics the subtopology reads from."),
-                    ..field(
-                        "sourceTopicRegex",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The internal changelog topics that back the state stores of the subtopology.",
-                    ),
-                    ..field(
-                        "stateChangelogTopics",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The names of the repartition topics the subtopology writes to.",
-                    ),
-                    entity_type: "topicName",
-                    ..field(
-                        "repartitionSinkTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The internal repartition topics the subtopology reads from.",
-                    ),
-                    ..field(
-                        "repartitionSourceTopics",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The sets of source topics that must have the same number of partitions.",
-                    ),
-                    ..field(
-                        "copartitionGroups",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicInfo",
-            doc: doc("An internal topic of the topology, with the settings it needs."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the internal topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of partitions the topic must have, or 0 if the broker is to derive it.",
-                    ),
-                    ..field("partitions", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of replicas of each partition, or 0 for the broker's default.",
-                    ),
-                    ..field("replicationFactor", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The configs the topic must have."),
-                    ..field(
-                        "topicConfigs",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "KeyValue",
-            doc: doc("A key and its value."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the client tag or topic config."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the client tag or topic config."),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "CopartitionGroup",
-            doc: doc(
+                "The id of the subtopology.",
+                "The names of the topics the subtopology reads from.",
+                "Patterns of the topics the subtopology reads from.",
+                "The internal changelog topics that back the state stores of the subtopology.",
+                "The names of the repartition topics the subtopology writes to.",
+                "The internal repartition topics the subtopology reads from.",
+                "The sets of source topics that must have the same number of partitions.",
+                "An internal topic of the topology, with the settings it needs.",
+                "The name of the internal topic.",
+                "The number of partitions the topic must have, or 0 if the broker is to derive it.",
+                "The number of replicas of each partition, or 0 for the broker's default.",
+                "The configs the topic must have.",
+                "A key and its value.",
+                "The name of the client tag or topic config.",
+                "The value of the client tag or topic config.",
                 "Source topics of a subtopology that must have the same number of partitions, given as indexes into its topic lists.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("Indexes into the source topics of the subtopology."),
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::Int16),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Indexes into the source topic patterns of the subtopology.",
-                    ),
-                    ..field(
-                        "sourceTopicRegex",
-                        FieldType::Array(&FieldType::Int16),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Indexes into the repartition source topics of the subtopology.",
-                    ),
-                    ..field(
-                        "repartitionSourceTopics",
-                        FieldType::Array(&FieldType::Int16),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TaskIds",
-            doc: doc("Tasks of one subtopology, one for each partition number."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers of the tasks."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Endpoint",
-            doc: doc(
+                "Indexes into the source topics of the subtopology.",
+                "Indexes into the source topic patterns of the subtopology.",
+                "Indexes into the repartition source topics of the subtopology.",
+                "Tasks of one subtopology, one for each partition number.",
+                "The id of the subtopology.",
+                "The partition numbers of the tasks.",
                 "The host and port of a streams client's own server, as set by the application for interactive queries.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The host name of the application's own server."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the application's own server."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
+                "The host name of the application's own server.",
+                "The port of the application's own server.",
+                "An offset that is reported for one task.",
+                "The id of the subtopology.",
+                "The partition number of the task.",
+                "The offset reported for the task, summed up over its changelog partitions.",
             ],
-        },
-        StructSchema {
-            name: "TaskOffset",
-            doc: doc("An offset that is reported for one task."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition number of the task."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The offset reported for the task, summed up over its changelog partitions.",
-                    ),
-                    ..field("offset", FieldType::Int64, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers StreamsGroupHeartbeat with the member's epoch, its tasks when they changed, and the group's status.
 ///
 /// Versions 0-1, flexible 0-1. API key 88.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupHeartbeatResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -76,6 +76,8 @@ pub struct StreamsGroupHeartbeatResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupHeartbeatResponse<'_> {}
 
 impl Default for StreamsGroupHeartbeatResponse<'_> {
     #[inline]
@@ -258,7 +260,7 @@ impl Reflect for StreamsGroupHeartbeatResponse<'static> {
 }
 
 /// One condition of the group that the member should know of.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status<'a> {
     /// The condition, such as 0 stale topology, 1 missing source topics or 4 shutdown requested.
     ///
@@ -271,6 +273,8 @@ pub struct Status<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Status<'_> {}
 
 impl IntoOwned for Status<'_> {
     type Owned = Status<'static>;
@@ -322,7 +326,7 @@ impl Reflect for Status<'static> {
 }
 
 /// Tasks of one subtopology, one for each partition number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskIds<'a> {
     /// The id of the subtopology.
     ///
@@ -335,6 +339,8 @@ pub struct TaskIds<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskIds<'_> {}
 
 impl IntoOwned for TaskIds<'_> {
     type Owned = TaskIds<'static>;
@@ -386,7 +392,7 @@ impl Reflect for TaskIds<'static> {
 }
 
 /// A streams client's endpoint and the partitions it serves.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EndpointToPartitions<'a> {
     /// The endpoint of the application's own server.
     ///
@@ -403,6 +409,8 @@ pub struct EndpointToPartitions<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for EndpointToPartitions<'_> {}
 
 impl IntoOwned for EndpointToPartitions<'_> {
     type Owned = EndpointToPartitions<'static>;
@@ -458,7 +466,7 @@ impl Reflect for EndpointToPartitions<'static> {
 }
 
 /// The host and port of a streams client's own server, as set by the application for interactive queries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint<'a> {
     /// The host name of the application's own server.
     ///
@@ -471,6 +479,8 @@ pub struct Endpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Endpoint<'_> {}
 
 impl IntoOwned for Endpoint<'_> {
     type Owned = Endpoint<'static>;
@@ -522,7 +532,7 @@ impl Reflect for Endpoint<'static> {
 }
 
 /// One topic with some of its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicPartition<'a> {
     /// The name of the topic.
     ///
@@ -535,6 +545,8 @@ pub struct TopicPartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicPartition<'_> {}
 
 impl IntoOwned for TopicPartition<'_> {
     type Owned = TopicPartition<'static>;
@@ -596,260 +608,78 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(88i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupHeartbeatResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupHeartbeatResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+            "  memberId string 0+",
+            "  memberEpoch int32 0+",
+            "  heartbeatIntervalMs int32 0+",
+            "  acceptableRecoveryLagLegacy int32 0",
+            "  taskOffsetIntervalMs int32 0+",
+            "  acceptableRecoveryLag int64 1+ ignorable default=int:-1",
+            "  status []Status 0+ nullable=0+",
+            "  activeTasks []TaskIds 0+ nullable=0+ default=null",
+            "  standbyTasks []TaskIds 0+ nullable=0+ default=null",
+            "  warmupTasks []TaskIds 0+ nullable=0+ default=null",
+            "  topologyDescriptionRequired bool 1+",
+            "  endpointInformationEpoch int32 0+",
+            "  partitionsByUserEndpoint []EndpointToPartitions 0+ nullable=0+ default=null",
+            "Status",
+            "  statusCode int8 0+",
+            "  statusDetail string 0+",
+            "TaskIds",
+            "  subtopologyId string 0+",
+            "  partitions []int32 0+",
+            "EndpointToPartitions",
+            "  userEndpoint Endpoint 0+",
+            "  activePartitions []TopicPartition 0+",
+            "  standbyPartitions []TopicPartition 0+",
+            "Endpoint",
+            "  host string 0+",
+            "  port uint16 0+",
+            "TopicPartition",
+            "  topic string 0+ entity=topicName",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "Answers StreamsGroupHeartbeat with the member's epoch, its tasks when they changed, and the group's status.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the member, to be sent with the next heartbeat.",
-                    ),
-                    ..field("memberEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How often the member shall send heartbeats, in milliseconds.",
-                    ),
-                    ..field(
-                        "heartbeatIntervalMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest changelog lag at which a client still counts as caught up enough to take over a task.",
-                    ),
-                    ..field(
-                        "acceptableRecoveryLagLegacy",
-                        FieldType::Int32,
-                        VersionRange::new(0, 0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How often the member shall report the offsets of its tasks, in milliseconds.",
-                    ),
-                    ..field(
-                        "taskOffsetIntervalMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The largest changelog lag at which a client still counts as caught up enough to take over a task; -1 if not given.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "acceptableRecoveryLag",
-                        FieldType::Int64,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Conditions of the group the member should know of, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "status",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The active tasks the member shall own, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "activeTasks",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The standby tasks the member shall own, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "standbyTasks",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The warm-up tasks the member shall own, or null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "warmupTasks",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the member should send a description of its topology to the coordinator.",
-                    ),
-                    ..field(
-                        "topologyDescriptionRequired",
-                        FieldType::Bool,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the group's endpoint information, to be sent back in later heartbeats.",
-                    ),
-                    ..field(
-                        "endpointInformationEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Which endpoint serves which partitions, for interactive queries; null if unchanged.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field(
-                        "partitionsByUserEndpoint",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Status",
-            doc: doc("One condition of the group that the member should know of."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The condition, such as 0 stale topology, 1 missing source topics or 4 shutdown requested.",
-                    ),
-                    ..field("statusCode", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A readable description of the condition."),
-                    ..field("statusDetail", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "TaskIds",
-            doc: doc("Tasks of one subtopology, one for each partition number."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers of the tasks."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "EndpointToPartitions",
-            doc: doc("A streams client's endpoint and the partitions it serves."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The endpoint of the application's own server."),
-                    ..field("userEndpoint", FieldType::Struct(4), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topic partitions of the active tasks at this endpoint.",
-                    ),
-                    ..field(
-                        "activePartitions",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topic partitions of the standby tasks at this endpoint.",
-                    ),
-                    ..field(
-                        "standbyPartitions",
-                        FieldType::Array(&FieldType::Struct(5)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Endpoint",
-            doc: doc(
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The id of the member.",
+                "The epoch of the member, to be sent with the next heartbeat.",
+                "How often the member shall send heartbeats, in milliseconds.",
+                "The largest changelog lag at which a client still counts as caught up enough to take over a task.",
+                "How often the member shall report the offsets of its tasks, in milliseconds.",
+                "The largest changelog lag at which a client still counts as caught up enough to take over a task; -1 if not given.",
+                "Conditions of the group the member should know of, or null if unchanged.",
+                "The active tasks the member shall own, or null if unchanged.",
+                "The standby tasks the member shall own, or null if unchanged.",
+                "The warm-up tasks the member shall own, or null if unchanged.",
+                "True if the member should send a description of its topology to the coordinator.",
+                "The epoch of the group's endpoint information, to be sent back in later heartbeats.",
+                "Which endpoint serves which partitions, for interactive queries; null if unchanged.",
+                "One condition of the group that the member should know of.",
+                "The condition, such as 0 stale topology, 1 missing source topics or 4 shutdown requested.",
+                "A readable description of the condition.",
+                "Tasks of one subtopology, one for each partition number.",
+                "The id of the subtopology.",
+                "The partition numbers of the tasks.",
+                "A streams client's endpoint and the partitions it serves.",
+                "The endpoint of the application's own server.",
+                "The topic partitions of the active tasks at this endpoint.",
+                "The topic partitions of the standby tasks at this endpoint.",
                 "The host and port of a streams client's own server, as set by the application for interactive queries.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The host name of the application's own server."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the application's own server."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
+                "The host name of the application's own server.",
+                "The port of the application's own server.",
+                "One topic with some of its partitions.",
+                "The name of the topic.",
+                "The partition numbers.",
             ],
-        },
-        StructSchema {
-            name: "TopicPartition",
-            doc: doc("One topic with some of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

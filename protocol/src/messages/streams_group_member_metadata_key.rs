@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the metadata of a streams group member (KIP-1071).
 ///
 /// Versions 0, flexible none. API key 19.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupMemberMetadataKey<'a> {
     /// The id of the streams group.
     ///
@@ -18,6 +18,8 @@ pub struct StreamsGroupMemberMetadataKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for StreamsGroupMemberMetadataKey<'_> {}
 
 impl IntoOwned for StreamsGroupMemberMetadataKey<'_> {
     type Owned = StreamsGroupMemberMetadataKey<'static>;
@@ -75,22 +77,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(19i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupMemberMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["StreamsGroupMemberMetadataKey", "  groupId string 0", "  memberId string 0"],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the metadata of a streams group member (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the streams group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// What a streams group member told the coordinator about itself, as stored in `__consumer_offsets` (KIP-1071).
 ///
 /// Versions 0, flexible 0. API key 19.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupMemberMetadataValue<'a> {
     /// The configured instance id of a static member, or null for a dynamic member.
     ///
@@ -48,6 +48,8 @@ pub struct StreamsGroupMemberMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupMemberMetadataValue<'_> {}
 
 impl Default for StreamsGroupMemberMetadataValue<'_> {
     #[inline]
@@ -148,7 +150,7 @@ impl Reflect for StreamsGroupMemberMetadataValue<'static> {
 }
 
 /// The host and port of a streams client's own server, as set by the application for interactive queries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint<'a> {
     /// The host name of the application's own server.
     ///
@@ -161,6 +163,8 @@ pub struct Endpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Endpoint<'_> {}
 
 impl IntoOwned for Endpoint<'_> {
     type Owned = Endpoint<'static>;
@@ -212,7 +216,7 @@ impl Reflect for Endpoint<'static> {
 }
 
 /// A key and its value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyValue<'a> {
     /// The name of the client tag.
     ///
@@ -225,6 +229,8 @@ pub struct KeyValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for KeyValue<'_> {}
 
 impl IntoOwned for KeyValue<'_> {
     type Owned = KeyValue<'static>;
@@ -286,103 +292,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(19i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupMemberMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupMemberMetadataValue",
+            "  instanceId string 0+ nullable=0+",
+            "  rackId string 0+ nullable=0+",
+            "  clientId string 0+",
+            "  clientHost string 0+",
+            "  rebalanceTimeoutMs int32 0+ default=int:-1",
+            "  topologyEpoch int32 0+",
+            "  processId string 0+",
+            "  userEndpoint Endpoint 0+ nullable=0+ default=null",
+            "  clientTags []KeyValue 0+",
+            "Endpoint",
+            "  host string 0+",
+            "  port uint16 0+",
+            "KeyValue",
+            "  key string 0+",
+            "  value string 0+",
+        ],
+        docs(
+            &[
                 "What a streams group member told the coordinator about itself, as stored in `__consumer_offsets` (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("instanceId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The rack of the member, or null if it has none."),
-                    nullable: VersionRange::from(0),
-                    ..field("rackId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The client id the member sent in its request headers."),
-                    ..field("clientId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host the member connects from."),
-                    ..field("clientHost", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if not known.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "rebalanceTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the topology the member runs."),
-                    ..field("topologyEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the streams client process, shared by the members that run in it.",
-                    ),
-                    ..field("processId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The endpoint of the application's own server, for interactive queries; null if it has none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("userEndpoint", FieldType::Struct(1), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The tags of the client, used to spread standby tasks over racks or zones.",
-                    ),
-                    ..field(
-                        "clientTags",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Endpoint",
-            doc: doc(
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The rack of the member, or null if it has none.",
+                "The client id the member sent in its request headers.",
+                "The host the member connects from.",
+                "How long the member may take to give up what it must in a rebalance, in milliseconds; -1 if not known.",
+                "The epoch of the topology the member runs.",
+                "The id of the streams client process, shared by the members that run in it.",
+                "The endpoint of the application's own server, for interactive queries; null if it has none.",
+                "The tags of the client, used to spread standby tasks over racks or zones.",
                 "The host and port of a streams client's own server, as set by the application for interactive queries.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The host name of the application's own server."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the application's own server."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
+                "The host name of the application's own server.",
+                "The port of the application's own server.",
+                "A key and its value.",
+                "The name of the client tag.",
+                "The value of the client tag.",
             ],
-        },
-        StructSchema {
-            name: "KeyValue",
-            doc: doc("A key and its value."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the client tag."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the client tag."),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

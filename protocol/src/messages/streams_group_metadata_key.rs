@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the epoch of a streams group (KIP-1071).
 ///
 /// Versions 0, flexible none. API key 17.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupMetadataKey<'a> {
     /// The id of the streams group.
     ///
     /// Versions 0.
     pub group_id: Str<'a>,
 }
+
+impl Eq for StreamsGroupMetadataKey<'_> {}
 
 impl IntoOwned for StreamsGroupMetadataKey<'_> {
     type Owned = StreamsGroupMetadataKey<'static>;
@@ -67,18 +69,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(17i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupMetadataKey",
-            doc: doc(
+    structs: Structs::new(
+        &["StreamsGroupMetadataKey", "  groupId string 0"],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the epoch of a streams group (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the streams group.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The epoch and other state of a streams group, as stored in `__consumer_offsets` (KIP-1071).
 ///
 /// Versions 0, flexible 0. API key 17.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamsGroupMetadataValue<'a> {
     /// The group epoch, which grows whenever a new target assignment is needed.
     ///
@@ -36,6 +36,8 @@ pub struct StreamsGroupMetadataValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupMetadataValue<'_> {}
 
 impl Default for StreamsGroupMetadataValue<'_> {
     #[inline]
@@ -163,7 +165,7 @@ impl Reflect for StreamsGroupMetadataValue<'static> {
 }
 
 /// A config of the assignor, as in force when the last target assignment was computed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LastAssignmentConfig<'a> {
     /// The name of the config.
     ///
@@ -176,6 +178,8 @@ pub struct LastAssignmentConfig<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for LastAssignmentConfig<'_> {}
 
 impl IntoOwned for LastAssignmentConfig<'_> {
     type Owned = LastAssignmentConfig<'static>;
@@ -237,94 +241,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(17i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupMetadataValue",
+            "  epoch int32 0+",
+            "  metadataHash int64 0+",
+            "  validatedTopologyEpoch int32 0+ tagged=0+ tag=0 default=int:-1",
+            "  lastAssignmentConfigs []LastAssignmentConfig 0+ nullable=0+ tagged=0+ tag=1",
+            "  storedDescriptionTopologyEpoch int32 0+ tagged=0+ tag=2 default=int:-1",
+            "  failedDescriptionTopologyEpoch int32 0+ tagged=0+ tag=3 default=int:-1",
+            "LastAssignmentConfig",
+            "  key string 0+",
+            "  value string 0+",
+        ],
+        docs(
+            &[
                 "The epoch and other state of a streams group, as stored in `__consumer_offsets` (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch, which grows whenever a new target assignment is needed.",
-                    ),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "A hash over the metadata of all topics of the topology, to notice changes.",
-                    ),
-                    ..field("metadataHash", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the topology that was last validated against the topics.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "validatedTopologyEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The assignor's configs as in force when the last target assignment was computed, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    tagged: VersionRange::from(0),
-                    tag: 1,
-                    ..field(
-                        "lastAssignmentConfigs",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topology epoch whose topology description is stored; -1 if none.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 2,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "storedDescriptionTopologyEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The topology epoch for which storing a topology description failed; -1 if none.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 3,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "failedDescriptionTopologyEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "LastAssignmentConfig",
-            doc: doc(
+                "The group epoch, which grows whenever a new target assignment is needed.",
+                "A hash over the metadata of all topics of the topology, to notice changes.",
+                "The epoch of the topology that was last validated against the topics.",
+                "The assignor's configs as in force when the last target assignment was computed, or null.",
+                "The topology epoch whose topology description is stored; -1 if none.",
+                "The topology epoch for which storing a topology description failed; -1 if none.",
                 "A config of the assignor, as in force when the last target assignment was computed.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the config."),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
+                "The name of the config.",
+                "The value of the config.",
             ],
-        },
-    ],
+        ),
+    ),
 };

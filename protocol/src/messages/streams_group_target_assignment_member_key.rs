@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Key of the record in `__consumer_offsets` that holds the target assignment of a streams group member (KIP-1071).
 ///
 /// Versions 0, flexible none. API key 21.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMemberKey<'a> {
     /// The id of the streams group.
     ///
@@ -18,6 +18,8 @@ pub struct StreamsGroupTargetAssignmentMemberKey<'a> {
     /// Versions 0.
     pub member_id: Str<'a>,
 }
+
+impl Eq for StreamsGroupTargetAssignmentMemberKey<'_> {}
 
 impl IntoOwned for StreamsGroupTargetAssignmentMemberKey<'_> {
     type Owned = StreamsGroupTargetAssignmentMemberKey<'static>;
@@ -75,22 +77,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(21i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupTargetAssignmentMemberKey",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupTargetAssignmentMemberKey",
+            "  groupId string 0",
+            "  memberId string 0",
+        ],
+        docs(
+            &[
                 "Key of the record in `__consumer_offsets` that holds the target assignment of a streams group member (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    ..field("groupId", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::new(0, 0))
-                },
+                "The id of the streams group.",
+                "The id of the member.",
             ],
-        },
-    ],
+        ),
+    ),
 };

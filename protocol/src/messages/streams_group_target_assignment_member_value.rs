@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The tasks a streams group member should end up with, as stored in `__consumer_offsets` (KIP-1071).
 ///
 /// Versions 0, flexible 0. API key 21.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMemberValue<'a> {
     /// The active tasks the member should end up with.
     ///
@@ -24,6 +24,8 @@ pub struct StreamsGroupTargetAssignmentMemberValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupTargetAssignmentMemberValue<'_> {}
 
 impl IntoOwned for StreamsGroupTargetAssignmentMemberValue<'_> {
     type Owned = StreamsGroupTargetAssignmentMemberValue<'static>;
@@ -79,7 +81,7 @@ impl Reflect for StreamsGroupTargetAssignmentMemberValue<'static> {
 }
 
 /// Tasks of one subtopology, one for each partition number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskIds<'a> {
     /// The id of the subtopology.
     ///
@@ -92,6 +94,8 @@ pub struct TaskIds<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TaskIds<'_> {}
 
 impl IntoOwned for TaskIds<'_> {
     type Owned = TaskIds<'static>;
@@ -153,56 +157,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(21i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupTargetAssignmentMemberValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupTargetAssignmentMemberValue",
+            "  activeTasks []TaskIds 0+",
+            "  standbyTasks []TaskIds 0+",
+            "  warmupTasks []TaskIds 0+",
+            "TaskIds",
+            "  subtopologyId string 0+",
+            "  partitions []int32 0+",
+        ],
+        docs(
+            &[
                 "The tasks a streams group member should end up with, as stored in `__consumer_offsets` (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The active tasks the member should end up with."),
-                    ..field(
-                        "activeTasks",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The standby tasks the member should end up with."),
-                    ..field(
-                        "standbyTasks",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The warm-up tasks the member should end up with."),
-                    ..field(
-                        "warmupTasks",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The active tasks the member should end up with.",
+                "The standby tasks the member should end up with.",
+                "The warm-up tasks the member should end up with.",
+                "Tasks of one subtopology, one for each partition number.",
+                "The id of the subtopology.",
+                "The partition numbers of the tasks.",
             ],
-        },
-        StructSchema {
-            name: "TaskIds",
-            doc: doc("Tasks of one subtopology, one for each partition number."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers of the tasks."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

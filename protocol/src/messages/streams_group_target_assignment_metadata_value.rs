@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The epoch of a streams group's target assignment, as stored in `__consumer_offsets` (KIP-1071).
 ///
 /// Versions 0, flexible 0. API key 20.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupTargetAssignmentMetadataValue {
     /// The group epoch for which the current target assignment was computed.
     ///
@@ -20,6 +20,8 @@ pub struct StreamsGroupTargetAssignmentMetadataValue {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupTargetAssignmentMetadataValue {}
 
 impl IntoOwned for StreamsGroupTargetAssignmentMetadataValue {
     type Owned = StreamsGroupTargetAssignmentMetadataValue;
@@ -91,33 +93,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(20i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupTargetAssignmentMetadataValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupTargetAssignmentMetadataValue",
+            "  assignmentEpoch int32 0+",
+            "  assignmentTimestamp int64 0+ tagged=0+ tag=0 ignorable",
+        ],
+        docs(
+            &[
                 "The epoch of a streams group's target assignment, as stored in `__consumer_offsets` (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The group epoch for which the current target assignment was computed.",
-                    ),
-                    ..field("assignmentEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the target assignment was computed, in milliseconds since the Unix epoch.",
-                    ),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ignorable: true,
-                    ..field(
-                        "assignmentTimestamp",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
+                "The group epoch for which the current target assignment was computed.",
+                "When the target assignment was computed, in milliseconds since the Unix epoch.",
             ],
-        },
-    ],
+        ),
+    ),
 };

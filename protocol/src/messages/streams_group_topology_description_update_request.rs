@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a streams group member to give the coordinator a description of its processing topology.
 ///
 /// Versions 0, flexible 0. API key 93.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupTopologyDescriptionUpdateRequest<'a> {
     /// The id of the streams group.
     ///
@@ -28,6 +28,8 @@ pub struct StreamsGroupTopologyDescriptionUpdateRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupTopologyDescriptionUpdateRequest<'_> {}
 
 impl IntoOwned for StreamsGroupTopologyDescriptionUpdateRequest<'_> {
     type Owned = StreamsGroupTopologyDescriptionUpdateRequest<'static>;
@@ -87,7 +89,7 @@ impl Reflect for StreamsGroupTopologyDescriptionUpdateRequest<'static> {
 }
 
 /// A readable description of the processing topology of a streams application.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescription<'a> {
     /// The subtopologies of the topology.
     ///
@@ -100,6 +102,8 @@ pub struct TopologyDescription<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescription<'_> {}
 
 impl IntoOwned for TopologyDescription<'_> {
     type Owned = TopologyDescription<'static>;
@@ -151,7 +155,7 @@ impl Reflect for TopologyDescription<'static> {
 }
 
 /// One subtopology with its nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescriptionSubtopology<'a> {
     /// The id of the subtopology.
     ///
@@ -164,6 +168,8 @@ pub struct TopologyDescriptionSubtopology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescriptionSubtopology<'_> {}
 
 impl IntoOwned for TopologyDescriptionSubtopology<'_> {
     type Owned = TopologyDescriptionSubtopology<'static>;
@@ -215,7 +221,7 @@ impl Reflect for TopologyDescriptionSubtopology<'static> {
 }
 
 /// A source, processor or sink node of the topology.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescriptionNode<'a> {
     /// The name of the node.
     ///
@@ -244,6 +250,8 @@ pub struct TopologyDescriptionNode<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescriptionNode<'_> {}
 
 impl IntoOwned for TopologyDescriptionNode<'_> {
     type Owned = TopologyDescriptionNode<'static>;
@@ -311,7 +319,7 @@ impl Reflect for TopologyDescriptionNode<'static> {
 }
 
 /// A global state store with the nodes that fill it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopologyDescriptionGlobalStore<'a> {
     /// The source node that reads the topic of the global store.
     ///
@@ -324,6 +332,8 @@ pub struct TopologyDescriptionGlobalStore<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopologyDescriptionGlobalStore<'_> {}
 
 impl IntoOwned for TopologyDescriptionGlobalStore<'_> {
     type Owned = TopologyDescriptionGlobalStore<'static>;
@@ -392,139 +402,54 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(93i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupTopologyDescriptionUpdateRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupTopologyDescriptionUpdateRequest",
+            "  groupId string 0+ entity=groupId",
+            "  memberId string 0+",
+            "  topologyEpoch int32 0+",
+            "  topologyDescription TopologyDescription 0+",
+            "TopologyDescription",
+            "  subtopologies []TopologyDescriptionSubtopology 0+",
+            "  globalStores []TopologyDescriptionGlobalStore 0+",
+            "TopologyDescriptionSubtopology",
+            "  subtopologyId string 0+",
+            "  nodes []TopologyDescriptionNode 0+",
+            "TopologyDescriptionNode",
+            "  name string 0+",
+            "  nodeType int8 0+",
+            "  sourceTopics []string 0+ entity=topicName",
+            "  sinkTopic string 0+ nullable=0+ entity=topicName default=null",
+            "  stores []string 0+",
+            "  successors []string 0+",
+            "TopologyDescriptionGlobalStore",
+            "  source TopologyDescriptionNode 0+",
+            "  processor TopologyDescriptionNode 0+",
+        ],
+        docs(
+            &[
                 "Sent by a streams group member to give the coordinator a description of its processing topology.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the streams group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the topology that is described."),
-                    ..field("topologyEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The description of the processing topology."),
-                    ..field(
-                        "topologyDescription",
-                        FieldType::Struct(1),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopologyDescription",
-            doc: doc(
+                "The id of the streams group.",
+                "The id of the member.",
+                "The epoch of the topology that is described.",
+                "The description of the processing topology.",
                 "A readable description of the processing topology of a streams application.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The subtopologies of the topology."),
-                    ..field(
-                        "subtopologies",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The global state stores of the topology."),
-                    ..field(
-                        "globalStores",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The subtopologies of the topology.",
+                "The global state stores of the topology.",
+                "One subtopology with its nodes.",
+                "The id of the subtopology.",
+                "The nodes of the subtopology.",
+                "A source, processor or sink node of the topology.",
+                "The name of the node.",
+                "The kind of the node: 1 source, 2 processor, 3 sink.",
+                "The names of the topics a source node reads from.",
+                "The topic a sink node writes to, or null.",
+                "The names of the state stores a processor node uses.",
+                "The names of the nodes that receive this node's output.",
+                "A global state store with the nodes that fill it.",
+                "The source node that reads the topic of the global store.",
+                "The processor node that fills the global store.",
             ],
-        },
-        StructSchema {
-            name: "TopologyDescriptionSubtopology",
-            doc: doc("One subtopology with its nodes."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The nodes of the subtopology."),
-                    ..field(
-                        "nodes",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopologyDescriptionNode",
-            doc: doc("A source, processor or sink node of the topology."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the node."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The kind of the node: 1 source, 2 processor, 3 sink."),
-                    ..field("nodeType", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics a source node reads from."),
-                    entity_type: "topicName",
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The topic a sink node writes to, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    entity_type: "topicName",
-                    ..field("sinkTopic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the state stores a processor node uses."),
-                    ..field(
-                        "stores",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The names of the nodes that receive this node's output."),
-                    ..field(
-                        "successors",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopologyDescriptionGlobalStore",
-            doc: doc("A global state store with the nodes that fill it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The source node that reads the topic of the global store.",
-                    ),
-                    ..field("source", FieldType::Struct(3), VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The processor node that fills the global store."),
-                    ..field("processor", FieldType::Struct(3), VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

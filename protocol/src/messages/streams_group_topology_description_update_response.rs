@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers StreamsGroupTopologyDescriptionUpdate with the outcome.
 ///
 /// Versions 0, flexible 0. API key 93.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupTopologyDescriptionUpdateResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct StreamsGroupTopologyDescriptionUpdateResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupTopologyDescriptionUpdateResponse<'_> {}
 
 impl IntoOwned for StreamsGroupTopologyDescriptionUpdateResponse<'_> {
     type Owned = StreamsGroupTopologyDescriptionUpdateResponse<'static>;
@@ -92,28 +94,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(93i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupTopologyDescriptionUpdateResponse",
-            doc: doc("Answers StreamsGroupTopologyDescriptionUpdate with the outcome."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "StreamsGroupTopologyDescriptionUpdateResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers StreamsGroupTopologyDescriptionUpdate with the outcome.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The topology of a streams group, as stored in `__consumer_offsets` (KIP-1071).
 ///
 /// Versions 0, flexible 0. API key 23.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamsGroupTopologyValue<'a> {
     /// The epoch of the topology, which grows when the topology changes.
     ///
@@ -20,6 +20,8 @@ pub struct StreamsGroupTopologyValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StreamsGroupTopologyValue<'_> {}
 
 impl IntoOwned for StreamsGroupTopologyValue<'_> {
     type Owned = StreamsGroupTopologyValue<'static>;
@@ -71,7 +73,7 @@ impl Reflect for StreamsGroupTopologyValue<'static> {
 }
 
 /// One subtopology: a part of the topology that is run as one task per partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subtopology<'a> {
     /// The id of the subtopology.
     ///
@@ -104,6 +106,8 @@ pub struct Subtopology<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Subtopology<'_> {}
 
 impl IntoOwned for Subtopology<'_> {
     type Owned = Subtopology<'static>;
@@ -177,7 +181,7 @@ impl Reflect for Subtopology<'static> {
 }
 
 /// An internal topic of the topology, with the settings it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicInfo<'a> {
     /// The name of the internal topic.
     ///
@@ -198,6 +202,8 @@ pub struct TopicInfo<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicInfo<'_> {}
 
 impl IntoOwned for TopicInfo<'_> {
     type Owned = TopicInfo<'static>;
@@ -260,7 +266,7 @@ impl Reflect for TopicInfo<'static> {
 }
 
 /// A config of an internal topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicConfig<'a> {
     /// The name of the config.
     ///
@@ -273,6 +279,8 @@ pub struct TopicConfig<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicConfig<'_> {}
 
 impl IntoOwned for TopicConfig<'_> {
     type Owned = TopicConfig<'static>;
@@ -324,7 +332,7 @@ impl Reflect for TopicConfig<'static> {
 }
 
 /// Source topics of a subtopology that must have the same number of partitions, given as indexes into its topic lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CopartitionGroup<'a> {
     /// Indexes into the source topics of the subtopology.
     ///
@@ -341,6 +349,8 @@ pub struct CopartitionGroup<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CopartitionGroup<'_> {}
 
 impl IntoOwned for CopartitionGroup<'_> {
     type Owned = CopartitionGroup<'static>;
@@ -408,176 +418,58 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(23i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "StreamsGroupTopologyValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "StreamsGroupTopologyValue",
+            "  epoch int32 0+",
+            "  subtopologies []Subtopology 0+",
+            "Subtopology",
+            "  subtopologyId string 0+",
+            "  sourceTopics []string 0+",
+            "  sourceTopicRegex []string 0+",
+            "  stateChangelogTopics []TopicInfo 0+",
+            "  repartitionSinkTopics []string 0+",
+            "  repartitionSourceTopics []TopicInfo 0+",
+            "  copartitionGroups []CopartitionGroup 0+",
+            "TopicInfo",
+            "  name string 0+",
+            "  partitions int32 0+",
+            "  replicationFactor int16 0+",
+            "  topicConfigs []TopicConfig 0+",
+            "TopicConfig",
+            "  key string 0+",
+            "  value string 0+",
+            "CopartitionGroup",
+            "  sourceTopics []int16 0+",
+            "  sourceTopicRegex []int16 0+",
+            "  repartitionSourceTopics []int16 0+",
+        ],
+        docs(
+            &[
                 "The topology of a streams group, as stored in `__consumer_offsets` (KIP-1071).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the topology, which grows when the topology changes.",
-                    ),
-                    ..field("epoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The subtopologies of the topology."),
-                    ..field(
-                        "subtopologies",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Subtopology",
-            doc: doc(
+                "The epoch of the topology, which grows when the topology changes.",
+                "The subtopologies of the topology.",
                 "One subtopology: a part of the topology that is run as one task per partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the subtopology."),
-                    ..field("subtopologyId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The names of the topics the subtopology reads from."),
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("Patterns of the topics the subtopology reads from."),
-                    ..field(
-                        "sourceTopicRegex",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The internal changelog topics that back the state stores of the subtopology.",
-                    ),
-                    ..field(
-                        "stateChangelogTopics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The names of the repartition topics the subtopology writes to.",
-                    ),
-                    ..field(
-                        "repartitionSinkTopics",
-                        FieldType::Array(&FieldType::String),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The internal repartition topics the subtopology reads from.",
-                    ),
-                    ..field(
-                        "repartitionSourceTopics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The sets of source topics that must have the same number of partitions.",
-                    ),
-                    ..field(
-                        "copartitionGroups",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicInfo",
-            doc: doc("An internal topic of the topology, with the settings it needs."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the internal topic."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of partitions the topic must have, or 0 if the broker is to derive it.",
-                    ),
-                    ..field("partitions", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The number of replicas of each partition, or 0 for the broker's default.",
-                    ),
-                    ..field("replicationFactor", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The configs the topic must have."),
-                    ..field(
-                        "topicConfigs",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TopicConfig",
-            doc: doc("A config of an internal topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the config."),
-                    ..field("key", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The value of the config."),
-                    ..field("value", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "CopartitionGroup",
-            doc: doc(
+                "The id of the subtopology.",
+                "The names of the topics the subtopology reads from.",
+                "Patterns of the topics the subtopology reads from.",
+                "The internal changelog topics that back the state stores of the subtopology.",
+                "The names of the repartition topics the subtopology writes to.",
+                "The internal repartition topics the subtopology reads from.",
+                "The sets of source topics that must have the same number of partitions.",
+                "An internal topic of the topology, with the settings it needs.",
+                "The name of the internal topic.",
+                "The number of partitions the topic must have, or 0 if the broker is to derive it.",
+                "The number of replicas of each partition, or 0 for the broker's default.",
+                "The configs the topic must have.",
+                "A config of an internal topic.",
+                "The name of the config.",
+                "The value of the config.",
                 "Source topics of a subtopology that must have the same number of partitions, given as indexes into its topic lists.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("Indexes into the source topics of the subtopology."),
-                    ..field(
-                        "sourceTopics",
-                        FieldType::Array(&FieldType::Int16),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Indexes into the source topic patterns of the subtopology.",
-                    ),
-                    ..field(
-                        "sourceTopicRegex",
-                        FieldType::Array(&FieldType::Int16),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Indexes into the repartition source topics of the subtopology.",
-                    ),
-                    ..field(
-                        "repartitionSourceTopics",
-                        FieldType::Array(&FieldType::Int16),
-                        VersionRange::from(0),
-                    )
-                },
+                "Indexes into the source topics of the subtopology.",
+                "Indexes into the source topic patterns of the subtopology.",
+                "Indexes into the repartition source topics of the subtopology.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Second step of a classic rebalance: the leader hands in the assignments, every member asks for its own.
 ///
 /// Versions 0-5, flexible 4-5. API key 14.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncGroupRequest<'a> {
     /// The id of the group.
     ///
@@ -40,6 +40,8 @@ pub struct SyncGroupRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SyncGroupRequest<'_> {}
 
 impl IntoOwned for SyncGroupRequest<'_> {
     type Owned = SyncGroupRequest<'static>;
@@ -124,7 +126,7 @@ impl Reflect for SyncGroupRequest<'static> {
 }
 
 /// The assignment of one member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncGroupRequestAssignment<'a> {
     /// The id of the member the assignment is for.
     ///
@@ -137,6 +139,8 @@ pub struct SyncGroupRequestAssignment<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SyncGroupRequestAssignment<'_> {}
 
 impl IntoOwned for SyncGroupRequestAssignment<'_> {
     type Owned = SyncGroupRequestAssignment<'static>;
@@ -203,77 +207,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(14i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "SyncGroupRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "SyncGroupRequest",
+            "  groupId string 0+ entity=groupId",
+            "  generationId int32 0+",
+            "  memberId string 0+",
+            "  groupInstanceId string 3+ nullable=3+ default=null",
+            "  protocolType string 5+ nullable=5+ ignorable default=null",
+            "  protocolName string 5+ nullable=5+ ignorable default=null",
+            "  assignments []SyncGroupRequestAssignment 0+",
+            "SyncGroupRequestAssignment",
+            "  memberId string 0+",
+            "  assignment bytes 0+",
+        ],
+        docs(
+            &[
                 "Second step of a classic rebalance: the leader hands in the assignments, every member asks for its own.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The generation of the group that the member believes to be in.",
-                    ),
-                    ..field("generationId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the member."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The kind of group, which all members share, or null."),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("protocolType", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The name of the protocol the group has chosen, or null."),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("protocolName", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The assignment of every member, if the sender is the group leader; empty otherwise.",
-                    ),
-                    ..field(
-                        "assignments",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the group.",
+                "The generation of the group that the member believes to be in.",
+                "The id of the member.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The kind of group, which all members share, or null.",
+                "The name of the protocol the group has chosen, or null.",
+                "The assignment of every member, if the sender is the group leader; empty otherwise.",
+                "The assignment of one member.",
+                "The id of the member the assignment is for.",
+                "The assignment of the member, in the format of the chosen protocol; for consumers, a ConsumerProtocolAssignment.",
             ],
-        },
-        StructSchema {
-            name: "SyncGroupRequestAssignment",
-            doc: doc("The assignment of one member."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the member the assignment is for."),
-                    ..field("memberId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The assignment of the member, in the format of the chosen protocol; for consumers, a ConsumerProtocolAssignment.",
-                    ),
-                    ..field("assignment", FieldType::Bytes, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

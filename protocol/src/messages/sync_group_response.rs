@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers SyncGroup with the member's assignment.
 ///
 /// Versions 0-5, flexible 4-5. API key 14.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncGroupResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -32,6 +32,8 @@ pub struct SyncGroupResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for SyncGroupResponse<'_> {}
 
 impl IntoOwned for SyncGroupResponse<'_> {
     type Owned = SyncGroupResponse<'static>;
@@ -120,43 +122,24 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(14i16),
     versions: VersionRange::new(0, 5),
     flexible: VersionRange::from(4),
-    structs: &[
-        StructSchema {
-            name: "SyncGroupResponse",
-            doc: doc("Answers SyncGroup with the member's assignment."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ignorable: true,
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The kind of group, which all members share, or null."),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("protocolType", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The name of the protocol the group has chosen, or null."),
-                    nullable: VersionRange::from(5),
-                    ignorable: true,
-                    default: DefaultValue::Null,
-                    ..field("protocolName", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The assignment of the member, in the format of the chosen protocol; for consumers, a ConsumerProtocolAssignment.",
-                    ),
-                    ..field("assignment", FieldType::Bytes, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "SyncGroupResponse",
+            "  throttleTimeMs int32 1+ ignorable",
+            "  errorCode int16 0+",
+            "  protocolType string 5+ nullable=5+ ignorable default=null",
+            "  protocolName string 5+ nullable=5+ ignorable default=null",
+            "  assignment bytes 0+",
+        ],
+        docs(
+            &[
+                "Answers SyncGroup with the member's assignment.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The kind of group, which all members share, or null.",
+                "The name of the protocol the group has chosen, or null.",
+                "The assignment of the member, in the format of the chosen protocol; for consumers, a ConsumerProtocolAssignment.",
             ],
-        },
-    ],
+        ),
+    ),
 };

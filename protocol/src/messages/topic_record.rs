@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates a topic in the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 2.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicRecord<'a> {
     /// The name of the new topic.
     ///
@@ -20,6 +20,8 @@ pub struct TopicRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicRecord<'_> {}
 
 impl IntoOwned for TopicRecord<'_> {
     type Owned = TopicRecord<'static>;
@@ -81,21 +83,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(2i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "TopicRecord",
-            doc: doc("Creates a topic in the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the new topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the new topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["TopicRecord", "  name string 0+ entity=topicName", "  topicId uuid 0+"],
+        docs(
+            &[
+                "Creates a topic in the cluster metadata.",
+                "The name of the new topic.",
+                "The id of the new topic.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,13 +7,15 @@ use crate::runtime::*;
 /// Key of a record in `__transaction_state` (KIP-98).
 ///
 /// Versions 0, flexible none. API key 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TransactionLogKey<'a> {
     /// The transactional id the record is about.
     ///
     /// Versions 0.
     pub transactional_id: Str<'a>,
 }
+
+impl Eq for TransactionLogKey<'_> {}
 
 impl IntoOwned for TransactionLogKey<'_> {
     type Owned = TransactionLogKey<'static>;
@@ -67,20 +69,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::NONE,
-    structs: &[
-        StructSchema {
-            name: "TransactionLogKey",
-            doc: doc("Key of a record in `__transaction_state` (KIP-98)."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id the record is about."),
-                    ..field(
-                        "transactionalId",
-                        FieldType::String,
-                        VersionRange::new(0, 0),
-                    )
-                },
+    structs: Structs::new(
+        &["TransactionLogKey", "  transactionalId string 0"],
+        docs(
+            &[
+                "Key of a record in `__transaction_state` (KIP-98).",
+                "The transactional id the record is about.",
             ],
-        },
-    ],
+        ),
+    ),
 };

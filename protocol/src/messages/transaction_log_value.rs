@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// The state of a transactional id, as stored in `__transaction_state` (KIP-98).
 ///
 /// Versions 0-1, flexible 1. API key 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TransactionLogValue<'a> {
     /// The producer id that belongs to the transactional id.
     ///
@@ -56,6 +56,8 @@ pub struct TransactionLogValue<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TransactionLogValue<'_> {}
 
 impl Default for TransactionLogValue<'_> {
     #[inline]
@@ -247,7 +249,7 @@ impl Reflect for TransactionLogValue<'static> {
 }
 
 /// One topic with the partitions that are in the transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionsSchema<'a> {
     /// The name of the topic.
     ///
@@ -260,6 +262,8 @@ pub struct PartitionsSchema<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionsSchema<'_> {}
 
 impl IntoOwned for PartitionsSchema<'_> {
     type Owned = PartitionsSchema<'static>;
@@ -321,128 +325,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(0i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "TransactionLogValue",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "TransactionLogValue",
+            "  producerId int64 0+",
+            "  previousProducerId int64 1+ tagged=1+ tag=0 default=int:-1",
+            "  nextProducerId int64 1+ tagged=1+ tag=1 default=int:-1",
+            "  producerEpoch int16 0+",
+            "  nextProducerEpoch int16 1+ tagged=1+ tag=3 default=int:-1",
+            "  transactionTimeoutMs int32 0+",
+            "  transactionStatus int8 0+",
+            "  transactionPartitions []PartitionsSchema 0+ nullable=0+",
+            "  transactionLastUpdateTimestampMs int64 0+",
+            "  transactionStartTimestampMs int64 0+",
+            "  clientTransactionVersion int16 1+ tagged=1+ tag=2",
+            "PartitionsSchema",
+            "  topic string 0+",
+            "  partitionIds []int32 0+",
+        ],
+        docs(
+            &[
                 "The state of a transactional id, as stored in `__transaction_state` (KIP-98).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The producer id that belongs to the transactional id."),
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The producer id used before the current one, or -1 if there was none.",
-                    ),
-                    tagged: VersionRange::from(1),
-                    tag: 0,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "previousProducerId",
-                        FieldType::Int64,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The producer id to go on with once the transaction has ended; -1 if not set.",
-                    ),
-                    tagged: VersionRange::from(1),
-                    tag: 1,
-                    default: DefaultValue::Int(-1),
-                    ..field("nextProducerId", FieldType::Int64, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The producer epoch that belongs to the transactional id."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The producer epoch to go on with once the transaction has ended; -1 if not set.",
-                    ),
-                    tagged: VersionRange::from(1),
-                    tag: 3,
-                    default: DefaultValue::Int(-1),
-                    ..field("nextProducerEpoch", FieldType::Int16, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How long a transaction may run before the coordinator aborts it, in milliseconds.",
-                    ),
-                    ..field(
-                        "transactionTimeoutMs",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state: 0 empty, 1 ongoing, 2 prepare commit, 3 prepare abort, 4 complete commit, 5 complete abort, 6 dead, 7 prepare epoch fence.",
-                    ),
-                    ..field("transactionStatus", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The partitions that are in the transaction, by topic; null if there are none.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "transactionPartitions",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the state of the transaction last changed, in milliseconds since the Unix epoch.",
-                    ),
-                    ..field(
-                        "transactionLastUpdateTimestampMs",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "When the transaction started, in milliseconds since the Unix epoch; -1 if none has.",
-                    ),
-                    ..field(
-                        "transactionStartTimestampMs",
-                        FieldType::Int64,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The transaction version the client uses."),
-                    tagged: VersionRange::from(1),
-                    tag: 2,
-                    ..field(
-                        "clientTransactionVersion",
-                        FieldType::Int16,
-                        VersionRange::from(1),
-                    )
-                },
+                "The producer id that belongs to the transactional id.",
+                "The producer id used before the current one, or -1 if there was none.",
+                "The producer id to go on with once the transaction has ended; -1 if not set.",
+                "The producer epoch that belongs to the transactional id.",
+                "The producer epoch to go on with once the transaction has ended; -1 if not set.",
+                "How long a transaction may run before the coordinator aborts it, in milliseconds.",
+                "The state: 0 empty, 1 ongoing, 2 prepare commit, 3 prepare abort, 4 complete commit, 5 complete abort, 6 dead, 7 prepare epoch fence.",
+                "The partitions that are in the transaction, by topic; null if there are none.",
+                "When the state of the transaction last changed, in milliseconds since the Unix epoch.",
+                "When the transaction started, in milliseconds since the Unix epoch; -1 if none has.",
+                "The transaction version the client uses.",
+                "One topic with the partitions that are in the transaction.",
+                "The name of the topic.",
+                "The partition numbers that are in the transaction.",
             ],
-        },
-        StructSchema {
-            name: "PartitionsSchema",
-            doc: doc("One topic with the partitions that are in the transaction."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ..field("topic", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers that are in the transaction."),
-                    ..field(
-                        "partitionIds",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

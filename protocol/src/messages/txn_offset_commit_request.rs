@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Commits offsets of a group as part of a transaction (KIP-98, KIP-447).
 ///
 /// Versions 0-6, flexible 3-6. API key 28.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitRequest<'a> {
     /// The transactional id of the producer.
     ///
@@ -44,6 +44,8 @@ pub struct TxnOffsetCommitRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TxnOffsetCommitRequest<'_> {}
 
 impl Default for TxnOffsetCommitRequest<'_> {
     #[inline]
@@ -179,7 +181,7 @@ impl Reflect for TxnOffsetCommitRequest<'static> {
 }
 
 /// One topic with the partitions to commit offsets for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TxnOffsetCommitRequestTopic<'a> {
     /// The name of the topic.
     ///
@@ -196,6 +198,8 @@ pub struct TxnOffsetCommitRequestTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TxnOffsetCommitRequestTopic<'_> {}
 
 impl IntoOwned for TxnOffsetCommitRequestTopic<'_> {
     type Owned = TxnOffsetCommitRequestTopic<'static>;
@@ -259,7 +263,7 @@ impl Reflect for TxnOffsetCommitRequestTopic<'static> {
 }
 
 /// One partition with the offset to commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TxnOffsetCommitRequestPartition<'a> {
     /// The partition number.
     ///
@@ -280,6 +284,8 @@ pub struct TxnOffsetCommitRequestPartition<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TxnOffsetCommitRequestPartition<'_> {}
 
 impl Default for TxnOffsetCommitRequestPartition<'_> {
     #[inline]
@@ -383,128 +389,48 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(28i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "TxnOffsetCommitRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "TxnOffsetCommitRequest",
+            "  transactionalId string 0+ entity=transactionalId",
+            "  groupId string 0+ entity=groupId",
+            "  producerId int64 0+ entity=producerId",
+            "  producerEpoch int16 0+",
+            "  generationIdOrMemberEpoch int32 3+ default=int:-1",
+            "  memberId string 3+",
+            "  groupInstanceId string 3+ nullable=3+ default=null",
+            "  topics []TxnOffsetCommitRequestTopic 0+",
+            "TxnOffsetCommitRequestTopic",
+            "  name string 0-5 ignorable entity=topicName",
+            "  topicId uuid 6+ ignorable",
+            "  partitions []TxnOffsetCommitRequestPartition 0+",
+            "TxnOffsetCommitRequestPartition",
+            "  partitionIndex int32 0+",
+            "  committedOffset int64 0+",
+            "  committedLeaderEpoch int32 2+ ignorable default=int:-1",
+            "  committedMetadata string 0+ nullable=0+",
+        ],
+        docs(
+            &[
                 "Commits offsets of a group as part of a transaction (KIP-98, KIP-447).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The transactional id of the producer."),
-                    entity_type: "transactionalId",
-                    ..field("transactionalId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the group."),
-                    entity_type: "groupId",
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The member's generation (classic protocol) or member epoch (newer protocols), or -1 if the client is no member.",
-                    ),
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "generationIdOrMemberEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(3),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The id of the member, or empty if the producer names none.",
-                    ),
-                    ..field("memberId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The configured instance id of a static member, or null for a dynamic member.",
-                    ),
-                    nullable: VersionRange::from(3),
-                    default: DefaultValue::Null,
-                    ..field("groupInstanceId", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc("The offsets to commit, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The transactional id of the producer.",
+                "The id of the group.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "The member's generation (classic protocol) or member epoch (newer protocols), or -1 if the client is no member.",
+                "The id of the member, or empty if the producer names none.",
+                "The configured instance id of a static member, or null for a dynamic member.",
+                "The offsets to commit, by topic.",
+                "One topic with the partitions to commit offsets for.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The partitions to commit offsets for.",
+                "One partition with the offset to commit.",
+                "The partition number.",
+                "The offset to commit.",
+                "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
+                "Any text the client wants to keep with the offset, or null.",
             ],
-        },
-        StructSchema {
-            name: "TxnOffsetCommitRequestTopic",
-            doc: doc("One topic with the partitions to commit offsets for."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 5))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(6))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to commit offsets for."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TxnOffsetCommitRequestPartition",
-            doc: doc("One partition with the offset to commit."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset to commit."),
-                    ..field("committedOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the last record consumed before the committed offset, or -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "committedLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(2),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Any text the client wants to keep with the offset, or null.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field(
-                        "committedMetadata",
-                        FieldType::String,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

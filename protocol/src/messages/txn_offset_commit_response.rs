@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers TxnOffsetCommit with a result per partition.
 ///
 /// Versions 0-6, flexible 3-6. API key 28.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TxnOffsetCommitResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -20,6 +20,8 @@ pub struct TxnOffsetCommitResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TxnOffsetCommitResponse<'_> {}
 
 impl IntoOwned for TxnOffsetCommitResponse<'_> {
     type Owned = TxnOffsetCommitResponse<'static>;
@@ -71,7 +73,7 @@ impl Reflect for TxnOffsetCommitResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TxnOffsetCommitResponseTopic<'a> {
     /// The name of the topic.
     ///
@@ -88,6 +90,8 @@ pub struct TxnOffsetCommitResponseTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TxnOffsetCommitResponseTopic<'_> {}
 
 impl IntoOwned for TxnOffsetCommitResponseTopic<'_> {
     type Owned = TxnOffsetCommitResponseTopic<'static>;
@@ -151,7 +155,7 @@ impl Reflect for TxnOffsetCommitResponseTopic<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TxnOffsetCommitResponsePartition {
     /// The partition number.
     ///
@@ -164,6 +168,8 @@ pub struct TxnOffsetCommitResponsePartition {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TxnOffsetCommitResponsePartition {}
 
 impl<'a> Read<'a> for TxnOffsetCommitResponsePartition {
     const MIN_LEN: usize = 6;
@@ -216,67 +222,32 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(28i16),
     versions: VersionRange::new(0, 6),
     flexible: VersionRange::from(3),
-    structs: &[
-        StructSchema {
-            name: "TxnOffsetCommitResponse",
-            doc: doc("Answers TxnOffsetCommit with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "TxnOffsetCommitResponse",
+            "  throttleTimeMs int32 0+",
+            "  topics []TxnOffsetCommitResponseTopic 0+",
+            "TxnOffsetCommitResponseTopic",
+            "  name string 0-5 ignorable entity=topicName",
+            "  topicId uuid 6+ ignorable",
+            "  partitions []TxnOffsetCommitResponsePartition 0+",
+            "TxnOffsetCommitResponsePartition",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
+                "Answers TxnOffsetCommit with a result per partition.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "TxnOffsetCommitResponseTopic",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::new(0, 5))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(6))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "TxnOffsetCommitResponsePartition",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

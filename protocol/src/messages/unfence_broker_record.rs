@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Marks a broker as no longer fenced in the cluster metadata; superseded by BrokerRegistrationChangeRecord.
 ///
 /// Versions 0, flexible 0. API key 8.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnfenceBrokerRecord {
     /// The id of the broker.
     ///
@@ -20,6 +20,8 @@ pub struct UnfenceBrokerRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UnfenceBrokerRecord {}
 
 impl IntoOwned for UnfenceBrokerRecord {
     type Owned = UnfenceBrokerRecord;
@@ -80,23 +82,14 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(8i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UnfenceBrokerRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["UnfenceBrokerRecord", "  id int32 0+ entity=brokerId", "  epoch int64 0+"],
+        docs(
+            &[
                 "Marks a broker as no longer fenced in the cluster metadata; superseded by BrokerRegistrationChangeRecord.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker."),
-                    entity_type: "brokerId",
-                    ..field("id", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker epoch of the registration."),
-                    ..field("epoch", FieldType::Int64, VersionRange::from(0))
-                },
+                "The id of the broker.",
+                "The broker epoch of the registration.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes a broker's registration from the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnregisterBrokerRecord {
     /// The id of the broker.
     ///
@@ -20,6 +20,8 @@ pub struct UnregisterBrokerRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UnregisterBrokerRecord {}
 
 impl IntoOwned for UnregisterBrokerRecord {
     type Owned = UnregisterBrokerRecord;
@@ -80,21 +82,18 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(1i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UnregisterBrokerRecord",
-            doc: doc("Removes a broker's registration from the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the registration this record applies to."),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "UnregisterBrokerRecord",
+            "  brokerId int32 0+ entity=brokerId",
+            "  brokerEpoch int64 0+",
+        ],
+        docs(
+            &[
+                "Removes a broker's registration from the cluster metadata.",
+                "The id of the broker.",
+                "The epoch of the registration this record applies to.",
             ],
-        },
-    ],
+        ),
+    ),
 };

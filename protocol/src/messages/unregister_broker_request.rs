@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes the registration of a broker that has left the cluster (KIP-631).
 ///
 /// Versions 0, flexible 0. API key 64.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnregisterBrokerRequest {
     /// The id of the broker whose registration to remove.
     ///
@@ -16,6 +16,8 @@ pub struct UnregisterBrokerRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UnregisterBrokerRequest {}
 
 impl IntoOwned for UnregisterBrokerRequest {
     type Owned = UnregisterBrokerRequest;
@@ -75,19 +77,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(64i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UnregisterBrokerRequest",
-            doc: doc(
+    structs: Structs::new(
+        &["UnregisterBrokerRequest", "  brokerId int32 0+ entity=brokerId"],
+        docs(
+            &[
                 "Removes the registration of a broker that has left the cluster (KIP-631).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker whose registration to remove."),
-                    entity_type: "brokerId",
-                    ..field("brokerId", FieldType::Int32, VersionRange::from(0))
-                },
+                "The id of the broker whose registration to remove.",
             ],
-        },
-    ],
+        ),
+    ),
 };

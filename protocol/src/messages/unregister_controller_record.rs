@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes a controller's registration from the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 29.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnregisterControllerRecord {
     /// The node id of the controller.
     ///
@@ -16,6 +16,8 @@ pub struct UnregisterControllerRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UnregisterControllerRecord {}
 
 impl IntoOwned for UnregisterControllerRecord {
     type Owned = UnregisterControllerRecord;
@@ -70,16 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(29i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UnregisterControllerRecord",
-            doc: doc("Removes a controller's registration from the cluster metadata."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the controller."),
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["UnregisterControllerRecord", "  controllerId int32 0+"],
+        docs(
+            &[
+                "Removes a controller's registration from the cluster metadata.",
+                "The node id of the controller.",
             ],
-        },
-    ],
+        ),
+    ),
 };

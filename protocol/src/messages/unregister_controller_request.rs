@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Removes the registration of a controller from the cluster.
 ///
 /// Versions 0, flexible 0. API key 94.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UnregisterControllerRequest {
     /// The node id of the controller whose registration to remove.
     ///
@@ -16,6 +16,8 @@ pub struct UnregisterControllerRequest {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UnregisterControllerRequest {}
 
 impl IntoOwned for UnregisterControllerRequest {
     type Owned = UnregisterControllerRequest;
@@ -77,18 +79,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(94i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UnregisterControllerRequest",
-            doc: doc("Removes the registration of a controller from the cluster."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the controller whose registration to remove.",
-                    ),
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["UnregisterControllerRequest", "  controllerId int32 0+"],
+        docs(
+            &[
+                "Removes the registration of a controller from the cluster.",
+                "The node id of the controller whose registration to remove.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers UnregisterController with the outcome.
 ///
 /// Versions 0, flexible 0. API key 94.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UnregisterControllerResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct UnregisterControllerResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UnregisterControllerResponse<'_> {}
 
 impl Default for UnregisterControllerResponse<'_> {
     #[inline]
@@ -104,27 +106,20 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(94i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UnregisterControllerResponse",
-            doc: doc("Answers UnregisterController with the outcome."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "UnregisterControllerResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers UnregisterController with the outcome.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "A description of the error, or null.",
             ],
-        },
-    ],
+        ),
+    ),
 };

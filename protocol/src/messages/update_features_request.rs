@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Changes the finalized version levels of cluster features (KIP-584, KIP-778).
 ///
 /// Versions 0-2, flexible 0-2. API key 57.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateFeaturesRequest<'a> {
     /// How long to wait for the change, in milliseconds.
     ///
@@ -24,6 +24,8 @@ pub struct UpdateFeaturesRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateFeaturesRequest<'_> {}
 
 impl Default for UpdateFeaturesRequest<'_> {
     #[inline]
@@ -100,7 +102,7 @@ impl Reflect for UpdateFeaturesRequest<'static> {
 }
 
 /// The change of one feature's finalized version level.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FeatureUpdateKey<'a> {
     /// The name of the feature.
     ///
@@ -121,6 +123,8 @@ pub struct FeatureUpdateKey<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for FeatureUpdateKey<'_> {}
 
 impl Default for FeatureUpdateKey<'_> {
     #[inline]
@@ -232,63 +236,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(57i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UpdateFeaturesRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "UpdateFeaturesRequest",
+            "  timeoutMs int32 0+ default=int:60000",
+            "  featureUpdates []FeatureUpdateKey 0+",
+            "  validateOnly bool 1+",
+            "FeatureUpdateKey",
+            "  feature string 0+ key",
+            "  maxVersionLevel int16 0+",
+            "  allowDowngrade bool 0",
+            "  upgradeType int8 1+ default=int:1",
+        ],
+        docs(
+            &[
                 "Changes the finalized version levels of cluster features (KIP-584, KIP-778).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("How long to wait for the change, in milliseconds."),
-                    default: DefaultValue::Int(60000),
-                    ..field("timeoutMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The features to change."),
-                    ..field(
-                        "featureUpdates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only check the request, without changing anything.",
-                    ),
-                    ..field("validateOnly", FieldType::Bool, VersionRange::from(1))
-                },
+                "How long to wait for the change, in milliseconds.",
+                "The features to change.",
+                "True to only check the request, without changing anything.",
+                "The change of one feature's finalized version level.",
+                "The name of the feature.",
+                "The finalized version level to set; below 1 to disable the feature.",
+                "True to allow the finalized level to be lowered or the feature to be removed.",
+                "Which changes are allowed: 1 upgrades only, 2 safe downgrades, 3 unsafe (lossy) downgrades.",
             ],
-        },
-        StructSchema {
-            name: "FeatureUpdateKey",
-            doc: doc("The change of one feature's finalized version level."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("feature", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The finalized version level to set; below 1 to disable the feature.",
-                    ),
-                    ..field("maxVersionLevel", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to allow the finalized level to be lowered or the feature to be removed.",
-                    ),
-                    ..field("allowDowngrade", FieldType::Bool, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Which changes are allowed: 1 upgrades only, 2 safe downgrades, 3 unsafe (lossy) downgrades.",
-                    ),
-                    default: DefaultValue::Int(1),
-                    ..field("upgradeType", FieldType::Int8, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

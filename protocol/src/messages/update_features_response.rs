@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers UpdateFeatures with the outcome.
 ///
 /// Versions 0-2, flexible 0-2. API key 57.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateFeaturesResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -28,6 +28,8 @@ pub struct UpdateFeaturesResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateFeaturesResponse<'_> {}
 
 impl Default for UpdateFeaturesResponse<'_> {
     #[inline]
@@ -107,7 +109,7 @@ impl Reflect for UpdateFeaturesResponse<'static> {
 }
 
 /// The result of changing one feature.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdatableFeatureResult<'a> {
     /// The name of the feature.
     ///
@@ -124,6 +126,8 @@ pub struct UpdatableFeatureResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdatableFeatureResult<'_> {}
 
 impl Default for UpdatableFeatureResult<'_> {
     #[inline]
@@ -201,58 +205,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(57i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UpdateFeaturesResponse",
-            doc: doc("Answers UpdateFeatures with the outcome."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of the request as a whole, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per feature."),
-                    ignorable: true,
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 1),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "UpdateFeaturesResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+            "  results []UpdatableFeatureResult 0-1 ignorable",
+            "UpdatableFeatureResult",
+            "  feature string 0+ key",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+",
+        ],
+        docs(
+            &[
+                "Answers UpdateFeatures with the outcome.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code of the request as a whole, or 0 if there was no error.",
+                "A description of the error, or null.",
+                "The results per feature.",
+                "The result of changing one feature.",
+                "The name of the feature.",
+                "The error code of this feature, or 0 if it was changed.",
+                "A description of the error of this feature, or null.",
             ],
-        },
-        StructSchema {
-            name: "UpdatableFeatureResult",
-            doc: doc("The result of changing one feature."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the feature."),
-                    map_key: true,
-                    ..field("feature", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code of this feature, or 0 if it was changed."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this feature, or null."),
-                    nullable: VersionRange::from(0),
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by the ZooKeeper-mode controller to give brokers the metadata they serve to clients.
 ///
 /// Versions 0-8, flexible 6-8. API key 6.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateMetadataRequest<'a> {
     /// The node id of the sending controller.
     ///
@@ -44,6 +44,8 @@ pub struct UpdateMetadataRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateMetadataRequest<'_> {}
 
 impl Default for UpdateMetadataRequest<'_> {
     #[inline]
@@ -217,7 +219,7 @@ impl Reflect for UpdateMetadataRequest<'static> {
 }
 
 /// The state of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateMetadataPartitionState<'a> {
     /// The name of the topic.
     ///
@@ -258,6 +260,8 @@ pub struct UpdateMetadataPartitionState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateMetadataPartitionState<'_> {}
 
 impl IntoOwned for UpdateMetadataPartitionState<'_> {
     type Owned = UpdateMetadataPartitionState<'static>;
@@ -348,7 +352,7 @@ impl Reflect for UpdateMetadataPartitionState<'static> {
 }
 
 /// One topic with the states of its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateMetadataTopicState<'a> {
     /// The name of the topic.
     ///
@@ -365,6 +369,8 @@ pub struct UpdateMetadataTopicState<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateMetadataTopicState<'_> {}
 
 impl IntoOwned for UpdateMetadataTopicState<'_> {
     type Owned = UpdateMetadataTopicState<'static>;
@@ -424,7 +430,7 @@ impl Reflect for UpdateMetadataTopicState<'static> {
 }
 
 /// One live broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateMetadataBroker<'a> {
     /// The id of the broker.
     ///
@@ -449,6 +455,8 @@ pub struct UpdateMetadataBroker<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateMetadataBroker<'_> {}
 
 impl Default for UpdateMetadataBroker<'_> {
     #[inline]
@@ -538,7 +546,7 @@ impl Reflect for UpdateMetadataBroker<'static> {
 }
 
 /// One listener of a broker.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateMetadataEndpoint<'a> {
     /// The port of the listener.
     ///
@@ -559,6 +567,8 @@ pub struct UpdateMetadataEndpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateMetadataEndpoint<'_> {}
 
 impl IntoOwned for UpdateMetadataEndpoint<'_> {
     type Owned = UpdateMetadataEndpoint<'static>;
@@ -637,219 +647,80 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(6i16),
     versions: VersionRange::new(0, 8),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "UpdateMetadataRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "UpdateMetadataRequest",
+            "  controllerId int32 0+ entity=brokerId",
+            "  isKRaftController bool 8+",
+            "  type int8 8+ tagged=8+ tag=0",
+            "  controllerEpoch int32 0+",
+            "  brokerEpoch int64 5+ ignorable default=int:-1",
+            "  ungroupedPartitionStates []UpdateMetadataPartitionState 0-4",
+            "  topicStates []UpdateMetadataTopicState 5+",
+            "  liveBrokers []UpdateMetadataBroker 0+",
+            "UpdateMetadataPartitionState",
+            "  topicName string 0-4 ignorable entity=topicName",
+            "  partitionIndex int32 0+",
+            "  controllerEpoch int32 0+",
+            "  leader int32 0+ entity=brokerId",
+            "  leaderEpoch int32 0+",
+            "  isr []int32 0+ entity=brokerId",
+            "  zkVersion int32 0+",
+            "  replicas []int32 0+ entity=brokerId",
+            "  offlineReplicas []int32 4+ ignorable entity=brokerId",
+            "UpdateMetadataTopicState",
+            "  topicName string 5+ entity=topicName",
+            "  topicId uuid 7+ ignorable",
+            "  partitionStates []UpdateMetadataPartitionState 5+",
+            "UpdateMetadataBroker",
+            "  id int32 0+ entity=brokerId",
+            "  v0Host string 0 ignorable",
+            "  v0Port int32 0 ignorable",
+            "  endpoints []UpdateMetadataEndpoint 1+ ignorable",
+            "  rack string 2+ nullable=2+ ignorable",
+            "UpdateMetadataEndpoint",
+            "  port int32 1+",
+            "  host string 1+",
+            "  listener string 3+ ignorable",
+            "  securityProtocol int16 1+",
+        ],
+        docs(
+            &[
                 "Sent by the ZooKeeper-mode controller to give brokers the metadata they serve to clients.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the sending controller."),
-                    entity_type: "brokerId",
-                    ..field("controllerId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True if the request comes from a KRaft controller, during a migration from ZooKeeper.",
-                    ),
-                    ..field("isKRaftController", FieldType::Bool, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "Whether the request covers all partitions: 0 unknown, 1 incremental, 2 full.",
-                    ),
-                    tagged: VersionRange::from(8),
-                    tag: 0,
-                    ..field("type", FieldType::Int8, VersionRange::from(8))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the sending controller."),
-                    ..field("controllerEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the receiving broker, as known to the controller.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field("brokerEpoch", FieldType::Int64, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The states of the partitions, not grouped by topic."),
-                    ..field(
-                        "ungroupedPartitionStates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::new(0, 4),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The states of the partitions, by topic."),
-                    ..field(
-                        "topicStates",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(5),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The live brokers."),
-                    ..field(
-                        "liveBrokers",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The node id of the sending controller.",
+                "True if the request comes from a KRaft controller, during a migration from ZooKeeper.",
+                "Whether the request covers all partitions: 0 unknown, 1 incremental, 2 full.",
+                "The epoch of the sending controller.",
+                "The epoch of the receiving broker, as known to the controller.",
+                "The states of the partitions, not grouped by topic.",
+                "The states of the partitions, by topic.",
+                "The live brokers.",
+                "The state of one partition.",
+                "The name of the topic.",
+                "The partition number.",
+                "The epoch of the controller that last changed the partition.",
+                "The broker id of the leader, or -1 if there is none.",
+                "The leader epoch of the partition.",
+                "The broker ids of the in-sync replicas.",
+                "The version of the partition's state in ZooKeeper.",
+                "The broker ids of all replicas; the first is the preferred leader.",
+                "The broker ids of the replicas that are offline.",
+                "One topic with the states of its partitions.",
+                "The name of the topic.",
+                "The id of the topic.",
+                "The states of the partitions.",
+                "One live broker.",
+                "The id of the broker.",
+                "The host name of the broker.",
+                "The port of the broker.",
+                "The listeners the broker can be reached at.",
+                "The rack of the broker, or null if it has none.",
+                "One listener of a broker.",
+                "The port of the listener.",
+                "The host name of the listener.",
+                "The name of the listener.",
+                "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
             ],
-        },
-        StructSchema {
-            name: "UpdateMetadataPartitionState",
-            doc: doc("The state of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    ignorable: true,
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::new(0, 4))
-                },
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the controller that last changed the partition.",
-                    ),
-                    ..field("controllerEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker id of the leader, or -1 if there is none."),
-                    entity_type: "brokerId",
-                    ..field("leader", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch of the partition."),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the in-sync replicas."),
-                    entity_type: "brokerId",
-                    ..field(
-                        "isr",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The version of the partition's state in ZooKeeper."),
-                    ..field("zkVersion", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The broker ids of all replicas; the first is the preferred leader.",
-                    ),
-                    entity_type: "brokerId",
-                    ..field(
-                        "replicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The broker ids of the replicas that are offline."),
-                    ignorable: true,
-                    entity_type: "brokerId",
-                    ..field(
-                        "offlineReplicas",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(4),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "UpdateMetadataTopicState",
-            doc: doc("One topic with the states of its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(5))
-                },
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ignorable: true,
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(7))
-                },
-                FieldSchema {
-                    doc: doc("The states of the partitions."),
-                    ..field(
-                        "partitionStates",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(5),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "UpdateMetadataBroker",
-            doc: doc("One live broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the broker."),
-                    entity_type: "brokerId",
-                    ..field("id", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the broker."),
-                    ignorable: true,
-                    ..field("v0Host", FieldType::String, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the broker."),
-                    ignorable: true,
-                    ..field("v0Port", FieldType::Int32, VersionRange::new(0, 0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the broker can be reached at."),
-                    ignorable: true,
-                    ..field(
-                        "endpoints",
-                        FieldType::Array(&FieldType::Struct(4)),
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The rack of the broker, or null if it has none."),
-                    nullable: VersionRange::from(2),
-                    ignorable: true,
-                    ..field("rack", FieldType::String, VersionRange::from(2))
-                },
-            ],
-        },
-        StructSchema {
-            name: "UpdateMetadataEndpoint",
-            doc: doc("One listener of a broker."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    ignorable: true,
-                    ..field("listener", FieldType::String, VersionRange::from(3))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The security protocol of the listener: 0 PLAINTEXT, 1 SSL, 2 SASL_PLAINTEXT, 3 SASL_SSL.",
-                    ),
-                    ..field("securityProtocol", FieldType::Int16, VersionRange::from(1))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers UpdateMetadata with the outcome.
 ///
 /// Versions 0-8, flexible 6-8. API key 6.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateMetadataResponse {
     /// The error code, or 0 if there was no error.
     ///
@@ -16,6 +16,8 @@ pub struct UpdateMetadataResponse {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateMetadataResponse {}
 
 impl IntoOwned for UpdateMetadataResponse {
     type Owned = UpdateMetadataResponse;
@@ -70,16 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(6i16),
     versions: VersionRange::new(0, 8),
     flexible: VersionRange::from(6),
-    structs: &[
-        StructSchema {
-            name: "UpdateMetadataResponse",
-            doc: doc("Answers UpdateMetadata with the outcome."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &["UpdateMetadataResponse", "  errorCode int16 0+"],
+        docs(
+            &[
+                "Answers UpdateMetadata with the outcome.",
+                "The error code, or 0 if there was no error.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a KRaft voter to the leader to update its own endpoints and supported `kraft.version` (KIP-853).
 ///
 /// Versions 0, flexible 0. API key 82.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateRaftVoterRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -36,6 +36,8 @@ pub struct UpdateRaftVoterRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateRaftVoterRequest<'_> {}
 
 impl Default for UpdateRaftVoterRequest<'_> {
     #[inline]
@@ -121,7 +123,7 @@ impl Reflect for UpdateRaftVoterRequest<'static> {
 }
 
 /// One listener of the voter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listener<'a> {
     /// The name of the listener.
     ///
@@ -138,6 +140,8 @@ pub struct Listener<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Listener<'_> {}
 
 impl IntoOwned for Listener<'_> {
     type Owned = Listener<'static>;
@@ -193,7 +197,7 @@ impl Reflect for Listener<'static> {
 }
 
 /// The range of `kraft.version` levels the voter supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KRaftVersionFeature {
     /// The lowest `kraft.version` level the voter supports.
     ///
@@ -206,6 +210,8 @@ pub struct KRaftVersionFeature {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for KRaftVersionFeature {}
 
 impl<'a> Read<'a> for KRaftVersionFeature {
     const MIN_LEN: usize = 5;
@@ -263,94 +269,40 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(82i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UpdateRaftVoterRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "UpdateRaftVoterRequest",
+            "  clusterId string 0+ nullable=0+",
+            "  currentLeaderEpoch int32 0+",
+            "  voterId int32 0+",
+            "  voterDirectoryId uuid 0+",
+            "  listeners []Listener 0+",
+            "  kRaftVersionFeature KRaftVersionFeature 0+",
+            "Listener",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+            "KRaftVersionFeature",
+            "  minSupportedVersion int16 0+",
+            "  maxSupportedVersion int16 0+",
+        ],
+        docs(
+            &[
                 "Sent by a KRaft voter to the leader to update its own endpoints and supported `kraft.version` (KIP-853).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader epoch the voter knows."),
-                    ..field(
-                        "currentLeaderEpoch",
-                        FieldType::Int32,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The node id of the voter to update."),
-                    ..field("voterId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter to update."),
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the voter can be reached at."),
-                    ..field(
-                        "listeners",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The range of `kraft.version` levels the voter supports."),
-                    ..field(
-                        "kRaftVersionFeature",
-                        FieldType::Struct(2),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The leader epoch the voter knows.",
+                "The node id of the voter to update.",
+                "The directory id of the voter to update.",
+                "The listeners the voter can be reached at.",
+                "The range of `kraft.version` levels the voter supports.",
+                "One listener of the voter.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
+                "The range of `kraft.version` levels the voter supports.",
+                "The lowest `kraft.version` level the voter supports.",
+                "The highest `kraft.version` level the voter supports.",
             ],
-        },
-        StructSchema {
-            name: "Listener",
-            doc: doc("One listener of the voter."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "KRaftVersionFeature",
-            doc: doc("The range of `kraft.version` levels the voter supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The lowest `kraft.version` level the voter supports."),
-                    ..field(
-                        "minSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The highest `kraft.version` level the voter supports."),
-                    ..field(
-                        "maxSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

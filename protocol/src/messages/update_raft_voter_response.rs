@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers UpdateRaftVoter with the outcome and the current leader.
 ///
 /// Versions 0, flexible 0. API key 82.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateRaftVoterResponse<'a> {
     /// How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.
     ///
@@ -24,6 +24,8 @@ pub struct UpdateRaftVoterResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UpdateRaftVoterResponse<'_> {}
 
 impl IntoOwned for UpdateRaftVoterResponse<'_> {
     type Owned = UpdateRaftVoterResponse<'static>;
@@ -95,7 +97,7 @@ impl Reflect for UpdateRaftVoterResponse<'static> {
 }
 
 /// The leader of the quorum and where to reach it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CurrentLeader<'a> {
     /// The node id of the leader, or -1 if not known.
     ///
@@ -116,6 +118,8 @@ pub struct CurrentLeader<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for CurrentLeader<'_> {}
 
 impl Default for CurrentLeader<'_> {
     #[inline]
@@ -201,53 +205,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(82i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UpdateRaftVoterResponse",
-            doc: doc("Answers UpdateRaftVoter with the outcome and the current leader."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
-                    ),
-                    ..field("throttleTimeMs", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The error code, or 0 if there was no error."),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The leader the answering node knows."),
-                    tagged: VersionRange::from(0),
-                    tag: 0,
-                    ..field("currentLeader", FieldType::Struct(1), VersionRange::from(0))
-                },
+    structs: Structs::new(
+        &[
+            "UpdateRaftVoterResponse",
+            "  throttleTimeMs int32 0+",
+            "  errorCode int16 0+",
+            "  currentLeader CurrentLeader 0+ tagged=0+ tag=0",
+            "CurrentLeader",
+            "  leaderId int32 0+ entity=brokerId default=int:-1",
+            "  leaderEpoch int32 0+ default=int:-1",
+            "  host string 0+",
+            "  port int32 0+",
+        ],
+        docs(
+            &[
+                "Answers UpdateRaftVoter with the outcome and the current leader.",
+                "How long the client was, or should stay, throttled by a quota, in milliseconds; 0 if not at all.",
+                "The error code, or 0 if there was no error.",
+                "The leader the answering node knows.",
+                "The leader of the quorum and where to reach it.",
+                "The node id of the leader, or -1 if not known.",
+                "The epoch of the leader, or -1 if not known.",
+                "The host name of the leader.",
+                "The port of the leader.",
             ],
-        },
-        StructSchema {
-            name: "CurrentLeader",
-            doc: doc("The leader of the quorum and where to reach it."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the leader, or -1 if not known."),
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("leaderId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the leader, or -1 if not known."),
-                    default: DefaultValue::Int(-1),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the leader."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the leader."),
-                    ..field("port", FieldType::Int32, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Creates or replaces a SCRAM credential of a user in the cluster metadata.
 ///
 /// Versions 0, flexible 0. API key 11.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UserScramCredentialRecord<'a> {
     /// The name of the user.
     ///
@@ -36,6 +36,8 @@ pub struct UserScramCredentialRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for UserScramCredentialRecord<'_> {}
 
 impl IntoOwned for UserScramCredentialRecord<'_> {
     type Owned = UserScramCredentialRecord<'static>;
@@ -113,44 +115,26 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(11i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "UserScramCredentialRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "UserScramCredentialRecord",
+            "  name string 0+",
+            "  mechanism int8 0+",
+            "  salt bytes 0+",
+            "  storedKey bytes 0+",
+            "  serverKey bytes 0+",
+            "  iterations int32 0+",
+        ],
+        docs(
+            &[
                 "Creates or replaces a SCRAM credential of a user in the cluster metadata.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the user."),
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512."),
-                    ..field("mechanism", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The salt, chosen at random by the client that set the password.",
-                    ),
-                    ..field("salt", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The SCRAM stored key, against which the client's proof is checked.",
-                    ),
-                    ..field("storedKey", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The SCRAM server key, which proves the server's identity to the client.",
-                    ),
-                    ..field("serverKey", FieldType::Bytes, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The number of hash iterations."),
-                    ..field("iterations", FieldType::Int32, VersionRange::from(0))
-                },
+                "The name of the user.",
+                "The SCRAM mechanism: 1 SCRAM-SHA-256, 2 SCRAM-SHA-512.",
+                "The salt, chosen at random by the client that set the password.",
+                "The SCRAM stored key, against which the client's proof is checked.",
+                "The SCRAM server key, which proves the server's identity to the client.",
+                "The number of hash iterations.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Asks a voter to vote for the sender in an election of a KRaft quorum (KIP-595, pre-vote KIP-996).
 ///
 /// Versions 0-2, flexible 0-2. API key 52.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VoteRequest<'a> {
     /// The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.
     ///
@@ -24,6 +24,8 @@ pub struct VoteRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for VoteRequest<'_> {}
 
 impl Default for VoteRequest<'_> {
     #[inline]
@@ -95,7 +97,7 @@ impl Reflect for VoteRequest<'static> {
 }
 
 /// A topic run by KRaft, with its partitions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicData<'a> {
     /// The name of the topic, which is `__cluster_metadata` for the metadata log.
     ///
@@ -108,6 +110,8 @@ pub struct TopicData<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for TopicData<'_> {}
 
 impl IntoOwned for TopicData<'_> {
     type Owned = TopicData<'static>;
@@ -159,7 +163,7 @@ impl Reflect for TopicData<'static> {
 }
 
 /// One KRaft partition to vote on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionData {
     /// The partition number, which is 0 for the metadata log.
     ///
@@ -196,6 +200,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl<'a> Read<'a> for PartitionData {
     const MIN_LEN: usize = 25;
@@ -307,103 +313,44 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(52i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "VoteRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "VoteRequest",
+            "  clusterId string 0+ nullable=0+ default=null",
+            "  voterId int32 1+ ignorable entity=brokerId default=int:-1",
+            "  topics []TopicData 0+",
+            "TopicData",
+            "  topicName string 0+ entity=topicName",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partitionIndex int32 0+",
+            "  replicaEpoch int32 0+",
+            "  replicaId int32 0+ entity=brokerId",
+            "  replicaDirectoryId uuid 1+ ignorable",
+            "  voterDirectoryId uuid 1+ ignorable",
+            "  lastOffsetEpoch int32 0+",
+            "  lastOffset int64 0+",
+            "  preVote bool 2+",
+        ],
+        docs(
+            &[
                 "Asks a voter to vote for the sender in an election of a KRaft quorum (KIP-595, pre-vote KIP-996).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
-                    ),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("clusterId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The node id of the voter the request is meant for, or -1 if not given.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    entity_type: "brokerId",
-                    ..field("voterId", FieldType::Int32, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions the request is about, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the cluster as the sender knows it, or null if it does not; used to catch misdirected requests.",
+                "The node id of the voter the request is meant for, or -1 if not given.",
+                "The KRaft partitions the request is about, by topic.",
+                "A topic run by KRaft, with its partitions.",
+                "The name of the topic, which is `__cluster_metadata` for the metadata log.",
+                "The KRaft partitions the request is about.",
+                "One KRaft partition to vote on.",
+                "The partition number, which is 0 for the metadata log.",
+                "The epoch of the replica that asks for the vote.",
+                "The node id of the replica that asks for the vote.",
+                "The directory id of the replica that asks for the vote.",
+                "The directory id of the voter the request is meant for.",
+                "The epoch of the last record in the sender's log.",
+                "The log end offset of the sender.",
+                "True to only ask whether the vote would be granted, which binds nobody.",
             ],
-        },
-        StructSchema {
-            name: "TopicData",
-            doc: doc("A topic run by KRaft, with its partitions."),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "The name of the topic, which is `__cluster_metadata` for the metadata log.",
-                    ),
-                    entity_type: "topicName",
-                    ..field("topicName", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The KRaft partitions the request is about."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One KRaft partition to vote on."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number, which is 0 for the metadata log."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the replica that asks for the vote."),
-                    ..field("replicaEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The node id of the replica that asks for the vote."),
-                    entity_type: "brokerId",
-                    ..field("replicaId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the replica that asks for the vote."),
-                    ignorable: true,
-                    ..field("replicaDirectoryId", FieldType::Uuid, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter the request is meant for."),
-                    ignorable: true,
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(1))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the last record in the sender's log."),
-                    ..field("lastOffsetEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The log end offset of the sender."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to only ask whether the vote would be granted, which binds nobody.",
-                    ),
-                    ..field("preVote", FieldType::Bool, VersionRange::from(2))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Control record of a KRaft log or snapshot that sets the voters and their endpoints (KIP-853).
 ///
 /// Versions 0, flexible 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VotersRecord<'a> {
     /// The version of this record's format.
     ///
@@ -20,6 +20,8 @@ pub struct VotersRecord<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for VotersRecord<'_> {}
 
 impl IntoOwned for VotersRecord<'_> {
     type Owned = VotersRecord<'static>;
@@ -71,7 +73,7 @@ impl Reflect for VotersRecord<'static> {
 }
 
 /// One voter of the quorum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Voter<'a> {
     /// The node id of the voter.
     ///
@@ -92,6 +94,8 @@ pub struct Voter<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Voter<'_> {}
 
 impl IntoOwned for Voter<'_> {
     type Owned = Voter<'static>;
@@ -154,7 +158,7 @@ impl Reflect for Voter<'static> {
 }
 
 /// One listener of a voter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint<'a> {
     /// The name of the listener.
     ///
@@ -171,6 +175,8 @@ pub struct Endpoint<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for Endpoint<'_> {}
 
 impl IntoOwned for Endpoint<'_> {
     type Owned = Endpoint<'static>;
@@ -226,7 +232,7 @@ impl Reflect for Endpoint<'static> {
 }
 
 /// The range of `kraft.version` levels the voter supports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KRaftVersionFeature {
     /// The lowest `kraft.version` level the voter supports.
     ///
@@ -239,6 +245,8 @@ pub struct KRaftVersionFeature {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for KRaftVersionFeature {}
 
 impl<'a> Read<'a> for KRaftVersionFeature {
     const MIN_LEN: usize = 5;
@@ -291,98 +299,42 @@ pub static SCHEMA: Schema = Schema {
     api_key: None,
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "VotersRecord",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "VotersRecord",
+            "  version int16 0+",
+            "  voters []Voter 0+",
+            "Voter",
+            "  voterId int32 0+ entity=brokerId",
+            "  voterDirectoryId uuid 0+",
+            "  endpoints []Endpoint 0+",
+            "  kRaftVersionFeature KRaftVersionFeature 0+",
+            "Endpoint",
+            "  name string 0+ key",
+            "  host string 0+",
+            "  port uint16 0+",
+            "KRaftVersionFeature",
+            "  minSupportedVersion int16 0+",
+            "  maxSupportedVersion int16 0+",
+        ],
+        docs(
+            &[
                 "Control record of a KRaft log or snapshot that sets the voters and their endpoints (KIP-853).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The version of this record's format."),
-                    ..field("version", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The voters of the quorum."),
-                    ..field(
-                        "voters",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The version of this record's format.",
+                "The voters of the quorum.",
+                "One voter of the quorum.",
+                "The node id of the voter.",
+                "The directory id of the voter.",
+                "The listeners the voter can be reached at.",
+                "The range of `kraft.version` levels the voter supports.",
+                "One listener of a voter.",
+                "The name of the listener.",
+                "The host name of the listener.",
+                "The port of the listener.",
+                "The range of `kraft.version` levels the voter supports.",
+                "The lowest `kraft.version` level the voter supports.",
+                "The highest `kraft.version` level the voter supports.",
             ],
-        },
-        StructSchema {
-            name: "Voter",
-            doc: doc("One voter of the quorum."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The node id of the voter."),
-                    entity_type: "brokerId",
-                    ..field("voterId", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The directory id of the voter."),
-                    ..field("voterDirectoryId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The listeners the voter can be reached at."),
-                    ..field(
-                        "endpoints",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The range of `kraft.version` levels the voter supports."),
-                    ..field(
-                        "kRaftVersionFeature",
-                        FieldType::Struct(3),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "Endpoint",
-            doc: doc("One listener of a voter."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the listener."),
-                    map_key: true,
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The host name of the listener."),
-                    ..field("host", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The port of the listener."),
-                    ..field("port", FieldType::Uint16, VersionRange::from(0))
-                },
-            ],
-        },
-        StructSchema {
-            name: "KRaftVersionFeature",
-            doc: doc("The range of `kraft.version` levels the voter supports."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The lowest `kraft.version` level the voter supports."),
-                    ..field(
-                        "minSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The highest `kraft.version` level the voter supports."),
-                    ..field(
-                        "maxSupportedVersion",
-                        FieldType::Int16,
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

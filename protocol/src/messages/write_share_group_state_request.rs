@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a share-partition leader to the share coordinator to persist the state of share-partitions (KIP-932).
 ///
 /// Versions 0-1, flexible 0-1. API key 85.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteShareGroupStateRequest<'a> {
     /// The id of the share group.
     ///
@@ -20,6 +20,8 @@ pub struct WriteShareGroupStateRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WriteShareGroupStateRequest<'_> {}
 
 impl IntoOwned for WriteShareGroupStateRequest<'_> {
     type Owned = WriteShareGroupStateRequest<'static>;
@@ -71,7 +73,7 @@ impl Reflect for WriteShareGroupStateRequest<'static> {
 }
 
 /// One topic with the partitions whose share state to write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteStateData {
     /// The id of the topic.
     ///
@@ -84,6 +86,8 @@ pub struct WriteStateData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WriteStateData {}
 
 impl<'a> Read<'a> for WriteStateData {
     const MIN_LEN: usize = 18;
@@ -123,7 +127,7 @@ impl Reflect for WriteStateData {
 }
 
 /// One partition with the share state to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PartitionData {
     /// The partition number.
     ///
@@ -152,6 +156,8 @@ pub struct PartitionData {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionData {}
 
 impl Default for PartitionData {
     #[inline]
@@ -238,7 +244,7 @@ impl Reflect for PartitionData {
 }
 
 /// A range of records that share the same delivery state and count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateBatch {
     /// The offset of the first record of the range.
     ///
@@ -259,6 +265,8 @@ pub struct StateBatch {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for StateBatch {}
 
 impl<'a> Read<'a> for StateBatch {
     const MIN_LEN: usize = 20;
@@ -324,116 +332,48 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(85i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "WriteShareGroupStateRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "WriteShareGroupStateRequest",
+            "  groupId string 0+",
+            "  topics []WriteStateData 0+",
+            "WriteStateData",
+            "  topicId uuid 0+",
+            "  partitions []PartitionData 0+",
+            "PartitionData",
+            "  partition int32 0+",
+            "  stateEpoch int32 0+",
+            "  leaderEpoch int32 0+",
+            "  startOffset int64 0+",
+            "  deliveryCompleteCount int32 1+ ignorable default=int:-1",
+            "  stateBatches []StateBatch 0+",
+            "StateBatch",
+            "  firstOffset int64 0+",
+            "  lastOffset int64 0+",
+            "  deliveryState int8 0+",
+            "  deliveryCount int16 0+",
+        ],
+        docs(
+            &[
                 "Sent by a share-partition leader to the share coordinator to persist the state of share-partitions (KIP-932).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the share group."),
-                    ..field("groupId", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to write, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The id of the share group.",
+                "The partitions whose share state to write, by topic.",
+                "One topic with the partitions whose share state to write.",
+                "The id of the topic.",
+                "The partitions whose share state to write.",
+                "One partition with the share state to write.",
+                "The partition number.",
+                "The epoch of the share-partition's state, which changes when the state is initialized anew.",
+                "The leader epoch of the share-partition, which fences stale leaders.",
+                "The start offset of the share-partition, or -1 if this request does not change it.",
+                "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
+                "The delivery states of ranges of records.",
+                "A range of records that share the same delivery state and count.",
+                "The offset of the first record of the range.",
+                "The offset of the last record of the range.",
+                "The state of the records: 0 available, 2 acknowledged, 4 archived.",
+                "How many times the records have been delivered.",
             ],
-        },
-        StructSchema {
-            name: "WriteStateData",
-            doc: doc("One topic with the partitions whose share state to write."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions whose share state to write."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionData",
-            doc: doc("One partition with the share state to write."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The epoch of the share-partition's state, which changes when the state is initialized anew.",
-                    ),
-                    ..field("stateEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The leader epoch of the share-partition, which fences stale leaders.",
-                    ),
-                    ..field("leaderEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The start offset of the share-partition, or -1 if this request does not change it.",
-                    ),
-                    ..field("startOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "How many records at or after the start offset have finished delivery, acknowledged or archived; -1 if not known.",
-                    ),
-                    ignorable: true,
-                    default: DefaultValue::Int(-1),
-                    ..field(
-                        "deliveryCompleteCount",
-                        FieldType::Int32,
-                        VersionRange::from(1),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The delivery states of ranges of records."),
-                    ..field(
-                        "stateBatches",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "StateBatch",
-            doc: doc("A range of records that share the same delivery state and count."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The offset of the first record of the range."),
-                    ..field("firstOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The offset of the last record of the range."),
-                    ..field("lastOffset", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The state of the records: 0 available, 2 acknowledged, 4 archived.",
-                    ),
-                    ..field("deliveryState", FieldType::Int8, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("How many times the records have been delivered."),
-                    ..field("deliveryCount", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers WriteShareGroupState with a result per partition.
 ///
 /// Versions 0-1, flexible 0-1. API key 85.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteShareGroupStateResponse<'a> {
     /// The results per topic.
     ///
@@ -16,6 +16,8 @@ pub struct WriteShareGroupStateResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WriteShareGroupStateResponse<'_> {}
 
 impl IntoOwned for WriteShareGroupStateResponse<'_> {
     type Owned = WriteShareGroupStateResponse<'static>;
@@ -63,7 +65,7 @@ impl Reflect for WriteShareGroupStateResponse<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteStateResult<'a> {
     /// The id of the topic.
     ///
@@ -76,6 +78,8 @@ pub struct WriteStateResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WriteStateResult<'_> {}
 
 impl IntoOwned for WriteStateResult<'_> {
     type Owned = WriteStateResult<'static>;
@@ -127,7 +131,7 @@ impl Reflect for WriteStateResult<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartitionResult<'a> {
     /// The partition number.
     ///
@@ -144,6 +148,8 @@ pub struct PartitionResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for PartitionResult<'_> {}
 
 impl IntoOwned for PartitionResult<'_> {
     type Owned = PartitionResult<'static>;
@@ -212,60 +218,30 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(85i16),
     versions: VersionRange::new(0, 1),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "WriteShareGroupStateResponse",
-            doc: doc("Answers WriteShareGroupState with a result per partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "results",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+    structs: Structs::new(
+        &[
+            "WriteShareGroupStateResponse",
+            "  results []WriteStateResult 0+",
+            "WriteStateResult",
+            "  topicId uuid 0+",
+            "  partitions []PartitionResult 0+",
+            "PartitionResult",
+            "  partition int32 0+",
+            "  errorCode int16 0+",
+            "  errorMessage string 0+ nullable=0+ default=null",
+        ],
+        docs(
+            &[
+                "Answers WriteShareGroupState with a result per partition.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The id of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
+                "A description of the error of this partition, or null.",
             ],
-        },
-        StructSchema {
-            name: "WriteStateResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the topic."),
-                    ..field("topicId", FieldType::Uuid, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "PartitionResult",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partition", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("A description of the error of this partition, or null."),
-                    nullable: VersionRange::from(0),
-                    default: DefaultValue::Null,
-                    ..field("errorMessage", FieldType::String, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

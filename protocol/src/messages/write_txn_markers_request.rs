@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Sent by a transaction coordinator to partition leaders to write commit or abort markers (KIP-98).
 ///
 /// Versions 0-2, flexible 1-2. API key 27.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteTxnMarkersRequest<'a> {
     /// The markers to write, one per producer.
     ///
@@ -16,6 +16,8 @@ pub struct WriteTxnMarkersRequest<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WriteTxnMarkersRequest<'_> {}
 
 impl IntoOwned for WriteTxnMarkersRequest<'_> {
     type Owned = WriteTxnMarkersRequest<'static>;
@@ -63,7 +65,7 @@ impl Reflect for WriteTxnMarkersRequest<'static> {
 }
 
 /// The marker to write for one producer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WritableTxnMarker<'a> {
     /// The id of the producer.
     ///
@@ -92,6 +94,8 @@ pub struct WritableTxnMarker<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WritableTxnMarker<'_> {}
 
 impl IntoOwned for WritableTxnMarker<'_> {
     type Owned = WritableTxnMarker<'static>;
@@ -173,7 +177,7 @@ impl Reflect for WritableTxnMarker<'static> {
 }
 
 /// One topic with the partitions to write the marker to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WritableTxnMarkerTopic<'a> {
     /// The name of the topic.
     ///
@@ -186,6 +190,8 @@ pub struct WritableTxnMarkerTopic<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WritableTxnMarkerTopic<'_> {}
 
 impl IntoOwned for WritableTxnMarkerTopic<'_> {
     type Owned = WritableTxnMarkerTopic<'static>;
@@ -252,79 +258,36 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(27i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "WriteTxnMarkersRequest",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "WriteTxnMarkersRequest",
+            "  markers []WritableTxnMarker 0+",
+            "WritableTxnMarker",
+            "  producerId int64 0+ entity=producerId",
+            "  producerEpoch int16 0+",
+            "  transactionResult bool 0+",
+            "  topics []WritableTxnMarkerTopic 0+",
+            "  coordinatorEpoch int32 0+",
+            "  transactionVersion int8 2+ ignorable",
+            "WritableTxnMarkerTopic",
+            "  name string 0+ entity=topicName",
+            "  partitionIndexes []int32 0+",
+        ],
+        docs(
+            &[
                 "Sent by a transaction coordinator to partition leaders to write commit or abort markers (KIP-98).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The markers to write, one per producer."),
-                    ..field(
-                        "markers",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The markers to write, one per producer.",
+                "The marker to write for one producer.",
+                "The id of the producer.",
+                "The epoch of the producer.",
+                "True to write commit markers, false to write abort markers.",
+                "The partitions to write the marker to, by topic.",
+                "The epoch of the transaction coordinator.",
+                "The transaction version the marker is written under.",
+                "One topic with the partitions to write the marker to.",
+                "The name of the topic.",
+                "The partition numbers to write the marker to.",
             ],
-        },
-        StructSchema {
-            name: "WritableTxnMarker",
-            doc: doc("The marker to write for one producer."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the producer."),
-                    ..field("producerEpoch", FieldType::Int16, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "True to write commit markers, false to write abort markers.",
-                    ),
-                    ..field("transactionResult", FieldType::Bool, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partitions to write the marker to, by topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-                FieldSchema {
-                    doc: doc("The epoch of the transaction coordinator."),
-                    ..field("coordinatorEpoch", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The transaction version the marker is written under."),
-                    ignorable: true,
-                    ..field("transactionVersion", FieldType::Int8, VersionRange::from(2))
-                },
-            ],
-        },
-        StructSchema {
-            name: "WritableTxnMarkerTopic",
-            doc: doc("One topic with the partitions to write the marker to."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The partition numbers to write the marker to."),
-                    ..field(
-                        "partitionIndexes",
-                        FieldType::Array(&FieldType::Int32),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Answers WriteTxnMarkers with a result per producer, topic and partition.
 ///
 /// Versions 0-2, flexible 1-2. API key 27.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteTxnMarkersResponse<'a> {
     /// The results per producer.
     ///
@@ -16,6 +16,8 @@ pub struct WriteTxnMarkersResponse<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WriteTxnMarkersResponse<'_> {}
 
 impl IntoOwned for WriteTxnMarkersResponse<'_> {
     type Owned = WriteTxnMarkersResponse<'static>;
@@ -63,7 +65,7 @@ impl Reflect for WriteTxnMarkersResponse<'static> {
 }
 
 /// The results of one producer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WritableTxnMarkerResult<'a> {
     /// The id of the producer.
     ///
@@ -76,6 +78,8 @@ pub struct WritableTxnMarkerResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WritableTxnMarkerResult<'_> {}
 
 impl IntoOwned for WritableTxnMarkerResult<'_> {
     type Owned = WritableTxnMarkerResult<'static>;
@@ -127,7 +131,7 @@ impl Reflect for WritableTxnMarkerResult<'static> {
 }
 
 /// The results of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WritableTxnMarkerTopicResult<'a> {
     /// The name of the topic.
     ///
@@ -140,6 +144,8 @@ pub struct WritableTxnMarkerTopicResult<'a> {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WritableTxnMarkerTopicResult<'_> {}
 
 impl IntoOwned for WritableTxnMarkerTopicResult<'_> {
     type Owned = WritableTxnMarkerTopicResult<'static>;
@@ -191,7 +197,7 @@ impl Reflect for WritableTxnMarkerTopicResult<'static> {
 }
 
 /// The result of one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WritableTxnMarkerPartitionResult {
     /// The partition number.
     ///
@@ -204,6 +210,8 @@ pub struct WritableTxnMarkerPartitionResult {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for WritableTxnMarkerPartitionResult {}
 
 impl<'a> Read<'a> for WritableTxnMarkerPartitionResult {
     const MIN_LEN: usize = 6;
@@ -256,76 +264,34 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(27i16),
     versions: VersionRange::new(0, 2),
     flexible: VersionRange::from(1),
-    structs: &[
-        StructSchema {
-            name: "WriteTxnMarkersResponse",
-            doc: doc(
+    structs: Structs::new(
+        &[
+            "WriteTxnMarkersResponse",
+            "  markers []WritableTxnMarkerResult 0+",
+            "WritableTxnMarkerResult",
+            "  producerId int64 0+ entity=producerId",
+            "  topics []WritableTxnMarkerTopicResult 0+",
+            "WritableTxnMarkerTopicResult",
+            "  name string 0+ entity=topicName",
+            "  partitions []WritableTxnMarkerPartitionResult 0+",
+            "WritableTxnMarkerPartitionResult",
+            "  partitionIndex int32 0+",
+            "  errorCode int16 0+",
+        ],
+        docs(
+            &[
                 "Answers WriteTxnMarkers with a result per producer, topic and partition.",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The results per producer."),
-                    ..field(
-                        "markers",
-                        FieldType::Array(&FieldType::Struct(1)),
-                        VersionRange::from(0),
-                    )
-                },
+                "The results per producer.",
+                "The results of one producer.",
+                "The id of the producer.",
+                "The results per topic.",
+                "The results of one topic.",
+                "The name of the topic.",
+                "The results per partition.",
+                "The result of one partition.",
+                "The partition number.",
+                "The error code of this partition, or 0 if there was no error.",
             ],
-        },
-        StructSchema {
-            name: "WritableTxnMarkerResult",
-            doc: doc("The results of one producer."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The id of the producer."),
-                    entity_type: "producerId",
-                    ..field("producerId", FieldType::Int64, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per topic."),
-                    ..field(
-                        "topics",
-                        FieldType::Array(&FieldType::Struct(2)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "WritableTxnMarkerTopicResult",
-            doc: doc("The results of one topic."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The name of the topic."),
-                    entity_type: "topicName",
-                    ..field("name", FieldType::String, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc("The results per partition."),
-                    ..field(
-                        "partitions",
-                        FieldType::Array(&FieldType::Struct(3)),
-                        VersionRange::from(0),
-                    )
-                },
-            ],
-        },
-        StructSchema {
-            name: "WritableTxnMarkerPartitionResult",
-            doc: doc("The result of one partition."),
-            fields: &[
-                FieldSchema {
-                    doc: doc("The partition number."),
-                    ..field("partitionIndex", FieldType::Int32, VersionRange::from(0))
-                },
-                FieldSchema {
-                    doc: doc(
-                        "The error code of this partition, or 0 if there was no error.",
-                    ),
-                    ..field("errorCode", FieldType::Int16, VersionRange::from(0))
-                },
-            ],
-        },
-    ],
+        ),
+    ),
 };

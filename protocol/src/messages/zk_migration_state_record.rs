@@ -7,7 +7,7 @@ use crate::runtime::*;
 /// Records in the cluster metadata how far a migration from ZooKeeper to KRaft has got (KIP-866).
 ///
 /// Versions 0, flexible 0. API key 21.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ZkMigrationStateRecord {
     /// How far the migration has got: 0 none, 1 pre-migration, 2 migration, 3 post-migration.
     ///
@@ -16,6 +16,8 @@ pub struct ZkMigrationStateRecord {
     /// Tagged fields that the schema does not know, kept as they came.
     pub unknown_tags: UnknownTags,
 }
+
+impl Eq for ZkMigrationStateRecord {}
 
 impl IntoOwned for ZkMigrationStateRecord {
     type Owned = ZkMigrationStateRecord;
@@ -70,20 +72,13 @@ pub static SCHEMA: Schema = Schema {
     api_key: Some(21i16),
     versions: VersionRange::new(0, 0),
     flexible: VersionRange::from(0),
-    structs: &[
-        StructSchema {
-            name: "ZkMigrationStateRecord",
-            doc: doc(
+    structs: Structs::new(
+        &["ZkMigrationStateRecord", "  zkMigrationState int8 0+"],
+        docs(
+            &[
                 "Records in the cluster metadata how far a migration from ZooKeeper to KRaft has got (KIP-866).",
-            ),
-            fields: &[
-                FieldSchema {
-                    doc: doc(
-                        "How far the migration has got: 0 none, 1 pre-migration, 2 migration, 3 post-migration.",
-                    ),
-                    ..field("zkMigrationState", FieldType::Int8, VersionRange::from(0))
-                },
+                "How far the migration has got: 0 none, 1 pre-migration, 2 migration, 3 post-migration.",
             ],
-        },
-    ],
+        ),
+    ),
 };

@@ -32,5 +32,5 @@ pub use crate::ApiKey;
 #[cfg(feature = "json")]
 pub use crate::json::{Reflect, Slot, SlotOf};
 pub use crate::schema::{
-    DefaultValue, FieldSchema, FieldType, Kind, Schema, StructSchema, VersionRange, doc, field,
+    DefaultValue, FieldSchema, FieldType, Kind, Schema, StructSchema, Structs, VersionRange, docs,
 };
