@@ -24,7 +24,9 @@ macro_rules! table {
             },
             owned: |frame, version, limits| {
                 let message = kwire_protocol::messages::$name::decode_shared(frame, version, limits);
-                message.map(|message| drop(message.into_owned()))
+                message.map(|message| {
+                    let _ = message.into_owned();
+                })
             },
         }),*]
     };

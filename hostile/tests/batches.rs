@@ -4,6 +4,7 @@ use kwire_hostile::cost::{self, Bound, Cost, Worst};
 use kwire_hostile::damage::Random;
 use kwire_hostile::fixtures::{lines, unhex};
 use kwire_protocol::records::control::ControlRecord;
+use kwire_protocol::records::framing::{CoordinatorKey, CoordinatorValue, MetadataFrame};
 use kwire_protocol::records::{Batches, Limits};
 
 /// So that a damaged batch may come to much more than it was, and not be the whole test.
@@ -163,4 +164,24 @@ fn records_are_read_without_allocating() {
         });
         assert_eq!((read, cost), (count, Cost::default()));
     }
+}
+
+/// What comes before the message in records of internal topics.
+#[test]
+fn framings() {
+    let mut random = Random::new(20_260_107);
+    let mut taken = 0;
+    for round in 0..50_000 {
+        let len = round % 14;
+        let odd = [0, 1, 2, 3, 0x7f, 0x80, 0xff];
+        let bytes: Vec<u8> = (0..len).map(|_| odd[random.below(odd.len())]).collect();
+        let cost = cost::of(|| {
+            taken += usize::from(MetadataFrame::read(&bytes).is_ok());
+            taken += usize::from(CoordinatorKey::read(&bytes).is_ok());
+            taken += usize::from(CoordinatorValue::read(&bytes).is_ok());
+        });
+        assert!(cost.total == 0, "{bytes:x?}: {cost:?}");
+    }
+    println!("150000 framings, {taken} taken");
+    assert!(taken > 10_000);
 }

@@ -126,11 +126,11 @@ fn the_worst_of_every_array() {
     assert!(worst[0].inputs > 5000);
     // The bound is no higher than it has to be.
     assert!(
-        worst[0].total.0 > DECODING.total as f64 * 0.9,
+        worst[0].total.0 > DECODING.total as f64 * 0.8,
         "{}",
         worst[0]
     );
-    assert!(worst[0].peak.0 > DECODING.peak as f64 * 0.9, "{}", worst[0]);
+    assert!(worst[0].peak.0 > DECODING.peak as f64 * 0.8, "{}", worst[0]);
 }
 
 fn every_plan(codec: &Codec, version: i16, path: &[usize], len: usize, worst: &mut [Worst; 3]) {
