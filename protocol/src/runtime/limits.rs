@@ -47,3 +47,56 @@ impl Default for Limits {
         Limits::DEFAULT
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{DecodeError, DecodeErrorKind, Read, Reader};
+
+    /// A struct of a schema of one's own that has no fields in some version.
+    #[derive(Default)]
+    struct Nothing;
+
+    impl<'a> Read<'a> for Nothing {
+        const MIN_LEN: usize = 0;
+
+        fn read(&mut self, _: &mut Reader<'a>, _: i16) -> Result<(), DecodeError> {
+            Ok(())
+        }
+    }
+
+    #[derive(Default)]
+    struct Holder(Vec<Nothing>);
+
+    impl<'a> Read<'a> for Holder {
+        const MIN_LEN: usize = 4;
+
+        fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+            self.0 = r.structs(version)?;
+            Ok(())
+        }
+    }
+
+    /// Arrays of them are read without using up bytes, so that each could have as many as there
+    /// are bytes left: the square of the frame's length in all.
+    #[test]
+    fn elements_without_bytes_are_paid_for() {
+        let holders = 1000_i32;
+        let mut bytes = holders.to_be_bytes().to_vec();
+        for left in (0..holders).rev() {
+            bytes.extend((4 * left).to_be_bytes());
+        }
+        let limits = Limits {
+            max_allocated_bytes: 100_000,
+            ..Limits::DEFAULT
+        };
+        let mut reader = Reader::new(&bytes, false, &limits);
+        let error = reader.structs::<Holder>(0).map(|all| all.len());
+        let kind = error.map_err(|error| error.kind().clone());
+        assert_eq!(kind, Err(DecodeErrorKind::OverBudget { limit: 100_000 }));
+        let mut reader = Reader::new(&bytes, false, &Limits::DEFAULT);
+        let all = reader.structs::<Holder>(0).unwrap();
+        let read: usize = all.iter().map(|holder| holder.0.len()).sum();
+        assert_eq!(read, 1_998_000);
+    }
+}
