@@ -110,7 +110,14 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
     fn structure(&mut self, structure: &'static StructSchema) -> Result<B::Value, DecodeError> {
         self.structs.push((structure.name, self.path.len()));
         let mut unknown = UnknownTags::EMPTY;
-        let mut values = Vec::with_capacity(structure.fields.len());
+        // Where nothing is built nothing is kept: a walk that looks for a place allocates nothing
+        // for the structs on its way.
+        let kept = if B::COST == 0 {
+            0
+        } else {
+            structure.fields.len()
+        };
+        let mut values = Vec::with_capacity(kept);
         for (place, field) in structure.fields.iter().enumerate() {
             let untagged =
                 field.versions.contains(self.version) && !field.tagged.contains(self.version);
@@ -119,7 +126,9 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
                 self.pay(1, field.name.len())?;
                 let value = self.untagged(field)?;
                 self.path.pop();
-                values.push((place, field, value));
+                if B::COST != 0 {
+                    values.push((place, field, value));
+                }
             }
         }
         if self.schema.flexible.contains(self.version) {
@@ -171,9 +180,11 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             let value = self.tagged(field)?;
             self.reader.check_tag_end(tag, size, end)?;
             self.path.pop();
-            // Of a tag that comes twice, the last counts.
-            values.retain(|(other, ..)| *other != place);
-            values.push((place, field, value));
+            if B::COST != 0 {
+                // Of a tag that comes twice, the last counts.
+                values.retain(|(other, ..)| *other != place);
+                values.push((place, field, value));
+            }
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::input;
 use crate::messages;
 use crate::output::{self, BAD, DIM, NAME, TITLE};
 use fields::Fields;
-use recording::{Direction, Exchange, Recorded, Recording};
+use recording::{Direction, Exchange, MAX_BAD_LINES, Recorded, Recording};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,17 +98,16 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         )?;
     }
     dialogue.all(shown)?;
-    match recording.bad_lines.as_slice() {
-        [] => Ok(()),
-        [(line, why), rest @ ..] => {
-            let more = match rest.len() {
-                0 => String::new(),
-                more => format!(", and {more} more such lines"),
-            };
-            let message = format!("{file}: line {line} is no frame: {why}{more}");
-            Err(Failure::failed(message))
-        }
-    }
+    let Some((line, why)) = recording.bad_line else {
+        return Ok(());
+    };
+    let more = match recording.more_bad_lines {
+        0 => String::new(),
+        MAX_BAD_LINES => format!(", and at least {MAX_BAD_LINES} more such lines"),
+        more => format!(", and {more} more such lines"),
+    };
+    let message = format!("{file}: line {line} is no frame: {why}{more}");
+    Err(Failure::failed(message))
 }
 
 fn counted(count: usize, what: &str) -> String {

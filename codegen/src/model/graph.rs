@@ -1,6 +1,7 @@
 //! How a message's structs hang together: who holds whom, and what follows for their traits.
 
 use super::{Message, Struct, Type};
+use crate::parse::MAX_DEPTH;
 
 /// The struct that a type holds, if it holds one.
 pub(super) fn struct_of(ty: &Type) -> Option<usize> {
@@ -40,27 +41,77 @@ fn circle_below(
     circle
 }
 
+/// The most fields of a struct and of all that is in it but for arrays, which is what a value of it
+/// takes in memory at once. Kafka's largest has 23.
+const MAX_FIELDS: usize = 10_000;
+
+/// A struct that is too much for whoever decodes it, and why, if there is one. Common structs that
+/// use each other several times grow exponentially, with few lines of schema.
+pub(super) fn excess(structs: &[Struct]) -> Option<(usize, String)> {
+    let (mut depths, mut sizes) = (vec![0; structs.len()], vec![0; structs.len()]);
+    for index in inner_first(structs) {
+        let (mut depth, mut size) = (0, 0_usize);
+        for field in &structs[index].fields {
+            size = size.saturating_add(1);
+            if let Some(inner) = struct_of(&field.ty) {
+                depth = depth.max(1 + depths[inner]);
+            }
+            if let Type::Struct(inner) = field.ty {
+                size = size.saturating_add(sizes[inner]);
+            }
+        }
+        if depth > MAX_DEPTH {
+            let problem = format!("structs are nested more than {MAX_DEPTH} deep");
+            return Some((index, problem));
+        }
+        if size > MAX_FIELDS {
+            let problem = format!("it has more than {MAX_FIELDS} fields, with the structs in it");
+            return Some((index, problem));
+        }
+        (depths[index], sizes[index]) = (depth, size);
+    }
+    None
+}
+
+/// The places of all structs, each behind those that it holds. There must be no circle.
+fn inner_first(structs: &[Struct]) -> Vec<usize> {
+    let mut order = Vec::new();
+    let mut met = vec![false; structs.len()];
+    // A struct comes twice: when it is met, and when all that it holds have been.
+    let mut pending = vec![(0, false)];
+    while let Some((index, finished)) = pending.pop() {
+        if finished {
+            order.push(index);
+        } else if !std::mem::replace(&mut met[index], true) {
+            pending.push((index, true));
+            let inner = structs[index]
+                .fields
+                .iter()
+                .filter_map(|f| struct_of(&f.ty));
+            pending.extend(inner.map(|inner| (inner, false)));
+        }
+    }
+    order
+}
+
 /// Finds out which structs borrow from their frame, and whose equality is total.
 pub(super) fn settle_traits(structs: &mut [Struct]) {
-    for index in 0..structs.len() {
-        let (borrows, eq) = traits_of(structs, index);
+    for index in inner_first(structs) {
+        let fields = structs[index].fields.iter();
+        let (borrows, eq) = fields
+            .map(|field| type_traits(structs, &field.ty))
+            .fold((false, true), |all, one| (all.0 | one.0, all.1 & one.1));
         structs[index].borrows = borrows;
         structs[index].eq = eq;
     }
 }
 
-fn traits_of(structs: &[Struct], index: usize) -> (bool, bool) {
-    let fields = structs[index].fields.iter();
-    fields
-        .map(|field| type_traits(structs, &field.ty))
-        .fold((false, true), |all, one| (all.0 | one.0, all.1 & one.1))
-}
-
+/// The traits of a type whose structs are settled.
 fn type_traits(structs: &[Struct], ty: &Type) -> (bool, bool) {
     match ty {
         Type::String | Type::Bytes | Type::Records => (true, true),
         Type::Float64 => (false, false),
-        Type::Struct(inner) => traits_of(structs, *inner),
+        Type::Struct(inner) => (structs[*inner].borrows, structs[*inner].eq),
         Type::Array(element) => {
             let (borrows, eq) = type_traits(structs, element);
             (borrows || element.fixed_len().is_some(), eq)

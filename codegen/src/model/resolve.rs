@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fault::{Problem, at, at_message, problem, wrong};
 use super::{Docs, Field, Kind, Message, Struct, Type, graph, headers, message, names, rules};
 use crate::error::{Error, SchemaError};
-use crate::parse::{CommonStruct, FieldSchema, MessageSchema};
+use crate::parse::{CommonStruct, FieldSchema, MAX_DEPTH, MessageSchema};
 use crate::versions::Versions;
 
 /// Checks the schemas and turns them into the model, in the order of their names.
@@ -75,6 +75,8 @@ struct Resolver<'a> {
     places: BTreeMap<String, usize>,
     structs: Vec<Struct>,
     commons: BTreeMap<&'a str, &'a CommonStruct>,
+    /// How many structs are being added, each for a field of the one before.
+    depth: usize,
 }
 
 impl<'a> Resolver<'a> {
@@ -103,6 +105,7 @@ impl<'a> Resolver<'a> {
             places: BTreeMap::new(),
             structs: Vec::new(),
             commons,
+            depth: 0,
         })
     }
 
@@ -114,6 +117,7 @@ impl<'a> Resolver<'a> {
         let (name, valid) = (&schema.name, schema.valid_versions);
         self.add_struct(name, doc, valid, schema.line, &schema.fields, name)?;
         self.check_circle()?;
+        self.check_excess()?;
         graph::settle_traits(&mut self.structs);
         Ok(Message {
             name: schema.name.clone(),
@@ -136,13 +140,31 @@ impl<'a> Resolver<'a> {
             return Ok(());
         };
         let name = self.structs[index].name.as_str();
-        let line = self.commons.get(name).map_or(self.schema.line, |c| c.line);
         let problem = wrong(
             format!("struct {name} holds itself"),
             "break the circle: messages have a fixed depth",
         );
-        let path = format!("{}.{name}", self.schema.name);
-        Err(at(self.schema, line, &path, problem))
+        Err(self.at_struct(name, problem))
+    }
+
+    fn check_excess(&self) -> Result<(), SchemaError> {
+        match graph::excess(&self.structs) {
+            None => Ok(()),
+            Some((index, problem)) => {
+                let remedy = "put fewer structs into one another";
+                Err(self.at_struct(&self.structs[index].name, wrong(problem, remedy)))
+            }
+        }
+    }
+
+    /// A problem of a common struct, or of the message.
+    fn at_struct(&self, name: &str, problem: Problem) -> SchemaError {
+        let line = self.commons.get(name).map_or(self.schema.line, |c| c.line);
+        let path = match name == self.schema.name {
+            true => name.to_owned(),
+            false => format!("{}.{name}", self.schema.name),
+        };
+        at(self.schema, line, &path, problem)
     }
 
     /// Adds a struct and, after it, those that its fields name. Gives its place.
@@ -164,6 +186,14 @@ impl<'a> Resolver<'a> {
             );
             return Err(at(self.schema, line, path, problem).into());
         }
+        // Before it is known whether there is a circle: here a chain of common structs is followed.
+        if self.depth > MAX_DEPTH {
+            let problem = wrong(
+                format!("structs are nested more than {MAX_DEPTH} deep"),
+                "nest fewer: each level is one on the decoder's stack",
+            );
+            return Err(at(self.schema, line, path, problem).into());
+        }
         let place = self.structs.len();
         self.structs.push(Struct {
             name: name.to_owned(),
@@ -174,11 +204,13 @@ impl<'a> Resolver<'a> {
             borrows: false,
             eq: true,
         });
+        self.depth += 1;
         for field in fields {
             let path = format!("{path}.{}", field.name);
             let resolved = self.field(name, possible, field, &path)?;
             self.structs[place].fields.push(resolved);
         }
+        self.depth -= 1;
         Ok(place)
     }
 

@@ -5,4 +5,5 @@ mod schema;
 mod source;
 
 pub use files::{parse_dir, schema_files};
+pub(crate) use schema::MAX_DEPTH;
 pub use schema::{CommonStruct, FieldSchema, MessageSchema, parse_message};

@@ -134,6 +134,9 @@ const FIELD_KEYS: &[&str] = &[
     "about",
 ];
 
+/// How deep structs may be in one another. Kafka's own go five deep.
+pub(crate) const MAX_DEPTH: usize = 64;
+
 /// Reads one schema file. `file` is used in errors only.
 ///
 /// # Errors
@@ -146,6 +149,7 @@ pub fn parse_message(file: &Path, text: &str) -> Result<MessageSchema, SchemaErr
         source: &source,
         line: source.line_of(root.get()),
         field,
+        depth: 0,
     };
     let name = at.required_text("name", &raw)?;
     let valid_versions = match at.versions("validVersions", &raw)? {
@@ -184,6 +188,7 @@ fn common_struct(
         source,
         line: source.line_of(raw_value.get()),
         field,
+        depth: 0,
     };
     let name = at.required_text("name", &raw)?;
     let versions = match at.versions("versions", &raw)? {
@@ -201,13 +206,26 @@ fn common_struct(
     })
 }
 
-fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSchema, SchemaError> {
+fn field(
+    source: &Source,
+    parent: &str,
+    depth: usize,
+    raw_value: &RawValue,
+) -> Result<FieldSchema, SchemaError> {
     let (raw, path) = source.object(raw_value, parent, FIELD_KEYS)?;
     let at = At {
         source,
         line: source.line_of(raw_value.get()),
         field: path,
+        depth,
     };
+    if depth > MAX_DEPTH {
+        let problem = format!("structs are nested more than {MAX_DEPTH} deep");
+        return Err(at.error(
+            &problem,
+            "nest fewer: each level is one on the decoder's stack",
+        ));
+    }
     let name = at.required_text("name", &raw)?;
     let tagged_versions = at
         .versions("taggedVersions", &raw)?
@@ -249,6 +267,8 @@ struct At<'a> {
     source: &'a Source,
     line: usize,
     field: String,
+    /// How many structs we are in, besides the message or common struct itself.
+    depth: usize,
 }
 
 impl At<'_> {
@@ -352,7 +372,7 @@ impl At<'_> {
     fn fields(&self, raw: &Object<'_>) -> Result<Vec<FieldSchema>, SchemaError> {
         let list: Vec<&RawValue> = self.list("fields", raw)?;
         list.into_iter()
-            .map(|raw| field(self.source, &self.field, raw))
+            .map(|raw| field(self.source, &self.field, self.depth + 1, raw))
             .collect()
     }
 

@@ -11,13 +11,18 @@ use crate::error::SchemaError;
 pub(crate) struct Source {
     path: PathBuf,
     text: String,
+    /// Where the lines begin, but for the first.
+    lines: Vec<usize>,
 }
 
 impl Source {
     pub(crate) fn new(path: &Path, text: &str) -> Source {
+        let text = blank_comments(text);
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         Source {
             path: path.to_owned(),
-            text: blank_comments(text),
+            lines: ends.map(|(at, _)| at + 1).collect(),
+            text,
         }
     }
 
@@ -40,8 +45,10 @@ impl Source {
     /// The line on which `part` of this text begins, counted from 1.
     pub(crate) fn line_of(&self, part: &str) -> usize {
         let offset = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
-        let before = self.text.get(..offset).unwrap_or("");
-        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+        if offset > self.text.len() {
+            return 1;
+        }
+        self.lines.partition_point(|start| *start <= offset) + 1
     }
 
     /// Reads an object that has no keys but those `known`. With it comes its path: `parent` and

@@ -89,8 +89,8 @@ impl Compression {
         }
     }
 
-    /// Appends the decompressed form of `input` to `out`. It allocates no more than about the
-    /// limit, plus for zstd the stream's window of at most 128 MiB.
+    /// Appends the decompressed form of `input` to `out`. What that takes in memory is said at
+    /// [`Limits::max_decompressed_len`].
     ///
     /// # Errors
     /// [`ErrorKind::DecompressedTooLong`], [`ErrorKind::Decompression`] or

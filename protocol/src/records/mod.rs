@@ -71,9 +71,10 @@ pub use record::{Header, Headers, HeadersIter, Record, Records};
 pub struct Limits {
     /// The most bytes of one batch's records when decompressed. Default 128 MiB.
     ///
-    /// The scratch buffer grows as bytes appear and not far beyond this. A zstd stream may need its
-    /// window as well: up to the next power of two above this, but 8 MiB are always granted and
-    /// more than 128 MiB never.
+    /// The scratch buffer doubles as bytes appear, up to this, so that twice as much is held at most
+    /// while it is moved; the codec takes 64 KiB. A zstd stream may need its window as well: up to the
+    /// next power of two above this, but 8 MiB are always granted and more than 128 MiB never, and
+    /// less than 1 MiB besides.
     pub max_decompressed_len: usize,
     /// The most bytes of one record, compressed or not. Default 100 MiB, which is what Kafka takes
     /// in one request.

@@ -347,10 +347,11 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
         fault::over_budget(self.limits.max_allocated_bytes, self.offset())
     }
 
-    /// An empty vector with room for `len` elements, which the budget has paid for.
+    /// An empty vector with room for `len` elements, which the budget has paid for. A struct of no
+    /// fields takes no memory and no bytes, but reading it takes time: it is not free either.
     #[inline]
     fn vec<T>(&mut self, len: usize) -> Result<Vec<T>> {
-        self.charge(len.saturating_mul(size_of::<T>()))?;
+        self.charge(len.saturating_mul(size_of::<T>().max(1)))?;
         Ok(Vec::with_capacity(len))
     }
 

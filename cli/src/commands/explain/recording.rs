@@ -91,22 +91,32 @@ impl Exchange {
 pub(super) struct Recording {
     /// In the order of their first frames.
     pub(super) exchanges: Vec<Exchange>,
-    /// Lines that are no frames, by number, and why.
-    pub(super) bad_lines: Vec<(usize, String)>,
+    /// The first line that is no frame, by number, and why.
+    pub(super) bad_line: Option<(usize, String)>,
+    /// How many more there are: of a few bytes of gzip there may be any number.
+    pub(super) more_bad_lines: usize,
 }
+
+/// The most bytes that a gzipped recording may unpack to. A plain one takes no more memory than its
+/// file calls for.
+const MAX_UNPACKED: usize = 256 << 20;
+
+/// After so many lines that are no frames the rest is not read: it is no recording.
+pub(super) const MAX_BAD_LINES: usize = 10_000;
 
 impl Recording {
     /// Reads JSON lines, plain or gzipped.
     pub(super) fn read(bytes: &[u8]) -> Recording {
-        Recording::read_lines(bytes, MAX_LINE)
+        Recording::read_lines(bytes, MAX_LINE, MAX_UNPACKED)
     }
 
-    /// A small file may unpack to one line without an end, so lines have a limit.
-    fn read_lines(bytes: &[u8], max_line: usize) -> Recording {
-        let reader: Box<dyn Read + '_> = if bytes.starts_with(&[0x1f, 0x8b]) {
-            Box::new(MultiGzDecoder::new(bytes))
+    /// A small file may unpack to one line without an end, or to any number of lines, so both have
+    /// a limit.
+    fn read_lines(bytes: &[u8], max_line: usize, max_unpacked: usize) -> Recording {
+        let (reader, mut left): (Box<dyn Read + '_>, usize) = if bytes.starts_with(&[0x1f, 0x8b]) {
+            (Box::new(MultiGzDecoder::new(bytes)), max_unpacked)
         } else {
-            Box::new(bytes)
+            (Box::new(bytes), usize::MAX)
         };
         let mut recording = Recording::default();
         // The requests that wait for an answer, by connection and correlation id.
@@ -120,12 +130,17 @@ impl Recording {
                 Ok(0) => break,
                 Ok(_) if line.len() > max_line => {
                     let message = format!("a line of more than {max_line} bytes");
-                    recording.bad_lines.push((at + 1, message));
+                    recording.bad(at + 1, message);
                     break;
                 }
-                Ok(_) => {}
+                Ok(len) if len > left => {
+                    let message = format!("the file unpacks to more than {max_unpacked} bytes");
+                    recording.bad(at + 1, message);
+                    break;
+                }
+                Ok(len) => left -= len,
                 Err(error) => {
-                    recording.bad_lines.push((at + 1, error.to_string()));
+                    recording.bad(at + 1, error.to_string());
                     break;
                 }
             }
@@ -135,7 +150,10 @@ impl Recording {
             let frame: Recorded = match serde_json::from_slice(&line) {
                 Ok(frame) => frame,
                 Err(error) => {
-                    recording.bad_lines.push((at + 1, error.to_string()));
+                    recording.bad(at + 1, error.to_string());
+                    if recording.more_bad_lines == MAX_BAD_LINES {
+                        break;
+                    }
                     continue;
                 }
             };
@@ -162,6 +180,14 @@ impl Recording {
         }
         recording
     }
+
+    fn bad(&mut self, line: usize, why: String) {
+        if self.bad_line.is_none() {
+            self.bad_line = Some((line, why));
+        } else {
+            self.more_bad_lines += 1;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,18 +199,39 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn endless_lines_are_not_unpacked() {
-        let frame = r#"{"conn":1,"dir":"req","corr":1,"apiKey":18,"apiVersion":0,"hex":""}"#;
-        let text = format!("{frame}\n{}", "0".repeat(10_000));
+    const FRAME: &str = r#"{"conn":1,"dir":"req","corr":1,"apiKey":18,"apiVersion":0,"hex":""}"#;
+
+    fn packed(text: &str) -> Vec<u8> {
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
         packed.write_all(text.as_bytes()).unwrap();
-        let packed = packed.finish().unwrap();
-        for bytes in [text.as_bytes(), &packed] {
-            let recording = Recording::read_lines(bytes, 200);
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn endless_lines_are_not_unpacked() {
+        let text = format!("{FRAME}\n{}", "0".repeat(10_000));
+        for bytes in [text.as_bytes(), &packed(&text)] {
+            let recording = Recording::read_lines(bytes, 200, MAX_UNPACKED);
             assert_eq!(recording.exchanges.len(), 1);
             let message = "a line of more than 200 bytes".to_owned();
-            assert_eq!(recording.bad_lines, [(2, message)]);
+            assert_eq!(recording.bad_line, Some((2, message)));
         }
+    }
+
+    #[test]
+    fn neither_are_endlessly_many() {
+        let text = format!("{FRAME}\n").repeat(1000);
+        let plain = Recording::read_lines(text.as_bytes(), 200, 1000);
+        assert_eq!((plain.exchanges.len(), plain.bad_line), (1000, None));
+        let recording = Recording::read_lines(&packed(&text), 200, 1000);
+        let lines = 1000 / (FRAME.len() + 1);
+        assert_eq!(recording.exchanges.len(), lines);
+        let message = "the file unpacks to more than 1000 bytes".to_owned();
+        assert_eq!(recording.bad_line, Some((lines + 1, message)));
+        let bad = Recording::read_lines("x\n".repeat(1000).as_bytes(), 200, 1000);
+        assert_eq!(bad.bad_line.map(|(line, _)| line), Some(1));
+        assert_eq!(bad.more_bad_lines, 999);
+        let bad = Recording::read("x\n".repeat(20_000).as_bytes());
+        assert_eq!(bad.more_bad_lines, MAX_BAD_LINES);
     }
 }

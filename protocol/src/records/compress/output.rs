@@ -42,13 +42,15 @@ impl<'v> Output<'v> {
         self.limit - self.written()
     }
 
-    /// Room for some bytes more. At the limit it is a single byte, which must not be written: a
-    /// codec that does so has more to give.
+    /// Room for some bytes more. Where it ends at the limit there is one byte beyond, which must not
+    /// be written: a codec that does so has more to give. It comes with the last growth, so that
+    /// asking whether there is more does not copy all that there is.
     #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(super) fn spare(&mut self) -> &mut [u8] {
         if self.filled == self.bytes.len() {
-            let step = self.written().max(FIRST_STEP).min(self.room()).max(1);
-            self.grow(step);
+            let room = self.room();
+            let step = self.written().max(FIRST_STEP).min(room);
+            self.grow(step + usize::from(step == room));
         }
         self.bytes.get_mut(self.filled..).unwrap_or_default()
     }
