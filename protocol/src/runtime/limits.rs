@@ -51,7 +51,7 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{DecodeError, DecodeErrorKind, Read, Reader};
+    use crate::runtime::{DecodeError, DecodeErrorKind, Leaves, Read, Reader};
 
     /// A struct of a schema of one's own that has no fields in some version.
     #[derive(Default)]
@@ -60,7 +60,11 @@ mod tests {
     impl<'a> Read<'a> for Nothing {
         const MIN_LEN: usize = 0;
 
-        fn read(&mut self, _: &mut Reader<'a>, _: i16) -> Result<(), DecodeError> {
+        fn read<'r, L: Leaves<'r, 'a>>(
+            &mut self,
+            _: &mut Reader<'r, 'a, L>,
+            _: i16,
+        ) -> Result<(), DecodeError> {
             Ok(())
         }
     }
@@ -71,7 +75,11 @@ mod tests {
     impl<'a> Read<'a> for Holder {
         const MIN_LEN: usize = 4;
 
-        fn read(&mut self, r: &mut Reader<'a>, version: i16) -> Result<(), DecodeError> {
+        fn read<'r, L: Leaves<'r, 'a>>(
+            &mut self,
+            r: &mut Reader<'r, 'a, L>,
+            version: i16,
+        ) -> Result<(), DecodeError> {
             self.0 = r.structs(version)?;
             Ok(())
         }
