@@ -48,8 +48,8 @@ pub use decode::{
 #[cfg(feature = "dispatch")]
 pub use decode::{ResponseFrame, decode_request, decode_response};
 pub use encode::{
-    RequestHead, encode_request, encode_request_header, encode_response, encode_response_header,
-    write_frame,
+    RequestHead, encode_request, encode_request_header, encode_request_segments, encode_response,
+    encode_response_header, encode_response_segments, write_frame,
 };
 pub use split::{Split, split_frame};
 

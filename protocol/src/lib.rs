@@ -36,6 +36,7 @@
 //! |---|---|
 //! | [`messages`] | requests, responses, headers, records: a module each, generated |
 //! | [`frame`] | whole requests and responses with their headers, as they follow on a connection |
+//! | [`segments`] | encoded messages for vectored writes, their bulk bytes not copied |
 //! | [`negotiate`] | which version of each API two nodes speak with each other |
 //! | `records` | record batches, control records, record framing (feature `records`) |
 //! | [`api`] | API keys, versions and headers as a table; enums of all requests and responses |
@@ -67,6 +68,7 @@ pub mod negotiate;
 pub mod records;
 pub mod runtime;
 pub mod schema;
+pub mod segments;
 
 mod walk;
 

@@ -159,7 +159,11 @@ impl<'a> Read<'a> for FetchRequest<'a> {
 
 impl Write for FetchRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 15 && self.replica_id != -1 {
             return Err(EncodeError::unsupported_field("FetchRequest", "replicaId"));
         }
@@ -294,7 +298,11 @@ impl<'a> Read<'a> for ReplicaState {
 
 impl Write for ReplicaState {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.replica_id);
         run.i64(self.replica_epoch);
@@ -366,7 +374,11 @@ impl<'a> Read<'a> for FetchTopic<'a> {
 
 impl Write for FetchTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.topic)?;
         }
@@ -490,7 +502,11 @@ impl<'a> Read<'a> for FetchPartition {
 
 impl Write for FetchPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 11 && self.last_fetched_epoch != -1 {
             return Err(
                 EncodeError::unsupported_field("FetchPartition", "lastFetchedEpoch"),
@@ -611,7 +627,11 @@ impl<'a> Read<'a> for ForgottenTopic<'a> {
 
 impl Write for ForgottenTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.topic)?;
         }

@@ -102,7 +102,11 @@ impl<'a> Read<'a> for MetadataResponse<'a> {
 
 impl Write for MetadataResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 7 && self.cluster_authorized_operations != -2147483648 {
             return Err(
                 EncodeError::unsupported_field(
@@ -212,7 +216,11 @@ impl<'a> Read<'a> for MetadataResponseBroker<'a> {
 
 impl Write for MetadataResponseBroker<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
         s.i32(self.port);
@@ -326,7 +334,11 @@ impl<'a> Read<'a> for MetadataResponseTopic<'a> {
 
 impl Write for MetadataResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 7 && self.topic_authorized_operations != -2147483648 {
             return Err(
                 EncodeError::unsupported_field(
@@ -468,7 +480,11 @@ impl<'a> Read<'a> for MetadataResponsePartition<'a> {
 
 impl Write for MetadataResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 7 {
             let mut run = WriteRun::<14>::new();
             run.i16(self.error_code);

@@ -91,7 +91,11 @@ impl<'a> Read<'a> for OffsetCommitRequest<'a> {
 
 impl Write for OffsetCommitRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 6 && self.group_instance_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("OffsetCommitRequest", "groupInstanceId"),
@@ -180,7 +184,11 @@ impl<'a> Read<'a> for OffsetCommitRequestTopic<'a> {
 
 impl Write for OffsetCommitRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }
@@ -287,7 +295,11 @@ impl<'a> Read<'a> for OffsetCommitRequestPartition<'a> {
 
 impl Write for OffsetCommitRequestPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.commit_timestamp != -1 {
             return Err(
                 EncodeError::unsupported_field(

@@ -48,7 +48,11 @@ impl<'a> Read<'a> for OffsetCommitResponse<'a> {
 
 impl Write for OffsetCommitResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 {
             s.i32(self.throttle_time_ms);
         }
@@ -120,7 +124,11 @@ impl<'a> Read<'a> for OffsetCommitResponseTopic<'a> {
 
 impl Write for OffsetCommitResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }
@@ -175,7 +183,11 @@ impl<'a> Read<'a> for OffsetCommitResponsePartition {
 
 impl Write for OffsetCommitResponsePartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

@@ -42,7 +42,11 @@ impl<'a> Read<'a> for OffsetDeleteRequest<'a> {
 
 impl Write for OffsetDeleteRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         Ok(())
@@ -96,7 +100,11 @@ impl<'a> Read<'a> for OffsetDeleteRequestTopic<'a> {
 
 impl Write for OffsetDeleteRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         Ok(())
@@ -134,7 +142,11 @@ impl<'a> Read<'a> for OffsetDeleteRequestPartition {
 
 impl Write for OffsetDeleteRequestPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition_index);
         Ok(())
     }

@@ -66,7 +66,11 @@ impl<'a> Read<'a> for OffsetFetchResponse<'a> {
 
 impl Write for OffsetFetchResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 8 && !self.topics.is_empty() {
             return Err(EncodeError::unsupported_field("OffsetFetchResponse", "topics"));
         }
@@ -144,7 +148,11 @@ impl<'a> Read<'a> for OffsetFetchResponseTopic<'a> {
 
 impl Write for OffsetFetchResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -243,7 +251,11 @@ impl<'a> Read<'a> for OffsetFetchResponsePartition<'a> {
 
 impl Write for OffsetFetchResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 5 {
             let mut run = WriteRun::<16>::new();
             run.i32(self.partition_index);
@@ -324,7 +336,11 @@ impl<'a> Read<'a> for OffsetFetchResponseGroup<'a> {
 
 impl Write for OffsetFetchResponseGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.i16(self.error_code);
@@ -396,7 +412,11 @@ impl<'a> Read<'a> for OffsetFetchResponseTopics<'a> {
 
 impl Write for OffsetFetchResponseTopics<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }
@@ -495,7 +515,11 @@ impl<'a> Read<'a> for OffsetFetchResponsePartitions<'a> {
 
 impl Write for OffsetFetchResponsePartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<16>::new();
         run.i32(self.partition_index);
         run.i64(self.committed_offset);

@@ -61,7 +61,11 @@ impl<'a> Read<'a> for ProduceRequest<'a> {
 
 impl Write for ProduceRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 && self.transactional_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("ProduceRequest", "transactionalId"),
@@ -144,7 +148,11 @@ impl<'a> Read<'a> for TopicProduceData<'a> {
 
 impl Write for TopicProduceData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.name)?;
         }
@@ -210,7 +218,11 @@ impl<'a> Read<'a> for PartitionProduceData<'a> {
 
 impl Write for PartitionProduceData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.index);
         s.nullable_bytes(&self.records, true)?;
         s.end_struct(&self.unknown_tags)?;

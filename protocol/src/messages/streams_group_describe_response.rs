@@ -46,7 +46,11 @@ impl<'a> Read<'a> for StreamsGroupDescribeResponse<'a> {
 
 impl Write for StreamsGroupDescribeResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.groups, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -190,7 +194,11 @@ impl<'a> Read<'a> for DescribedGroup<'a> {
 
 impl Write for DescribedGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 {
             if self.topology_description.is_some() {
                 return Err(
@@ -292,7 +300,11 @@ impl<'a> Read<'a> for Topology<'a> {
 
 impl Write for Topology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.epoch);
         s.nullable_structs(&self.subtopologies, true, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -372,7 +384,11 @@ impl<'a> Read<'a> for Subtopology<'a> {
 
 impl Write for Subtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.strings(&self.source_topics)?;
         s.strings(&self.repartition_sink_topics)?;
@@ -451,7 +467,11 @@ impl<'a> Read<'a> for TopicInfo<'a> {
 
 impl Write for TopicInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<6>::new();
         run.i32(self.partitions);
@@ -517,7 +537,11 @@ impl<'a> Read<'a> for KeyValue<'a> {
 
 impl Write for KeyValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.string(&self.value)?;
         s.end_struct(&self.unknown_tags)?;
@@ -655,7 +679,11 @@ impl<'a> Read<'a> for Member<'a> {
 
 impl Write for Member<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.i32(self.member_epoch);
         s.nullable_string(&self.instance_id, true)?;
@@ -741,7 +769,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
         s.u16(self.port);
         s.end_struct(&self.unknown_tags)?;
@@ -808,7 +840,11 @@ impl<'a> Read<'a> for TaskOffset<'a> {
 
 impl Write for TaskOffset<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         let mut run = WriteRun::<12>::new();
         run.i32(self.partition);
@@ -878,7 +914,11 @@ impl<'a> Read<'a> for Assignment<'a> {
 
 impl Write for Assignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.active_tasks, version)?;
         s.structs(&self.standby_tasks, version)?;
         s.structs(&self.warmup_tasks, version)?;
@@ -940,7 +980,11 @@ impl<'a> Read<'a> for TaskIds<'a> {
 
 impl Write for TaskIds<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;
@@ -1000,7 +1044,11 @@ impl<'a> Read<'a> for TopologyDescription<'a> {
 
 impl Write for TopologyDescription<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.subtopologies, version)?;
         s.structs(&self.global_stores, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -1060,7 +1108,11 @@ impl<'a> Read<'a> for TopologyDescriptionSubtopology<'a> {
 
 impl Write for TopologyDescriptionSubtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.structs(&self.nodes, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -1144,7 +1196,11 @@ impl<'a> Read<'a> for TopologyDescriptionNode<'a> {
 
 impl Write for TopologyDescriptionNode<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.node_type);
         s.strings(&self.source_topics)?;
@@ -1212,7 +1268,11 @@ impl<'a> Read<'a> for TopologyDescriptionGlobalStore<'a> {
 
 impl Write for TopologyDescriptionGlobalStore<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.source.write(s, version)?;
         self.processor.write(s, version)?;
         s.end_struct(&self.unknown_tags)?;

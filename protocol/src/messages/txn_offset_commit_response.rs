@@ -46,7 +46,11 @@ impl<'a> Read<'a> for TxnOffsetCommitResponse<'a> {
 
 impl Write for TxnOffsetCommitResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -116,7 +120,11 @@ impl<'a> Read<'a> for TxnOffsetCommitResponseTopic<'a> {
 
 impl Write for TxnOffsetCommitResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 {
             s.string(&self.name)?;
         }
@@ -171,7 +179,11 @@ impl<'a> Read<'a> for TxnOffsetCommitResponsePartition {
 
 impl Write for TxnOffsetCommitResponsePartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

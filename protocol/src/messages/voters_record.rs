@@ -46,7 +46,11 @@ impl<'a> Read<'a> for VotersRecord<'a> {
 
 impl Write for VotersRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.version);
         s.structs(&self.voters, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -119,7 +123,11 @@ impl<'a> Read<'a> for Voter<'a> {
 
 impl Write for Voter<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<20>::new();
         run.i32(self.voter_id);
         run.uuid(self.voter_directory_id);
@@ -191,7 +199,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);
@@ -242,7 +254,11 @@ impl<'a> Read<'a> for KRaftVersionFeature {
 
 impl Write for KRaftVersionFeature {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);
         run.i16(self.max_supported_version);

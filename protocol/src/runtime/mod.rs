@@ -22,6 +22,7 @@ pub(crate) use message::unsupported_encode;
 pub use message::{IntoOwned, Message, Read, Request, Str, Write};
 pub use reader::Reader;
 pub use run::{ReadRun, WriteRun};
+pub(crate) use sink::segments;
 pub use sink::{Counter, Sink, TagMark, Writer};
 pub use tags::{UnknownTag, UnknownTags};
 pub use uuid::{ParseUuidError, Uuid};
