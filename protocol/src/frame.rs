@@ -42,8 +42,8 @@ mod split;
 mod tests;
 
 pub use decode::{
-    RequestError, RequestParts, RequestPrefix, ResponseParts, decode_request_header,
-    decode_request_header_with, decode_response_header, decode_response_header_with,
+    RequestError, RequestParts, RequestPeek, RequestPrefix, ResponseParts, decode_request_header,
+    decode_request_header_with, decode_response_header, decode_response_header_with, peek_request,
 };
 #[cfg(feature = "dispatch")]
 pub use decode::{ResponseFrame, decode_request, decode_response};

@@ -64,12 +64,14 @@ pub mod json;
 #[rustfmt::skip]
 pub mod messages;
 pub mod negotiate;
+pub mod peek;
 #[cfg(feature = "records")]
 pub mod records;
 pub mod runtime;
 pub mod schema;
 pub mod segments;
 
+mod skip;
 mod walk;
 
 pub use api::ApiKey;

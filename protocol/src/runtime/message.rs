@@ -292,7 +292,7 @@ fn whole<M>(
 
 #[cold]
 #[inline(never)]
-fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
+pub(crate) fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
     let kind = DecodeErrorKind::UnsupportedVersion {
         lowest: schema.versions.lowest,
         highest: schema.versions.highest,

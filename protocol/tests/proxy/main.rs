@@ -2,6 +2,8 @@
 //! against decoding, changing and encoding.
 #![allow(unreachable_pub)]
 
+mod bodies;
 #[path = "../messages/fixtures.rs"]
 mod fixtures;
+mod peek;
 mod segments;

@@ -1,0 +1,475 @@
+//! A cursor that skips through a message and gives out single fields, for those who pass messages
+//! on and look at little of them.
+//!
+//! The third reader of the same bytes, next to the generated structs and the
+//! [walk](crate::walk): it allocates nothing, and checks what it passes as they do, but for the
+//! UTF-8 of strings that it does not give out. What it refuses the walk refuses too, and says why.
+
+mod plan;
+
+pub(crate) use plan::{Plan, Plans};
+
+use plan::{ABSENT, Code, MAX_DEPTH, NOTHING, Op};
+
+use crate::runtime::{DecodeError, DecodeErrorKind, Limits, MAX_STRING_LEN, unsupported_decode};
+use crate::walk;
+
+/// A field that the cursor has come to, by its place in the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) what: What,
+    /// Where it begins, with its length if it has one.
+    pub(crate) start: usize,
+    /// Where its content begins.
+    pub(crate) content: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+}
+
+impl Found {
+    /// The value of an `int32` or `uint16`.
+    #[inline]
+    pub(crate) fn int(&self, bytes: &[u8]) -> i32 {
+        let value = bytes.get(self.content..self.end).unwrap_or_default();
+        match value {
+            [a, b] => u16::from_be_bytes([*a, *b]).into(),
+            [a, b, c, d] => i32::from_be_bytes([*a, *b, *c, *d]),
+            _ => 0,
+        }
+    }
+}
+
+/// What has been found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The value of the path with this number.
+    Value(u8),
+    /// Null, at the path with this number.
+    Null(u8),
+    /// The length of the array at the path with this number.
+    Count(u8, usize),
+    /// The end of that array.
+    ArrayEnd(u8),
+    /// The size of a tagged field in which something is given out.
+    TagSize,
+    /// The end of that tagged field.
+    TagEnd,
+}
+
+/// The bytes are not the message that the plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// A position in a message. It holds no bytes, so that these may be changed between two steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    pub(crate) plan: Plan,
+    at: usize,
+    ip: usize,
+    depth: usize,
+    frames: [Frame; MAX_DEPTH],
+}
+
+/// An array or tagged fields.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frame {
+    /// How many elements or fields are still to come, with the present one or without.
+    left: u32,
+    /// The step with which the next element begins, or that of the tagged fields.
+    ip: u32,
+    /// How many bytes are left where the present tagged field ends.
+    end: usize,
+}
+
+impl Cursor {
+    /// A cursor at the start of a message.
+    ///
+    /// # Errors
+    /// When there is no such version.
+    #[inline]
+    pub(crate) fn new(plans: &'static Plans, version: i16) -> Result<Cursor, DecodeError> {
+        match plans.get(version) {
+            Some(plan) => Ok(Cursor {
+                plan,
+                at: 0,
+                ip: 0,
+                depth: 0,
+                frames: [Frame::default(); MAX_DEPTH],
+            }),
+            None => Err(unsupported_decode(plans.schema(), version)),
+        }
+    }
+
+    /// How many bytes the cursor has passed.
+    #[inline]
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes on to the next field that the plan gives out; `None` at the end. `bytes` are those of
+    /// the message, at every call.
+    ///
+    /// # Errors
+    /// When they are malformed before that field ends; [`Cursor::error`] says how.
+    #[inline]
+    pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<Option<Found>, Refused> {
+        let mut on = Step {
+            rest: bytes.get(self.at..).ok_or(Refused)?,
+            len: bytes.len(),
+            flexible: self.plan.flexible,
+        };
+        let found = self.run(&mut on);
+        self.at = on.offset();
+        found
+    }
+
+    fn run(&mut self, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
+        while let Some(op) = self.plan.ops.get(self.ip) {
+            let start = on.offset();
+            self.ip += 1;
+            let content = match op.code {
+                Code::Fixed => {
+                    on.skip(usize::from(op.first))?;
+                    start
+                }
+                Code::Text => match on.text(op)? {
+                    Some(content) => content,
+                    None => match op.give {
+                        NOTHING => continue,
+                        path => return Ok(Some(on.found(What::Null(path), start, on.offset()))),
+                    },
+                },
+                Code::Blob => match on.blob(op)? {
+                    Some(content) => content,
+                    None => match op.give {
+                        NOTHING => continue,
+                        path => return Ok(Some(on.found(What::Null(path), start, on.offset()))),
+                    },
+                },
+                Code::Numbers => {
+                    on.numbers(op)?;
+                    continue;
+                }
+                Code::Texts | Code::Blobs => {
+                    on.strings(op)?;
+                    continue;
+                }
+                Code::Tags if on.rest.first() == Some(&0) => {
+                    on.skip(1)?;
+                    self.ip = usize::from(op.second);
+                    continue;
+                }
+                Code::End => {
+                    // Stays at its end.
+                    self.ip -= 1;
+                    return Ok(None);
+                }
+                _ => match self.nest(op, on)? {
+                    Some(found) => return Ok(Some(found)),
+                    None => continue,
+                },
+            };
+            if op.give != NOTHING {
+                return Ok(Some(on.found(What::Value(op.give), start, content)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The steps that begin and end something with other steps in it.
+    #[inline]
+    fn nest(&mut self, op: &Op, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
+        match op.code {
+            Code::Again => {
+                let frame = self.top()?;
+                frame.left -= 1;
+                if frame.left > 0 {
+                    self.ip = frame.ip as usize;
+                } else {
+                    self.depth -= 1;
+                }
+            }
+            Code::Each => {
+                let start = on.offset();
+                let len = on.array_len(op, 1)?;
+                match len.unwrap_or(0) {
+                    0 => self.ip = usize::from(op.first),
+                    left => self.push(left, self.ip)?,
+                }
+                if op.give != NOTHING {
+                    let what = match len {
+                        Some(len) => What::Count(op.give, len),
+                        None => What::Null(op.give),
+                    };
+                    return Ok(Some(on.found(what, start, on.offset())));
+                }
+            }
+            Code::ArrayEnd => {
+                let end = on.offset();
+                return Ok(Some(on.found(What::ArrayEnd(op.give), end, end)));
+            }
+            Code::Maybe => {
+                if on.byte()? >= 0x80 {
+                    self.ip = usize::from(op.first);
+                }
+            }
+            Code::MaybeTagged => {
+                if on.uvarint()? == 0 {
+                    self.ip = usize::from(op.first);
+                }
+            }
+            Code::Tags => {
+                let count = on.uvarint()?;
+                if count > Limits::DEFAULT.max_tagged_fields {
+                    return Err(Refused);
+                }
+                self.push(count as usize, self.ip - 1)?;
+                return self.next_tag(on);
+            }
+            Code::TagEnd => {
+                if self.top()?.end != on.rest.len() {
+                    return Err(Refused);
+                }
+                if op.give != NOTHING {
+                    // The step behind this one goes on with the next.
+                    let end = on.offset();
+                    return Ok(Some(on.found(What::TagEnd, end, end)));
+                }
+                return self.next_tag(on);
+            }
+            Code::NextTag => return self.next_tag(on),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Goes on to the next tagged field that the schema knows, or behind them all.
+    fn next_tag(&mut self, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
+        loop {
+            let frame = self.top()?;
+            let first = frame.ip as usize;
+            if frame.left == 0 {
+                self.depth -= 1;
+                self.ip = self.plan.ops.get(first).map_or(0, |op| op.second.into());
+                return Ok(None);
+            }
+            frame.left -= 1;
+            let tag = on.uvarint()?;
+            let start = on.offset();
+            let size = on.uvarint()? as usize;
+            let end = on.rest.len().checked_sub(size).ok_or(Refused)?;
+            let rows = self.plan.ops.get(first + 1..).unwrap_or_default();
+            let mut rows = rows.iter().take_while(|row| row.code == Code::TagRow);
+            let Some(row) = rows.find(|row| u32::from(row.first) == tag) else {
+                on.skip(size)?;
+                continue;
+            };
+            if row.second == ABSENT {
+                return Err(Refused);
+            }
+            self.top()?.end = end;
+            self.ip = row.second.into();
+            return Ok(match row.give {
+                NOTHING => None,
+                _ => Some(on.found(What::TagSize, start, on.offset())),
+            });
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, left: usize, ip: usize) -> Result<(), Refused> {
+        let frame = self.frames.get_mut(self.depth).ok_or(Refused)?;
+        *frame = Frame {
+            left: left as u32,
+            ip: ip as u32,
+            end: 0,
+        };
+        self.depth += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn top(&mut self) -> Result<&mut Frame, Refused> {
+        let frame = self.depth.checked_sub(1);
+        frame
+            .and_then(|frame| self.frames.get_mut(frame))
+            .ok_or(Refused)
+    }
+
+    /// What is wrong with the bytes: what decoding them says.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn error(&self, bytes: &[u8]) -> DecodeError {
+        let left = bytes.len().saturating_sub(self.at);
+        // The walk knows better, as it refuses all that the cursor refuses.
+        let wanted = left + 1;
+        self.error_of(bytes, DecodeErrorKind::Truncated { wanted, left })
+    }
+
+    /// What is wrong with the bytes: what decoding them says, or this if they are right so far.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn error_of(&self, bytes: &[u8], kind: DecodeErrorKind) -> DecodeError {
+        let Plan {
+            schema, version, ..
+        } = self.plan;
+        let error = DecodeError::new(kind, self.at);
+        walk::locate_decode(error, schema, version, bytes, &Limits::DEFAULT)
+    }
+}
+
+/// The bytes from the present step on.
+struct Step<'a> {
+    rest: &'a [u8],
+    len: usize,
+    flexible: bool,
+}
+
+impl Step<'_> {
+    #[inline]
+    fn offset(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    #[inline]
+    fn found(&self, what: What, start: usize, content: usize) -> Found {
+        Found {
+            what,
+            start,
+            content,
+            end: self.offset(),
+        }
+    }
+
+    #[inline]
+    fn skip(&mut self, len: usize) -> Result<(), Refused> {
+        self.rest = self.rest.get(len..).ok_or(Refused)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Refused> {
+        let (byte, rest) = self.rest.split_first().ok_or(Refused)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    #[inline]
+    fn uvarint(&mut self) -> Result<u32, Refused> {
+        match self.rest.split_first() {
+            Some((byte, rest)) if *byte < 0x80 => {
+                self.rest = rest;
+                Ok(u32::from(*byte))
+            }
+            _ => self.long_uvarint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_uvarint(&mut self) -> Result<u32, Refused> {
+        let mut value = 0;
+        for (index, byte) in self.rest.iter().take(5).enumerate() {
+            value |= u32::from(byte & 0x7f) << (7 * index);
+            if *byte < 0x80 {
+                self.rest = self.rest.get(index + 1..).unwrap_or_default();
+                return Ok(value);
+            }
+        }
+        Err(Refused)
+    }
+
+    /// A length, or null if it is negative and may be.
+    #[inline]
+    fn nullable(&self, len: i32, op: &Op) -> Result<Option<usize>, Refused> {
+        match usize::try_from(len) {
+            Ok(len) => Ok(Some(len)),
+            Err(_) if op.nullable => Ok(None),
+            Err(_) => Err(Refused),
+        }
+    }
+
+    #[inline]
+    fn compact_len(&mut self) -> Result<i32, Refused> {
+        Ok((self.uvarint()? as i32).wrapping_sub(1))
+    }
+
+    #[inline]
+    fn long_len(&mut self, op: &Op) -> Result<Option<usize>, Refused> {
+        let len = if self.flexible {
+            self.compact_len()?
+        } else {
+            let (len, rest) = self.rest.split_first_chunk().ok_or(Refused)?;
+            self.rest = rest;
+            i32::from_be_bytes(*len)
+        };
+        self.nullable(len, op)
+    }
+
+    /// Takes a string, and says where its text begins.
+    #[inline]
+    fn text(&mut self, op: &Op) -> Result<Option<usize>, Refused> {
+        let len = if self.flexible {
+            self.compact_len()?
+        } else {
+            let (len, rest) = self.rest.split_first_chunk().ok_or(Refused)?;
+            self.rest = rest;
+            i16::from_be_bytes(*len).into()
+        };
+        match self.nullable(len, op)? {
+            Some(len) if len <= MAX_STRING_LEN => self.content(len).map(Some),
+            Some(_) => Err(Refused),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes bytes, and says where their content begins.
+    #[inline]
+    fn blob(&mut self, op: &Op) -> Result<Option<usize>, Refused> {
+        match self.long_len(op)? {
+            Some(len) => self.content(len).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn content(&mut self, len: usize) -> Result<usize, Refused> {
+        let content = self.offset();
+        self.skip(len)?;
+        Ok(content)
+    }
+
+    #[inline]
+    fn array_len(&mut self, op: &Op, width: usize) -> Result<Option<usize>, Refused> {
+        let Some(len) = self.long_len(op)? else {
+            return Ok(None);
+        };
+        let too_long = len.saturating_mul(width) > self.rest.len();
+        if too_long || len > Limits::DEFAULT.max_array_len as usize {
+            return Err(Refused);
+        }
+        Ok(Some(len))
+    }
+
+    #[inline]
+    fn numbers(&mut self, op: &Op) -> Result<(), Refused> {
+        let width = usize::from(op.first);
+        match self.array_len(op, width)? {
+            Some(len) => self.skip(len * width),
+            None => Ok(()),
+        }
+    }
+
+    fn strings(&mut self, op: &Op) -> Result<(), Refused> {
+        let element = Op {
+            nullable: false,
+            ..*op
+        };
+        for _ in 0..self.array_len(op, 1)?.unwrap_or(0) {
+            match op.code {
+                Code::Texts => self.text(&element)?,
+                _ => self.blob(&element)?,
+            };
+        }
+        Ok(())
+    }
+}
