@@ -7,7 +7,7 @@
 //! looked for is not read, and the default [`Limits`](crate::Limits) on lengths apply.
 //!
 //! [`frame::peek_request`](crate::frame::peek_request) looks into a request's header,
-
+//! [`rewrite`](crate::rewrite) changes what a response says about its cluster.
 //!
 //! ```
 //! # #[cfg(all(feature = "clients", feature = "records"))] {

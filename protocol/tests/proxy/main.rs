@@ -6,4 +6,5 @@ mod bodies;
 #[path = "../messages/fixtures.rs"]
 mod fixtures;
 mod peek;
+mod rewrite;
 mod segments;
