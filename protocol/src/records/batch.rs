@@ -280,7 +280,9 @@ impl<'a> Batch<'a> {
     /// [`ErrorKind::CrcMismatch`].
     pub fn verify_crc(&self) -> Result<(), Error> {
         let computed = match &self.header {
-            Header::V2(_) => crc32c::crc32c(self.bytes.get(ATTRIBUTES_AT..).unwrap_or_default()),
+            Header::V2(_) => {
+                crc_fast::crc32_iscsi(self.bytes.get(ATTRIBUTES_AT..).unwrap_or_default())
+            }
             Header::Legacy(_) => LegacyHeader::compute_crc(self.bytes),
         };
         let stored = self.crc();

@@ -169,16 +169,18 @@ impl BatchHeader {
         };
         let length = i32::try_from(length).map_err(|_| too_long)?;
         let remaining = batch.len();
-        let Some((header, records)) = batch.split_first_chunk_mut::<HEADER_LEN>() else {
+        let Some(header) = batch.first_chunk_mut::<HEADER_LEN>() else {
             return Err(ErrorKind::NotEnoughBytes {
                 needed: HEADER_LEN,
                 remaining,
             });
         };
         self.encode(length, header);
-        let covered = header.get(ATTRIBUTES_AT..).unwrap_or_default();
-        let crc = crc32c::crc32c_append(crc32c::crc32c(covered), records);
-        put(header, CRC_AT, crc.to_be_bytes());
+        // CRC-32C, which iSCSI uses too.
+        let crc = crc_fast::crc32_iscsi(batch.get(ATTRIBUTES_AT..).unwrap_or_default());
+        if let Some(header) = batch.first_chunk_mut() {
+            put(header, CRC_AT, crc.to_be_bytes());
+        }
         Ok(())
     }
 

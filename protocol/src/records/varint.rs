@@ -12,52 +12,65 @@ const MAX_VARINT: usize = 5;
 /// Reads forward through a slice. A failed read may have moved the position: the caller stops.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
-    bytes: &'a [u8],
-    position: usize,
+    rest: &'a [u8],
+    /// Length of the whole slice; the position is what has been taken from it.
+    len: usize,
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, position: 0 }
+        Self {
+            rest: bytes,
+            len: bytes.len(),
+        }
     }
 
+    #[inline]
     pub(crate) fn position(&self) -> usize {
-        self.position
+        self.len - self.rest.len()
     }
 
+    #[inline]
     pub(crate) fn remaining(&self) -> usize {
-        self.bytes.len() - self.position
+        self.rest.len()
     }
 
     /// What is left, without moving.
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.position..).unwrap_or_default()
+        self.rest
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn not_enough(&self, needed: usize) -> ErrorKind {
+        ErrorKind::NotEnoughBytes {
+            needed,
+            remaining: self.rest.len(),
+        }
     }
 
     #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], ErrorKind> {
-        let rest = self.rest();
-        let Some(taken) = rest.get(..len) else {
-            return Err(ErrorKind::NotEnoughBytes {
-                needed: len,
-                remaining: rest.len(),
-            });
-        };
-        self.position += len;
-        Ok(taken)
+        match self.rest.split_at_checked(len) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(self.not_enough(len)),
+        }
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ErrorKind> {
-        let rest = self.rest();
-        let Some(array) = rest.first_chunk::<N>() else {
-            return Err(ErrorKind::NotEnoughBytes {
-                needed: N,
-                remaining: rest.len(),
-            });
-        };
-        self.position += N;
-        Ok(*array)
+        match self.rest.split_first_chunk::<N>() {
+            Some((array, rest)) => {
+                self.rest = rest;
+                Ok(*array)
+            }
+            None => Err(self.not_enough(N)),
+        }
     }
 
     #[inline]
@@ -95,12 +108,9 @@ impl<'a> Cursor<'a> {
     /// A zigzag varint of 64 bits.
     #[inline]
     pub(crate) fn varlong(&mut self) -> Result<i64, ErrorKind> {
-        let raw = match self.bytes.get(self.position) {
-            Some(&byte) if byte < 0x80 => {
-                self.position += 1;
-                u64::from(byte)
-            }
-            _ => self.long_form(MAX_VARLONG)?,
+        let raw = match self.short_form() {
+            Some(raw) => u64::from(raw),
+            None => self.long_form(MAX_VARLONG)?,
         };
         Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
     }
@@ -108,33 +118,41 @@ impl<'a> Cursor<'a> {
     /// An unsigned varint of 32 bits.
     #[inline]
     pub(crate) fn uvarint(&mut self) -> Result<u32, ErrorKind> {
-        match self.bytes.get(self.position) {
-            Some(&byte) if byte < 0x80 => {
-                self.position += 1;
-                Ok(u32::from(byte))
-            }
+        match self.short_form() {
+            Some(raw) => Ok(raw),
             // Bits beyond the 32nd are dropped, as Kafka's own reader does.
-            _ => self.long_form(MAX_VARINT).map(|raw| raw as u32),
+            None => self.long_form(MAX_VARINT).map(|raw| raw as u32),
         }
     }
 
-    /// Kept out of line: most lengths and deltas in a record take one byte.
+    /// A varint of one or two bytes, as nearly all lengths and deltas in a record are.
+    #[inline(always)]
+    fn short_form(&mut self) -> Option<u32> {
+        let (first, rest) = self.rest.split_first()?;
+        if *first < 0x80 {
+            self.rest = rest;
+            return Some(u32::from(*first));
+        }
+        let (second, rest) = rest.split_first()?;
+        if *second < 0x80 {
+            self.rest = rest;
+            return Some(u32::from(*first & 0x7f) | u32::from(*second) << 7);
+        }
+        None
+    }
+
     #[inline(never)]
     fn long_form(&mut self, max: usize) -> Result<u64, ErrorKind> {
         let mut value = 0_u64;
-        for (index, &byte) in self.rest().iter().take(max).enumerate() {
+        for (index, &byte) in self.rest.iter().take(max).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte < 0x80 {
-                self.position += index + 1;
+                self.rest = self.rest.get(index + 1..).unwrap_or_default();
                 return Ok(value);
             }
         }
         if self.remaining() < max {
-            let remaining = self.remaining();
-            return Err(ErrorKind::NotEnoughBytes {
-                needed: remaining + 1,
-                remaining,
-            });
+            return Err(self.not_enough(self.remaining() + 1));
         }
         Err(ErrorKind::VarintTooLong)
     }
