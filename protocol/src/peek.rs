@@ -2,9 +2,10 @@
 //! pass on.
 //!
 //! Nothing is allocated, and records are not touched. What an iterator passes is checked as
-//! decoding checks it, so that a malformed message gives the error that decoding it gives; strings
-//! that are not given out are not checked to be UTF-8, what lies behind the last field that is
-//! looked for is not read, and the default [`Limits`](crate::Limits) on lengths apply.
+//! decoding checks it, so that a malformed message gives the error that decoding it gives. Three
+//! things are not read: whether strings that are not given out are UTF-8, what is in tagged fields,
+//! and what lies behind the last field that is looked for. The default [`Limits`](crate::Limits) on
+//! lengths apply.
 //!
 //! [`frame::peek_request`](crate::frame::peek_request) looks into a request's header,
 //! [`rewrite`](crate::rewrite) changes what a response says about its cluster.

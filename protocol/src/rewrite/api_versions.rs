@@ -1,28 +1,23 @@
 //! The APIs and versions that a broker says it has.
 
+use std::ops::Range;
+
 use super::put_uvarint;
 use crate::messages::ApiVersionsResponse;
 use crate::negotiate::SupportedVersions;
 use crate::runtime::{DecodeError, DecodeErrorKind, Message};
 use crate::schema::VersionRange;
-use crate::skip::{Cursor, Found, Plans, What};
+use crate::skip::{Cursor, Plans, What, behind_tags};
 use crate::{ApiKey, ErrorCode};
 
 /// The plans of the response, to its end: it is small, and a proxy answers for it.
-const PLANS: &Plans = &Plans::new(
-    ApiVersionsResponse::SCHEMA,
-    &[
-        "apiKeys",
-        "apiKeys[].apiKey",
-        "apiKeys[].minVersion",
-        "apiKeys[].maxVersion",
-    ],
-    true,
-);
+const PLANS: &Plans = &Plans::new(ApiVersionsResponse::SCHEMA, &["apiKeys"], true);
 
-// The places of the paths.
-const API_KEY: u8 = 1;
-const MIN_VERSION: u8 = 2;
+/// Bytes of a row of the list, without tagged fields: key, lowest and highest version.
+const ROW: usize = 6;
+
+// What is changed below has to be what the schema says, also when it gets a new version.
+const _: () = assert!(PLANS.all_rows_are(ROW));
 
 /// Appends the body of an ApiVersions response to `out`, without the APIs and versions that are
 /// not supported by the proxy too, and gives the version at which it is: see [`api_versions`].
@@ -35,8 +30,9 @@ pub fn clamp_api_versions(
     ours: &SupportedVersions,
     out: &mut Vec<u8>,
 ) -> Result<i16, DecodeError> {
+    let mut next = 0;
     api_versions(asked, body, out, |api_key, theirs| {
-        let common = ours.get(api_key)?.intersect(theirs);
+        let common = ours.get_next(&mut next, api_key)?.intersect(theirs);
         (!common.is_empty()).then_some(common)
     })
 }
@@ -56,152 +52,108 @@ pub fn api_versions(
     asked: i16,
     body: &[u8],
     out: &mut Vec<u8>,
-    mut change: impl FnMut(ApiKey, VersionRange) -> Option<VersionRange>,
+    change: impl FnMut(ApiKey, VersionRange) -> Option<VersionRange>,
 ) -> Result<i16, DecodeError> {
     let unsupported = body.starts_with(&ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes());
-    let version = if unsupported && asked != 0 {
+    let (version, list) = if unsupported && asked != 0 {
         // Brokers that lack a version answer at version 0, those that refuse otherwise do not.
-        match check(0, body) {
-            Ok(()) => 0,
-            Err(error) => check(asked, body).map(|()| asked).map_err(|_| error)?,
+        match find(0, body) {
+            Ok(list) => (0, list),
+            Err(error) => (asked, find(asked, body).map_err(|_| error)?),
         }
     } else {
-        check(asked, body)?;
-        asked
+        (asked, find(asked, body)?)
     };
-    write(version, body, out, &mut change)?;
+    write(&list, body, out, change);
     Ok(version)
 }
 
-/// Whether the bytes are the response and nothing else.
-fn check(version: i16, body: &[u8]) -> Result<(), DecodeError> {
+/// Where the list of APIs is in a body.
+struct List {
+    flexible: bool,
+    /// How many it has.
+    len: usize,
+    len_at: Range<usize>,
+    rows_at: Range<usize>,
+}
+
+/// Finds the list, if the bytes are the response and nothing else.
+fn find(version: i16, body: &[u8]) -> Result<List, DecodeError> {
     let mut cursor = Cursor::new(PLANS, version)?;
+    let mut list = List {
+        flexible: cursor.plan.flexible,
+        len: 0,
+        len_at: 0..0,
+        rows_at: 0..0,
+    };
     loop {
         match cursor.next(body) {
-            Ok(Some(_)) => {}
+            Ok(Some(found)) => match found.what {
+                What::Count(_, len) => {
+                    list.len = len;
+                    list.len_at = found.start..found.end;
+                    list.rows_at.start = found.end;
+                }
+                _ => list.rows_at.end = found.end,
+            },
             Ok(None) => break,
             Err(_) => return Err(cursor.error(body)),
         }
     }
     match body.len() - cursor.at() {
-        0 => Ok(()),
+        0 => Ok(list),
         left => Err(cursor.error_of(body, DecodeErrorKind::TrailingBytes { left })),
     }
 }
 
-/// Writes a response that has been checked.
+/// Writes a response in which the list has been found.
 fn write(
-    version: i16,
+    list: &List,
     body: &[u8],
     out: &mut Vec<u8>,
-    change: &mut impl FnMut(ApiKey, VersionRange) -> Option<VersionRange>,
-) -> Result<(), DecodeError> {
-    let mut cursor = Cursor::new(PLANS, version)?;
-    let flexible = cursor.plan.flexible;
-    let mut list = List {
-        body,
-        out,
-        change,
-        row: Row::default(),
-        listed: 0,
-    };
-    let (mut len, mut len_at) = (0, 0..0);
-    let mut rows_at = 0;
-    while let Ok(Some(found)) = cursor.next(body) {
-        match found.what {
-            What::Count(_, count) => {
-                (len, len_at) = (count, found.start..found.end);
-                list.copy(0, found.start);
-                rows_at = list.out.len();
-            }
-            What::Value(API_KEY) => {
-                list.put(found.start);
-                list.row.api_key = Some(ApiKey(int16(body, &found)));
-            }
-            What::Value(MIN_VERSION) => list.row.range.lowest = int16(body, &found),
-            What::Value(_) => {
-                list.row.range.highest = int16(body, &found);
-                list.row.rest = found.end;
-            }
-            What::ArrayEnd(_) => {
-                list.put(found.end);
-                list.copy(found.end, body.len());
-            }
-            _ => {}
-        }
-    }
-    let listed = list.listed;
-    let bytes = if listed == len {
-        body.get(len_at).unwrap_or_default().to_vec()
-    } else {
-        len_bytes(listed, flexible)
-    };
-    out.splice(rows_at..rows_at, bytes);
-    Ok(())
-}
-
-/// The list in the making.
-struct List<'b, 'o, F> {
-    body: &'b [u8],
-    out: &'o mut Vec<u8>,
-    change: F,
-    /// The row that has been read up to its tagged fields.
-    row: Row,
-    listed: usize,
-}
-
-/// A row of the list, an API.
-struct Row {
-    api_key: Option<ApiKey>,
-    range: VersionRange,
-    /// Where its tagged fields begin.
-    rest: usize,
-}
-
-impl Default for Row {
-    fn default() -> Row {
-        Row {
-            api_key: None,
-            range: VersionRange::NONE,
-            rest: 0,
-        }
-    }
-}
-
-impl<F: FnMut(ApiKey, VersionRange) -> Option<VersionRange>> List<'_, '_, F> {
-    fn copy(&mut self, from: usize, to: usize) {
-        let bytes = self.body.get(from..to).unwrap_or_default();
-        self.out.extend_from_slice(bytes);
-    }
-
-    /// Puts the row that ends here, unless it goes.
-    fn put(&mut self, end: usize) {
-        let row = std::mem::take(&mut self.row);
-        let Some(api_key) = row.api_key else { return };
-        let Some(range) = (self.change)(api_key, row.range) else {
-            return;
+    mut change: impl FnMut(ApiKey, VersionRange) -> Option<VersionRange>,
+) {
+    let part = |range: Range<usize>| body.get(range).unwrap_or_default();
+    out.reserve(body.len());
+    out.extend_from_slice(part(0..list.len_at.start));
+    let len_at = out.len();
+    out.extend_from_slice(part(list.len_at.clone()));
+    let rows_at = out.len();
+    let mut rows = part(list.rows_at.clone());
+    let mut listed = 0;
+    while let Some((row, rest)) = rows.split_first_chunk::<ROW>() {
+        let rest_at = rest.len();
+        rows = if list.flexible {
+            behind_tags(rest)
+        } else {
+            rest
         };
-        for number in [api_key.0, range.lowest, range.highest] {
-            self.out.extend_from_slice(&number.to_be_bytes());
+        let tags = rest.get(..rest_at - rows.len()).unwrap_or_default();
+        let [a, b, c, d, e, f] = *row;
+        let range = VersionRange::new(i16::from_be_bytes([c, d]), i16::from_be_bytes([e, f]));
+        if let Some(range) = change(ApiKey(i16::from_be_bytes([a, b])), range) {
+            let ([c, d], [e, f]) = (range.lowest.to_be_bytes(), range.highest.to_be_bytes());
+            out.extend_from_slice(&[a, b, c, d, e, f]);
+            out.extend_from_slice(tags);
+            listed += 1;
         }
-        self.copy(row.rest, end);
-        self.listed += 1;
     }
+    if listed != list.len {
+        set_len(listed, list.flexible, out, len_at..rows_at);
+    }
+    out.extend_from_slice(part(list.rows_at.end..body.len()));
 }
 
-fn int16(body: &[u8], found: &Found) -> i16 {
-    let bytes = body
-        .get(found.start..)
-        .and_then(|bytes| bytes.first_chunk());
-    bytes.map_or(0, |bytes| i16::from_be_bytes(*bytes))
-}
-
-/// The length of an array.
-fn len_bytes(len: usize, flexible: bool) -> Vec<u8> {
-    if !flexible {
-        return (len as i32).to_be_bytes().to_vec();
-    }
+/// Sets the length of the list, which may take fewer bytes than before.
+fn set_len(len: usize, flexible: bool, out: &mut Vec<u8>, at: Range<usize>) {
     let mut bytes = Vec::with_capacity(5);
-    put_uvarint(&mut bytes, len + 1);
-    bytes
+    if flexible {
+        put_uvarint(&mut bytes, len + 1);
+    } else {
+        bytes.extend_from_slice(&(len as i32).to_be_bytes());
+    }
+    match out.get_mut(at.clone()) {
+        Some(old) if old.len() == bytes.len() => old.copy_from_slice(&bytes),
+        _ => drop(out.splice(at, bytes)),
+    }
 }

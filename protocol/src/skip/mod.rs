@@ -2,8 +2,9 @@
 //! on and look at little of them.
 //!
 //! The third reader of the same bytes, next to the generated structs and the
-//! [walk](crate::walk): it allocates nothing, and checks what it passes as they do, but for the
-//! UTF-8 of strings that it does not give out. What it refuses the walk refuses too, and says why.
+//! [walk](crate::walk): it allocates nothing, and checks what it passes as they do, but for two
+//! things that it does not give out: whether strings are UTF-8, and what is in tagged fields. What
+//! it refuses the walk refuses too, and says why.
 
 mod plan;
 
@@ -154,6 +155,10 @@ impl Cursor {
                     on.strings(op)?;
                     continue;
                 }
+                Code::SkipTags => {
+                    on.tags()?;
+                    continue;
+                }
                 Code::Tags if on.rest.first() == Some(&0) => {
                     on.skip(1)?;
                     self.ip = usize::from(op.second);
@@ -202,6 +207,24 @@ impl Cursor {
                         None => What::Null(op.give),
                     };
                     return Ok(Some(on.found(what, start, on.offset())));
+                }
+            }
+            Code::Rows => {
+                let start = on.offset();
+                let len = on.array_len(op, 1)?;
+                let end = on.offset();
+                on.rows(op, len.unwrap_or(0))?;
+                if op.give != NOTHING {
+                    let what = match len {
+                        Some(len) => What::Count(op.give, len),
+                        None => What::Null(op.give),
+                    };
+                    return Ok(Some(Found {
+                        what,
+                        start,
+                        content: end,
+                        end,
+                    }));
                 }
             }
             Code::ArrayEnd => {
@@ -315,6 +338,21 @@ impl Cursor {
         } = self.plan;
         let error = DecodeError::new(kind, self.at);
         walk::locate_decode(error, schema, version, bytes, &Limits::DEFAULT)
+    }
+}
+
+/// What follows the tagged fields at the start of bytes that a cursor has passed.
+#[inline]
+pub(crate) fn behind_tags(bytes: &[u8]) -> &[u8] {
+    let mut on = Step {
+        rest: bytes,
+        len: bytes.len(),
+        flexible: true,
+    };
+    match on.tags() {
+        Ok(()) => on.rest,
+        // They were there when the cursor passed.
+        Err(Refused) => &[],
     }
 }
 
@@ -457,6 +495,44 @@ impl Step<'_> {
             Some(len) => self.skip(len * width),
             None => Ok(()),
         }
+    }
+
+    /// Takes tagged fields, whatever is in them.
+    #[inline]
+    fn tags(&mut self) -> Result<(), Refused> {
+        match self.rest.split_first() {
+            Some((0, rest)) => {
+                self.rest = rest;
+                Ok(())
+            }
+            _ => self.some_tags(),
+        }
+    }
+
+    #[inline]
+    fn some_tags(&mut self) -> Result<(), Refused> {
+        let count = self.uvarint()?;
+        if count > Limits::DEFAULT.max_tagged_fields {
+            return Err(Refused);
+        }
+        for _ in 0..count {
+            self.uvarint()?;
+            let size = self.uvarint()? as usize;
+            self.skip(size)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, op: &Op, len: usize) -> Result<(), Refused> {
+        let width = usize::from(op.first);
+        if op.second == 0 {
+            return self.skip(len.saturating_mul(width));
+        }
+        for _ in 0..len {
+            self.skip(width)?;
+            self.tags()?;
+        }
+        Ok(())
     }
 
     fn strings(&mut self, op: &Op) -> Result<(), Refused> {

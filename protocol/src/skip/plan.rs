@@ -38,6 +38,9 @@ pub(super) enum Code {
     Texts,
     /// Takes an array of byte strings.
     Blobs,
+    /// Takes an array of structs, each as many fixed bytes as the first number says and tagged
+    /// fields that nobody wants.
+    Rows,
     /// Begins an array of structs; without elements goes on at the first number.
     Each,
     /// Ends a struct in an array.
@@ -48,6 +51,8 @@ pub(super) enum Code {
     Maybe,
     /// The same of a tagged struct.
     MaybeTagged,
+    /// Takes tagged fields by their sizes.
+    SkipTags,
     /// Begins tagged fields: their rows follow, as many as the first number says. Behind them it
     /// goes on at the second.
     Tags,
@@ -116,6 +121,8 @@ impl Plans {
     /// Plans that give out the fields at `paths` and end behind the last of them, or at the end of
     /// the message if `whole`.
     ///
+    /// Tagged fields in which nothing is given out are skipped by their sizes, unless `whole`.
+    ///
     /// A path is like `topics[].partitions[].index`; an empty one is on no field. One that ends at an array of structs gives
     /// out its length, and then where it ends.
     pub(crate) const fn new(schema: &'static Schema, paths: &[&str], whole: bool) -> Plans {
@@ -129,8 +136,8 @@ impl Plans {
         let mut version = schema.versions.lowest;
         while version <= schema.versions.highest {
             let row = (version - schema.versions.lowest) as usize;
-            let mut build = Build::new(schema, version, paths);
-            build.message(whole);
+            let mut build = Build::new(schema, version, paths, whole);
+            build.message();
             let previous = match row {
                 0 => (0, 0, NOTHING),
                 _ => plans.spans[row - 1],
@@ -188,6 +195,21 @@ impl Plans {
         })
     }
 
+    /// Whether every array of structs that is given out has rows of some width.
+    pub(crate) const fn all_rows_are(&self, width: usize) -> bool {
+        let mut index = 0;
+        while index < MAX_OPS {
+            let op = &self.ops[index];
+            let is_given = op.give != NOTHING;
+            let is_row = matches!(op.code, Code::Rows) && op.first as usize == width;
+            if is_given && !is_row && !matches!(op.code, Code::ArrayEnd) {
+                return false;
+            }
+            index += 1;
+        }
+        true
+    }
+
     /// The schema.
     pub(crate) const fn schema(&self) -> &'static Schema {
         self.schema
@@ -204,6 +226,8 @@ struct Build<'p> {
     len: usize,
     found: [bool; MAX_PATHS],
     depth: usize,
+    /// Whether the plan goes to the message's end and into every tagged field.
+    whole: bool,
     /// Whether the fields are those of a tagged field in which something is given out.
     in_tag: bool,
 }
@@ -212,7 +236,12 @@ struct Build<'p> {
 type Places = [usize; MAX_PATHS];
 
 impl<'p> Build<'p> {
-    const fn new(schema: &'static Schema, version: i16, paths: &'p [&'p str]) -> Build<'p> {
+    const fn new(
+        schema: &'static Schema,
+        version: i16,
+        paths: &'p [&'p str],
+        whole: bool,
+    ) -> Build<'p> {
         assert!(paths.len() <= MAX_PATHS);
         Build {
             schema,
@@ -223,11 +252,12 @@ impl<'p> Build<'p> {
             len: 0,
             found: [false; MAX_PATHS],
             depth: 0,
+            whole,
             in_tag: false,
         }
     }
 
-    const fn message(&mut self, whole: bool) {
+    const fn message(&mut self) {
         let fields = self.schema.structs[0].fields;
         let mut needed = 0;
         let mut index = 0;
@@ -241,7 +271,7 @@ impl<'p> Build<'p> {
         }
         let from = self.len;
         self.tags(0, &[0; MAX_PATHS]);
-        if whole || self.gives(from) {
+        if self.whole || self.gives(from) {
             needed = self.len;
         }
         self.len = needed;
@@ -388,8 +418,20 @@ impl<'p> Build<'p> {
         self.deeper();
         self.structure(index, places);
         self.depth -= 1;
+        if self.is_row(at + 1) {
+            // All elements in one step.
+            self.ops[at].code = Code::Rows;
+            self.ops[at].first = self.ops[at + 1].first;
+            self.ops[at].second = (self.len == at + 3) as u16;
+            self.len = at + 1;
+            return self.array_end(give);
+        }
         self.push(op(Code::Again, 0));
         self.ops[at].first = self.len as u16;
+        self.array_end(give);
+    }
+
+    const fn array_end(&mut self, give: u8) {
         if give != NOTHING {
             self.push(Op {
                 give,
@@ -398,11 +440,24 @@ impl<'p> Build<'p> {
         }
     }
 
+    /// Whether the steps from a place on are fixed bytes, and tagged fields to be skipped.
+    const fn is_row(&self, from: usize) -> bool {
+        let count = self.len - from;
+        let fixed = count > 0
+            && matches!(self.ops[from].code, Code::Fixed)
+            && self.ops[from].give == NOTHING;
+        let tags = count == 2 && matches!(self.ops[from + 1].code, Code::SkipTags);
+        fixed && (count == 1 || tags)
+    }
+
     const fn tags(&mut self, index: usize, places: &Places) {
         if !self.flexible {
             return;
         }
         let fields = self.schema.structs[index].fields;
+        if !self.needs_tags(fields, places) {
+            return self.push(op(Code::SkipTags, 0));
+        }
         let at = self.len;
         self.push(op(Code::Tags, 0));
         let mut field = 0;
@@ -447,8 +502,31 @@ impl<'p> Build<'p> {
         self.ops[at].second = self.len as u16;
     }
 
+    /// Whether some of a struct's tagged fields have to be gone into.
+    const fn needs_tags(&self, fields: &[FieldSchema], places: &Places) -> bool {
+        let mut field = 0;
+        while field < fields.len() {
+            if !fields[field].tagged.is_empty() {
+                let (next, give) = self.look(&fields[field], places);
+                if self.whole || give != NOTHING || goes_on(&next) {
+                    return true;
+                }
+            }
+            field += 1;
+        }
+        false
+    }
+
     /// How far the paths go with a field, and the path that ends there.
     const fn step(&mut self, field: &FieldSchema, places: &Places) -> (Places, u8) {
+        let (next, give) = self.look(field, places);
+        if give != NOTHING {
+            self.found[give as usize] = true;
+        }
+        (next, give)
+    }
+
+    const fn look(&self, field: &FieldSchema, places: &Places) -> (Places, u8) {
         let mut next = [OFF; MAX_PATHS];
         let mut give = NOTHING;
         let mut path = 0;
@@ -459,7 +537,6 @@ impl<'p> Build<'p> {
                 let end = at + field.name.len();
                 if end == text.len() {
                     give = path as u8;
-                    self.found[path] = true;
                 } else if continues(text, end, b"[].") {
                     next[path] = end + 3;
                 } else if continues(text, end, b".") {
