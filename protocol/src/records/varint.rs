@@ -42,23 +42,14 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
-    #[cold]
-    #[inline(never)]
-    fn not_enough(&self, needed: usize) -> ErrorKind {
-        ErrorKind::NotEnoughBytes {
-            needed,
-            remaining: self.rest.len(),
-        }
-    }
-
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], ErrorKind> {
         match self.rest.split_at_checked(len) {
             Some((taken, rest)) => {
                 self.rest = rest;
                 Ok(taken)
             }
-            None => Err(self.not_enough(len)),
+            None => Err(not_enough(len, self.rest.len())),
         }
     }
 
@@ -69,7 +60,7 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(*array)
             }
-            None => Err(self.not_enough(N)),
+            None => Err(not_enough(N, self.rest.len())),
         }
     }
 
@@ -99,14 +90,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag varint of 32 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<i32, ErrorKind> {
         self.uvarint()
             .map(|raw| (raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
     }
 
     /// A zigzag varint of 64 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varlong(&mut self) -> Result<i64, ErrorKind> {
         let raw = match self.short_form() {
             Some(raw) => u64::from(raw),
@@ -116,7 +107,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned varint of 32 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn uvarint(&mut self) -> Result<u32, ErrorKind> {
         match self.short_form() {
             Some(raw) => Ok(raw),
@@ -125,37 +116,50 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A varint of one or two bytes, as nearly all lengths and deltas in a record are.
+    /// A varint of up to three bytes, as nearly all lengths and deltas in a record are.
     #[inline(always)]
     fn short_form(&mut self) -> Option<u32> {
-        let (first, rest) = self.rest.split_first()?;
-        if *first < 0x80 {
-            self.rest = rest;
-            return Some(u32::from(*first));
-        }
-        let (second, rest) = rest.split_first()?;
-        if *second < 0x80 {
-            self.rest = rest;
-            return Some(u32::from(*first & 0x7f) | u32::from(*second) << 7);
-        }
-        None
+        let low = |byte: u8| u32::from(byte & 0x7f);
+        let (value, rest) = match self.rest {
+            [a @ ..0x80, rest @ ..] => (u32::from(*a), rest),
+            [a, b @ ..0x80, rest @ ..] => (low(*a) | low(*b) << 7, rest),
+            [a, b, c @ ..0x80, rest @ ..] => (low(*a) | low(*b) << 7 | low(*c) << 14, rest),
+            _ => return None,
+        };
+        self.rest = rest;
+        Some(value)
     }
 
-    #[inline(never)]
+    #[inline]
     fn long_form(&mut self, max: usize) -> Result<u64, ErrorKind> {
-        let mut value = 0_u64;
-        for (index, &byte) in self.rest.iter().take(max).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.rest = self.rest.get(index + 1..).unwrap_or_default();
-                return Ok(value);
-            }
-        }
-        if self.remaining() < max {
-            return Err(self.not_enough(self.remaining() + 1));
-        }
-        Err(ErrorKind::VarintTooLong)
+        let (value, rest) = long_form(self.rest, max)?;
+        self.rest = rest;
+        Ok(value)
     }
+}
+
+// Out of line and by value: a cursor whose address nobody takes stays in registers.
+
+#[cold]
+#[inline(never)]
+fn not_enough(needed: usize, remaining: usize) -> ErrorKind {
+    ErrorKind::NotEnoughBytes { needed, remaining }
+}
+
+/// A varint of any length, and what follows it.
+#[inline(never)]
+fn long_form(bytes: &[u8], max: usize) -> Result<(u64, &[u8]), ErrorKind> {
+    let mut value = 0_u64;
+    for (index, &byte) in bytes.iter().take(max).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return Ok((value, bytes.get(index + 1..).unwrap_or_default()));
+        }
+    }
+    if bytes.len() < max {
+        return Err(not_enough(bytes.len() + 1, bytes.len()));
+    }
+    Err(ErrorKind::VarintTooLong)
 }
 
 /// The bytes a zigzag varint takes.

@@ -119,25 +119,33 @@ fn write(
     let len_at = out.len();
     out.extend_from_slice(part(list.len_at.clone()));
     let rows_at = out.len();
-    let mut rows = part(list.rows_at.clone());
-    let mut listed = 0;
+    let all = part(list.rows_at.clone());
+    let (mut rows, mut listed) = (all, 0);
+    // Neighbouring rows that stay as they are, are copied together: from here on.
+    let mut kept = 0;
     while let Some((row, rest)) = rows.split_first_chunk::<ROW>() {
-        let rest_at = rest.len();
+        let at = all.len() - rows.len();
         rows = if list.flexible {
             behind_tags(rest)
         } else {
             rest
         };
-        let tags = rest.get(..rest_at - rows.len()).unwrap_or_default();
         let [a, b, c, d, e, f] = *row;
-        let range = VersionRange::new(i16::from_be_bytes([c, d]), i16::from_be_bytes([e, f]));
-        if let Some(range) = change(ApiKey(i16::from_be_bytes([a, b])), range) {
+        let theirs = VersionRange::new(i16::from_be_bytes([c, d]), i16::from_be_bytes([e, f]));
+        let range = change(ApiKey(i16::from_be_bytes([a, b])), theirs);
+        listed += usize::from(range.is_some());
+        if range == Some(theirs) {
+            continue;
+        }
+        out.extend_from_slice(all.get(kept..at).unwrap_or_default());
+        kept = all.len() - rows.len();
+        if let Some(range) = range {
             let ([c, d], [e, f]) = (range.lowest.to_be_bytes(), range.highest.to_be_bytes());
             out.extend_from_slice(&[a, b, c, d, e, f]);
-            out.extend_from_slice(tags);
-            listed += 1;
+            out.extend_from_slice(all.get(at + ROW..kept).unwrap_or_default());
         }
     }
+    out.extend_from_slice(all.get(kept..).unwrap_or_default());
     if listed != list.len {
         set_len(listed, list.flexible, out, len_at..rows_at);
     }

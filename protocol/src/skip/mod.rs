@@ -112,18 +112,19 @@ impl Cursor {
     ///
     /// # Errors
     /// When they are malformed before that field ends; [`Cursor::error`] says how.
-    #[inline]
     pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<Option<Found>, Refused> {
+        // All that takes a step is inlined here: one whose address nobody takes is in registers.
         let mut on = Step {
             rest: bytes.get(self.at..).ok_or(Refused)?,
             len: bytes.len(),
             flexible: self.plan.flexible,
         };
-        let found = self.run(&mut on);
+        let found = self.run(&mut on)?;
         self.at = on.offset();
-        found
+        Ok(found)
     }
 
+    #[inline(always)]
     fn run(&mut self, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
         while let Some(op) = self.plan.ops.get(self.ip) {
             let start = on.offset();
@@ -169,9 +170,19 @@ impl Cursor {
                     self.ip -= 1;
                     return Ok(None);
                 }
+                Code::Again => {
+                    let frame = self.top()?;
+                    frame.left -= 1;
+                    if frame.left > 0 {
+                        self.ip = frame.ip as usize;
+                    } else {
+                        self.depth -= 1;
+                    }
+                    continue;
+                }
                 _ => match self.nest(op, on)? {
-                    Some(found) => return Ok(Some(found)),
                     None => continue,
+                    found => return Ok(found),
                 },
             };
             if op.give != NOTHING {
@@ -182,18 +193,9 @@ impl Cursor {
     }
 
     /// The steps that begin and end something with other steps in it.
-    #[inline]
+    #[inline(always)]
     fn nest(&mut self, op: &Op, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
         match op.code {
-            Code::Again => {
-                let frame = self.top()?;
-                frame.left -= 1;
-                if frame.left > 0 {
-                    self.ip = frame.ip as usize;
-                } else {
-                    self.depth -= 1;
-                }
-            }
             Code::Each => {
                 let start = on.offset();
                 let len = on.array_len(op, 1)?;
@@ -208,6 +210,7 @@ impl Cursor {
                     };
                     return Ok(Some(on.found(what, start, on.offset())));
                 }
+                return Ok(None);
             }
             Code::Rows => {
                 let start = on.offset();
@@ -219,13 +222,15 @@ impl Cursor {
                         Some(len) => What::Count(op.give, len),
                         None => What::Null(op.give),
                     };
-                    return Ok(Some(Found {
+                    let found = Found {
                         what,
                         start,
                         content: end,
                         end,
-                    }));
+                    };
+                    return Ok(Some(found));
                 }
+                return Ok(None);
             }
             Code::ArrayEnd => {
                 let end = on.offset();
@@ -235,11 +240,13 @@ impl Cursor {
                 if on.byte()? >= 0x80 {
                     self.ip = usize::from(op.first);
                 }
+                return Ok(None);
             }
             Code::MaybeTagged => {
                 if on.uvarint()? == 0 {
                     self.ip = usize::from(op.first);
                 }
+                return Ok(None);
             }
             Code::Tags => {
                 let count = on.uvarint()?;
@@ -247,7 +254,6 @@ impl Cursor {
                     return Err(Refused);
                 }
                 self.push(count as usize, self.ip - 1)?;
-                return self.next_tag(on);
             }
             Code::TagEnd => {
                 if self.top()?.end != on.rest.len() {
@@ -258,15 +264,16 @@ impl Cursor {
                     let end = on.offset();
                     return Ok(Some(on.found(What::TagEnd, end, end)));
                 }
-                return self.next_tag(on);
             }
-            Code::NextTag => return self.next_tag(on),
-            _ => {}
+            Code::NextTag => {}
+            _ => return Ok(None),
         }
-        Ok(None)
+        // Of the tags' steps, those that did not return go on with the next field.
+        self.next_tag(on)
     }
 
     /// Goes on to the next tagged field that the schema knows, or behind them all.
+    #[inline(always)]
     fn next_tag(&mut self, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
         loop {
             let frame = self.top()?;
@@ -299,7 +306,7 @@ impl Cursor {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, left: usize, ip: usize) -> Result<(), Refused> {
         let frame = self.frames.get_mut(self.depth).ok_or(Refused)?;
         *frame = Frame {
@@ -311,7 +318,7 @@ impl Cursor {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn top(&mut self) -> Result<&mut Frame, Refused> {
         let frame = self.depth.checked_sub(1);
         frame
@@ -356,6 +363,20 @@ pub(crate) fn behind_tags(bytes: &[u8]) -> &[u8] {
     }
 }
 
+/// An unsigned varint and how many bytes it takes, none if it is refused: two registers.
+#[inline(never)]
+fn long_uvarint(bytes: &[u8]) -> (u32, u32) {
+    let (mut value, mut len) = (0, 0);
+    for byte in bytes.iter().take(5) {
+        value |= u32::from(byte & 0x7f) << (7 * len);
+        len += 1;
+        if *byte < 0x80 {
+            return (value, len);
+        }
+    }
+    (0, 0)
+}
+
 /// The bytes from the present step on.
 struct Step<'a> {
     rest: &'a [u8],
@@ -364,12 +385,12 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    #[inline]
+    #[inline(always)]
     fn offset(&self) -> usize {
         self.len - self.rest.len()
     }
 
-    #[inline]
+    #[inline(always)]
     fn found(&self, what: What, start: usize, content: usize) -> Found {
         Found {
             what,
@@ -379,45 +400,39 @@ impl Step<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, len: usize) -> Result<(), Refused> {
         self.rest = self.rest.get(len..).ok_or(Refused)?;
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn byte(&mut self) -> Result<u8, Refused> {
         let (byte, rest) = self.rest.split_first().ok_or(Refused)?;
         self.rest = rest;
         Ok(*byte)
     }
 
-    #[inline]
+    #[inline(always)]
     fn uvarint(&mut self) -> Result<u32, Refused> {
         match self.rest.split_first() {
             Some((byte, rest)) if *byte < 0x80 => {
                 self.rest = rest;
                 Ok(u32::from(*byte))
             }
-            _ => self.long_uvarint(),
-        }
-    }
-
-    #[inline(never)]
-    fn long_uvarint(&mut self) -> Result<u32, Refused> {
-        let mut value = 0;
-        for (index, byte) in self.rest.iter().take(5).enumerate() {
-            value |= u32::from(byte & 0x7f) << (7 * index);
-            if *byte < 0x80 {
-                self.rest = self.rest.get(index + 1..).unwrap_or_default();
-                return Ok(value);
+            _ => {
+                let (value, len) = long_uvarint(self.rest);
+                if len == 0 {
+                    return Err(Refused);
+                }
+                self.rest = self.rest.get(len as usize..).unwrap_or_default();
+                Ok(value)
             }
         }
-        Err(Refused)
     }
 
     /// A length, or null if it is negative and may be.
-    #[inline]
+    #[inline(always)]
     fn nullable(&self, len: i32, op: &Op) -> Result<Option<usize>, Refused> {
         match usize::try_from(len) {
             Ok(len) => Ok(Some(len)),
@@ -426,12 +441,12 @@ impl Step<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn compact_len(&mut self) -> Result<i32, Refused> {
         Ok((self.uvarint()? as i32).wrapping_sub(1))
     }
 
-    #[inline]
+    #[inline(always)]
     fn long_len(&mut self, op: &Op) -> Result<Option<usize>, Refused> {
         let len = if self.flexible {
             self.compact_len()?
@@ -444,7 +459,7 @@ impl Step<'_> {
     }
 
     /// Takes a string, and says where its text begins.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, op: &Op) -> Result<Option<usize>, Refused> {
         let len = if self.flexible {
             self.compact_len()?
@@ -461,7 +476,7 @@ impl Step<'_> {
     }
 
     /// Takes bytes, and says where their content begins.
-    #[inline]
+    #[inline(always)]
     fn blob(&mut self, op: &Op) -> Result<Option<usize>, Refused> {
         match self.long_len(op)? {
             Some(len) => self.content(len).map(Some),
@@ -469,14 +484,14 @@ impl Step<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn content(&mut self, len: usize) -> Result<usize, Refused> {
         let content = self.offset();
         self.skip(len)?;
         Ok(content)
     }
 
-    #[inline]
+    #[inline(always)]
     fn array_len(&mut self, op: &Op, width: usize) -> Result<Option<usize>, Refused> {
         let Some(len) = self.long_len(op)? else {
             return Ok(None);
@@ -488,7 +503,7 @@ impl Step<'_> {
         Ok(Some(len))
     }
 
-    #[inline]
+    #[inline(always)]
     fn numbers(&mut self, op: &Op) -> Result<(), Refused> {
         let width = usize::from(op.first);
         match self.array_len(op, width)? {
@@ -498,7 +513,7 @@ impl Step<'_> {
     }
 
     /// Takes tagged fields, whatever is in them.
-    #[inline]
+    #[inline(always)]
     fn tags(&mut self) -> Result<(), Refused> {
         match self.rest.split_first() {
             Some((0, rest)) => {
@@ -509,7 +524,7 @@ impl Step<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn some_tags(&mut self) -> Result<(), Refused> {
         let count = self.uvarint()?;
         if count > Limits::DEFAULT.max_tagged_fields {
@@ -523,6 +538,7 @@ impl Step<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn rows(&mut self, op: &Op, len: usize) -> Result<(), Refused> {
         let width = usize::from(op.first);
         if op.second == 0 {
@@ -535,6 +551,7 @@ impl Step<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn strings(&mut self, op: &Op) -> Result<(), Refused> {
         let element = Op {
             nullable: false,
