@@ -54,7 +54,6 @@
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 
-use crate::messages;
 #[cfg(feature = "records")]
 use crate::records::{self, Batches};
 use crate::runtime::{DecodeError, Message, Uuid};
@@ -87,7 +86,7 @@ pub trait HoldsRecords: Message {
 macro_rules! names_topics {
     ($($(#[$cfg:meta])* $message:ident: $array:literal $name:literal $id:literal;)*) => {$(
         $(#[$cfg])*
-        impl NamesTopics for messages::$message<'_> {
+        impl NamesTopics for crate::messages::$message<'_> {
             const TOPICS: [&'static str; 3] = [$array, $name, $id];
         }
     )*};
@@ -113,7 +112,7 @@ names_topics! {
 macro_rules! holds_records {
     ($($(#[$cfg:meta])* $message:ident: $name:literal $id:literal $index:literal $records:literal;)*) => {$(
         $(#[$cfg])*
-        impl HoldsRecords for messages::$message<'_> {
+        impl HoldsRecords for crate::messages::$message<'_> {
             const RECORDS: [&'static str; 4] = [$name, $id, $index, $records];
         }
     )*};

@@ -4,8 +4,7 @@ use std::fmt;
 
 use super::put_uvarint;
 use crate::ApiKey;
-use crate::messages;
-use crate::runtime::{DecodeError, MAX_STRING_LEN, Message};
+use crate::runtime::{DecodeError, MAX_STRING_LEN};
 use crate::skip::{Cursor, Found, Plans, What};
 
 /// A node of the cluster, as a response names it.
@@ -69,8 +68,11 @@ macro_rules! responses {
         fn plans(api_key: ApiKey) -> Result<Option<&'static Plans>, DecodeError> {
             match api_key {
                 $($(#[$cfg])* ApiKey::$key => {
-                    const PLANS: &Plans =
-                        &Plans::new(messages::$response::SCHEMA, &[$($path),*], false);
+                    const PLANS: &Plans = &Plans::new(
+                        <crate::messages::$response as crate::runtime::Message>::SCHEMA,
+                        &[$($path),*],
+                        false,
+                    );
                     Ok(Some(PLANS))
                 })*
                 // One whose message the crate's features leave out must not pass unchanged.
