@@ -16,7 +16,9 @@
 //! use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
 //! use kwire_protocol::{Message, peek};
 //!
-//! # let mut builder = BatchBuilder::new(BatchOptions { producer_id: 9, ..Default::default() })?;
+//! # let mut builder = BatchBuilder::new(BatchOptions {
+//! #     producer_id: 9, producer_epoch: 0, base_sequence: 0, ..Default::default()
+//! # })?;
 //! # for _ in 0..3 {
 //! #     builder.try_append(&NewRecord {
 //! #         timestamp: 0, key: None, value: Some(b"value"), headers: &[],
