@@ -303,7 +303,7 @@ fn message(magic: u8, attributes: u8, value: &[u8]) -> Vec<u8> {
     body.extend((-1_i32).to_be_bytes());
     body.extend((value.len() as i32).to_be_bytes());
     body.extend(value);
-    let crc = crc32fast::hash(&body);
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &body) as u32;
     let len = body.len() as i32 + 4;
     [&[0; 8][..], &len.to_be_bytes(), &crc.to_be_bytes(), &body].concat()
 }

@@ -42,14 +42,14 @@ mod split;
 mod tests;
 
 pub use decode::{
-    RequestError, RequestParts, RequestPrefix, ResponseParts, decode_request_header,
-    decode_request_header_with, decode_response_header, decode_response_header_with,
+    RequestError, RequestParts, RequestPeek, RequestPrefix, ResponseParts, decode_request_header,
+    decode_request_header_with, decode_response_header, decode_response_header_with, peek_request,
 };
 #[cfg(feature = "dispatch")]
 pub use decode::{ResponseFrame, decode_request, decode_response};
 pub use encode::{
-    RequestHead, encode_request, encode_request_header, encode_response, encode_response_header,
-    write_frame,
+    RequestHead, encode_request, encode_request_header, encode_request_segments, encode_response,
+    encode_response_header, encode_response_segments, write_frame,
 };
 pub use split::{Split, split_frame};
 

@@ -36,6 +36,8 @@
 //! |---|---|
 //! | [`messages`] | requests, responses, headers, records: a module each, generated |
 //! | [`frame`] | whole requests and responses with their headers, as they follow on a connection |
+//! | [`segments`] | encoded messages for vectored writes, their bulk bytes not copied |
+//! | [`peek`], [`rewrite`] | for proxies: single fields of messages, looked at and changed |
 //! | [`negotiate`] | which version of each API two nodes speak with each other |
 //! | `records` | record batches, control records, record framing (feature `records`) |
 //! | [`api`] | API keys, versions and headers as a table; enums of all requests and responses |
@@ -63,11 +65,15 @@ pub mod json;
 #[rustfmt::skip]
 pub mod messages;
 pub mod negotiate;
+pub mod peek;
 #[cfg(feature = "records")]
 pub mod records;
+pub mod rewrite;
 pub mod runtime;
 pub mod schema;
+pub mod segments;
 
+mod skip;
 mod walk;
 
 pub use api::ApiKey;

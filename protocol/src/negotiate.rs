@@ -103,6 +103,22 @@ impl SupportedVersions {
         find(&self.ranges, api_key)
     }
 
+    /// As [`SupportedVersions::get`], for keys that are asked for in order: looks at `next` first,
+    /// and leaves there where the next key may be.
+    pub(crate) fn get_next(&self, next: &mut usize, api_key: ApiKey) -> Option<VersionRange> {
+        if self
+            .ranges
+            .get(*next)
+            .is_none_or(|(key, _)| *key != api_key)
+        {
+            let place = self.ranges.binary_search_by_key(&api_key, |(key, _)| *key);
+            *next = place.ok()?;
+        }
+        let (_, range) = self.ranges.get(*next)?;
+        *next += 1;
+        Some(*range)
+    }
+
     /// The APIs and their versions, by key.
     pub fn iter(&self) -> impl Iterator<Item = (ApiKey, VersionRange)> {
         self.ranges.iter().copied()

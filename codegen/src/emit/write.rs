@@ -27,7 +27,11 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
     quote! {
         impl Write for #name {
             #[inline]
-            fn write<S: Sink>(&self, #s: &mut S, #version: i16) -> Result<(), EncodeError> {
+            fn write<'m, S: Sink<'m>>(
+                &'m self,
+                #s: &mut S,
+                #version: i16,
+            ) -> Result<(), EncodeError> {
                 #body
                 Ok(())
             }

@@ -1,5 +1,6 @@
 //! Frames to headers, requests and responses.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::ApiKey;
@@ -7,7 +8,7 @@ use crate::api::ApiInfo;
 #[cfg(feature = "dispatch")]
 use crate::api::{AnyRequest, AnyResponse};
 use crate::messages::{RequestHeader, ResponseHeader};
-use crate::runtime::{DecodeError, DecodeErrorKind, Limits, Message};
+use crate::runtime::{DecodeError, DecodeErrorKind, Limits, Message, Reader};
 use crate::schema::VersionRange;
 
 /// What all request headers begin with, whatever their version: enough to answer with an error.
@@ -157,6 +158,74 @@ pub fn decode_request_header_with<'a>(
         header,
         header_version,
         body,
+    })
+}
+
+/// What the header of a request says, but for tagged fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestPeek<'a> {
+    /// The API.
+    pub api_key: ApiKey,
+    /// The version of the request.
+    pub version: i16,
+    /// The number that the response has to bring back.
+    pub correlation_id: i32,
+    /// The client's name; `None` where it is null, or the header's version has none.
+    pub client_id: Option<&'a str>,
+    /// The version at which the header was read.
+    pub header_version: i16,
+    /// The bytes behind the header: the request itself.
+    pub body: &'a [u8],
+}
+
+/// Reads the header of a request as [`decode_request_header`] does, but allocates nothing and
+/// keeps no tagged fields.
+///
+/// # Errors
+/// As [`decode_request_header`].
+pub fn peek_request(bytes: &[u8]) -> Result<RequestPeek<'_>, RequestError> {
+    peek_known(bytes).map_err(|error| match decode_request_header(bytes) {
+        // It knows the field, and whom to answer.
+        Err(error) => error,
+        Ok(parts) => RequestError {
+            prefix: Some(RequestPrefix {
+                api_key: parts.api_key(),
+                version: parts.version(),
+                correlation_id: parts.header.correlation_id,
+            }),
+            error,
+        },
+    })
+}
+
+fn peek_known(bytes: &[u8]) -> Result<RequestPeek<'_>, DecodeError> {
+    let mut reader = Reader::new(bytes, false, &Limits::DEFAULT);
+    let mut run = reader.run::<8>()?;
+    let (api_key, version, correlation_id) = (ApiKey(run.i16()), run.i16(), run.i32());
+    let info = decode_info(api_key)?;
+    let header_version = lenient(info, info.request_headers, version)?;
+    let client_id = match header_version {
+        0 => None,
+        _ => reader.nullable_string(true)?,
+    };
+    if header_version >= 2 {
+        for _ in 0..reader.tag_count()? {
+            let (_, size) = reader.tag()?;
+            reader.skip_tag(size)?;
+        }
+    }
+    Ok(RequestPeek {
+        api_key,
+        version,
+        correlation_id,
+        // What a reader gives out of a frame is borrowed.
+        client_id: client_id.and_then(|id| match id {
+            Cow::Borrowed(id) => Some(id),
+            Cow::Owned(_) => None,
+        }),
+        header_version,
+        body: reader.rest(),
     })
 }
 

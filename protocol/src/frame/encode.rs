@@ -8,6 +8,7 @@ use crate::api::ApiInfo;
 use crate::messages::{RequestHeader, ResponseHeader};
 use crate::runtime::{EncodeError, EncodeErrorKind, Message, Request, unsupported_encode};
 use crate::schema::{Kind, Schema, VersionRange};
+use crate::segments::Segments;
 
 /// What a caller says about a request; the rest of its header follows from its type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,14 @@ pub fn encode_request<R: Request>(
     body: &R,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    write_frame(out, |out| {
+        encode_head::<R>(head, out)?;
+        body.encode(head.version, out)
+    })
+}
+
+/// Appends the header of a request.
+fn encode_head<R: Request>(head: &RequestHead<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let version = head.version;
     let info = R::API_KEY.info();
     let header_version = info
@@ -42,10 +51,7 @@ pub fn encode_request<R: Request>(
         client_id: head.client_id.map(Cow::Borrowed),
         ..RequestHeader::default()
     };
-    write_frame(out, |out| {
-        header.encode(header_version, out)?;
-        body.encode(version, out)
-    })
+    header.encode(header_version, out)
 }
 
 /// Appends a response: length, header and body. `out` is left as it was if that fails.
@@ -57,6 +63,18 @@ pub fn encode_response<M: Message>(
     version: i16,
     correlation_id: i32,
     body: &M,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    write_frame(out, |out| {
+        encode_answer_head::<M>(version, correlation_id, out)?;
+        body.encode(version, out)
+    })
+}
+
+/// Appends the header of a response.
+fn encode_answer_head<M: Message>(
+    version: i16,
+    correlation_id: i32,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let schema = M::SCHEMA;
@@ -76,10 +94,47 @@ pub fn encode_response<M: Message>(
         correlation_id,
         ..ResponseHeader::default()
     };
-    write_frame(out, |out| {
-        header.encode(header_version, out)?;
-        body.encode(version, out)
-    })
+    header.encode(header_version, out)
+}
+
+/// A request as [`encode_request`] writes it, but for the bytes and records of `threshold` bytes
+/// or more, which are not copied: see [`segments`](crate::segments).
+///
+/// # Errors
+/// As [`encode_request`].
+pub fn encode_request_segments<'m, R: Request>(
+    head: &RequestHead<'_>,
+    body: &'m R,
+    threshold: usize,
+) -> Result<Segments<'m>, EncodeError> {
+    let mut buffer = vec![0; PREFIX];
+    encode_head::<R>(head, &mut buffer)?;
+    with_length(body.encode_segments_with(head.version, threshold, buffer)?)
+}
+
+/// A response as [`encode_response`] writes it, but for the bytes and records of `threshold`
+/// bytes or more, which are not copied: see [`segments`](crate::segments).
+///
+/// # Errors
+/// As [`encode_response`].
+pub fn encode_response_segments<M: Message>(
+    version: i16,
+    correlation_id: i32,
+    body: &M,
+    threshold: usize,
+) -> Result<Segments<'_>, EncodeError> {
+    let mut buffer = vec![0; PREFIX];
+    encode_answer_head::<M>(version, correlation_id, &mut buffer)?;
+    with_length(body.encode_segments_with(version, threshold, buffer)?)
+}
+
+/// Sets the length of a frame.
+fn with_length(mut frame: Segments<'_>) -> Result<Segments<'_>, EncodeError> {
+    let len = frame_len(frame.len().saturating_sub(PREFIX))?;
+    if let Some(prefix) = frame.buffer_mut().get_mut(..PREFIX) {
+        prefix.copy_from_slice(&len.to_be_bytes());
+    }
+    Ok(frame)
 }
 
 /// The header of a message that is not in the table, such as one generated elsewhere.

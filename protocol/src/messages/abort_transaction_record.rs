@@ -53,7 +53,11 @@ impl<'a> Read<'a> for AbortTransactionRecord<'a> {
 
 impl Write for AbortTransactionRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let has_reason = self.reason.is_some();
         s.tag_count(usize::from(has_reason), &self.unknown_tags);
         if has_reason {

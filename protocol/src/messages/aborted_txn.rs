@@ -56,7 +56,11 @@ impl<'a> Read<'a> for AbortedTxn {
 
 impl Write for AbortedTxn {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<32>::new();
         run.i64(self.producer_id);
         run.i64(self.first_offset);

@@ -90,7 +90,11 @@ impl<'a> Read<'a> for AccessControlEntryRecord<'a> {
 
 impl Write for AccessControlEntryRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<17>::new();
         run.uuid(self.id);
         run.i8(self.resource_type);

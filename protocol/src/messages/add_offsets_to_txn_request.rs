@@ -65,7 +65,11 @@ impl<'a> Read<'a> for AddOffsetsToTxnRequest<'a> {
 
 impl Write for AddOffsetsToTxnRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.transactional_id)?;
         let mut run = WriteRun::<10>::new();
         run.i64(self.producer_id);

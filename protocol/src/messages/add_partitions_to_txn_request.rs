@@ -77,7 +77,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnRequest<'a> {
 
 impl Write for AddPartitionsToTxnRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 3 && !self.transactions.is_empty() {
             return Err(
                 EncodeError::unsupported_field(
@@ -216,7 +220,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnTransaction<'a> {
 
 impl Write for AddPartitionsToTxnTransaction<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.transactional_id)?;
         let mut run = WriteRun::<11>::new();
         run.i64(self.producer_id);
@@ -290,7 +298,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnTopic<'a> {
 
 impl Write for AddPartitionsToTxnTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

@@ -75,7 +75,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnResponse<'a> {
 
 impl Write for AddPartitionsToTxnResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 3 && !self.results_by_transaction.is_empty() {
             return Err(
                 EncodeError::unsupported_field(
@@ -171,7 +175,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnResult<'a> {
 
 impl Write for AddPartitionsToTxnResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.transactional_id)?;
         s.structs(&self.topic_results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -237,7 +245,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnTopicResult<'a> {
 
 impl Write for AddPartitionsToTxnTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.results_by_partition, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -292,7 +304,11 @@ impl<'a> Read<'a> for AddPartitionsToTxnPartitionResult {
 
 impl Write for AddPartitionsToTxnPartitionResult {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.partition_error_code);

@@ -94,7 +94,11 @@ impl<'a> Read<'a> for AddRaftVoterRequest<'a> {
 
 impl Write for AddRaftVoterRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && !self.ack_when_committed {
             return Err(
                 EncodeError::unsupported_field("AddRaftVoterRequest", "ackWhenCommitted"),
@@ -183,7 +187,11 @@ impl<'a> Read<'a> for Listener<'a> {
 
 impl Write for Listener<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);

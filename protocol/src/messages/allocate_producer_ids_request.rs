@@ -60,7 +60,11 @@ impl<'a> Read<'a> for AllocateProducerIdsRequest {
 
 impl Write for AllocateProducerIdsRequest {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.broker_id);
         run.i64(self.broker_epoch);

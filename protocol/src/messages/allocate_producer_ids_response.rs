@@ -59,7 +59,11 @@ impl<'a> Read<'a> for AllocateProducerIdsResponse {
 
 impl Write for AllocateProducerIdsResponse {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<18>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);

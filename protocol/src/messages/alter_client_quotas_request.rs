@@ -50,7 +50,11 @@ impl<'a> Read<'a> for AlterClientQuotasRequest<'a> {
 
 impl Write for AlterClientQuotasRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.entries, version)?;
         s.bool(self.validate_only);
         s.end_struct(&self.unknown_tags)?;
@@ -114,7 +118,11 @@ impl<'a> Read<'a> for EntryData<'a> {
 
 impl Write for EntryData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.entity, version)?;
         s.structs(&self.ops, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -191,7 +199,11 @@ impl<'a> Read<'a> for EntityData<'a> {
 
 impl Write for EntityData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.entity_type)?;
         s.nullable_string(&self.entity_name, true)?;
         s.end_struct(&self.unknown_tags)?;
@@ -262,7 +274,11 @@ impl<'a> Read<'a> for OpData<'a> {
 
 impl Write for OpData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         let mut run = WriteRun::<9>::new();
         run.f64(self.value);

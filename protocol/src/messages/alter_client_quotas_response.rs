@@ -52,7 +52,11 @@ impl<'a> Read<'a> for AlterClientQuotasResponse<'a> {
 
 impl Write for AlterClientQuotasResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.entries, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -136,7 +140,11 @@ impl<'a> Read<'a> for EntryData<'a> {
 
 impl Write for EntryData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.structs(&self.entity, version)?;
@@ -215,7 +223,11 @@ impl<'a> Read<'a> for EntityData<'a> {
 
 impl Write for EntityData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.entity_type)?;
         s.nullable_string(&self.entity_name, true)?;
         s.end_struct(&self.unknown_tags)?;

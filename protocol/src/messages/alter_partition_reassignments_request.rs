@@ -75,7 +75,11 @@ impl<'a> Read<'a> for AlterPartitionReassignmentsRequest<'a> {
 
 impl Write for AlterPartitionReassignmentsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && !self.allow_replication_factor_change {
             return Err(
                 EncodeError::unsupported_field(
@@ -157,7 +161,11 @@ impl<'a> Read<'a> for ReassignableTopic<'a> {
 
 impl Write for ReassignableTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -223,7 +231,11 @@ impl<'a> Read<'a> for ReassignablePartition<'a> {
 
 impl Write for ReassignablePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition_index);
         s.nullable_array(&self.replicas, true)?;
         s.end_struct(&self.unknown_tags)?;

@@ -91,7 +91,11 @@ impl<'a> Read<'a> for AlterPartitionReassignmentsResponse<'a> {
 
 impl Write for AlterPartitionReassignmentsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<7>::new();
             run.i32(self.throttle_time_ms);
@@ -172,7 +176,11 @@ impl<'a> Read<'a> for ReassignableTopicResponse<'a> {
 
 impl Write for ReassignableTopicResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -257,7 +265,11 @@ impl<'a> Read<'a> for ReassignablePartitionResponse<'a> {
 
 impl Write for ReassignablePartitionResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for AlterReplicaLogDirsResponse<'a> {
 
 impl Write for AlterReplicaLogDirsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -118,7 +122,11 @@ impl<'a> Read<'a> for AlterReplicaLogDirTopicResult<'a> {
 
 impl Write for AlterReplicaLogDirTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -173,7 +181,11 @@ impl<'a> Read<'a> for AlterReplicaLogDirPartitionResult {
 
 impl Write for AlterReplicaLogDirPartitionResult {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

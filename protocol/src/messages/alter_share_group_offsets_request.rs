@@ -52,7 +52,11 @@ impl<'a> Read<'a> for AlterShareGroupOffsetsRequest<'a> {
 
 impl Write for AlterShareGroupOffsetsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -118,7 +122,11 @@ impl<'a> Read<'a> for AlterShareGroupOffsetsRequestTopic<'a> {
 
 impl Write for AlterShareGroupOffsetsRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -173,7 +181,11 @@ impl<'a> Read<'a> for AlterShareGroupOffsetsRequestPartition {
 
 impl Write for AlterShareGroupOffsetsRequestPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.partition_index);
         run.i64(self.start_offset);

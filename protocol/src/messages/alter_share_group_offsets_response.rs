@@ -65,7 +65,11 @@ impl<'a> Read<'a> for AlterShareGroupOffsetsResponse<'a> {
 
 impl Write for AlterShareGroupOffsetsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -143,7 +147,11 @@ impl<'a> Read<'a> for AlterShareGroupOffsetsResponseTopic<'a> {
 
 impl Write for AlterShareGroupOffsetsResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
@@ -218,7 +226,11 @@ impl<'a> Read<'a> for AlterShareGroupOffsetsResponsePartition<'a> {
 
 impl Write for AlterShareGroupOffsetsResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

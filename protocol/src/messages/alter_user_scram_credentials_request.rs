@@ -52,7 +52,11 @@ impl<'a> Read<'a> for AlterUserScramCredentialsRequest<'a> {
 
 impl Write for AlterUserScramCredentialsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.deletions, version)?;
         s.structs(&self.upsertions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -118,7 +122,11 @@ impl<'a> Read<'a> for ScramCredentialDeletion<'a> {
 
 impl Write for ScramCredentialDeletion<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.mechanism);
         s.end_struct(&self.unknown_tags)?;
@@ -203,7 +211,11 @@ impl<'a> Read<'a> for ScramCredentialUpsertion<'a> {
 
 impl Write for ScramCredentialUpsertion<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<5>::new();
         run.i8(self.mechanism);

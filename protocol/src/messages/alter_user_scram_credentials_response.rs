@@ -52,7 +52,11 @@ impl<'a> Read<'a> for AlterUserScramCredentialsResponse<'a> {
 
 impl Write for AlterUserScramCredentialsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -136,7 +140,11 @@ impl<'a> Read<'a> for AlterUserScramCredentialsResult<'a> {
 
 impl Write for AlterUserScramCredentialsResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.user)?;
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;

@@ -81,7 +81,11 @@ impl<'a> Read<'a> for ApiVersionsRequest<'a> {
 
 impl Write for ApiVersionsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 {
             s.string(&self.client_software_name)?;
             s.string(&self.client_software_version)?;

@@ -109,7 +109,11 @@ impl<'a> Read<'a> for ApiVersionsResponse<'a> {
 
 impl Write for ApiVersionsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.structs(&self.api_keys, version)?;
         if version >= 1 {
@@ -214,7 +218,11 @@ impl<'a> Read<'a> for ApiVersion {
 
 impl Write for ApiVersion {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i16(self.api_key);
         run.i16(self.min_version);
@@ -291,7 +299,11 @@ impl<'a> Read<'a> for SupportedFeatureKey<'a> {
 
 impl Write for SupportedFeatureKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_version);
@@ -368,7 +380,11 @@ impl<'a> Read<'a> for FinalizedFeatureKey<'a> {
 
 impl Write for FinalizedFeatureKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<4>::new();
         run.i16(self.max_version_level);

@@ -1648,323 +1648,366 @@ impl<'a> AnyRequest<'a> {
     ) -> Result<Self, DecodeError> {
         match key.0 {
             #[cfg(feature = "clients")]
-            0 => Message::decode_with(bytes, version, limits).map(Self::Produce),
+            0 => crate::api::decode_as(bytes, version, limits, Self::Produce),
             #[cfg(any(feature = "brokers", feature = "clients", feature = "raft"))]
-            1 => Message::decode_with(bytes, version, limits).map(Self::Fetch),
+            1 => crate::api::decode_as(bytes, version, limits, Self::Fetch),
             #[cfg(feature = "clients")]
-            2 => Message::decode_with(bytes, version, limits).map(Self::ListOffsets),
+            2 => crate::api::decode_as(bytes, version, limits, Self::ListOffsets),
             #[cfg(feature = "clients")]
-            3 => Message::decode_with(bytes, version, limits).map(Self::Metadata),
+            3 => crate::api::decode_as(bytes, version, limits, Self::Metadata),
             #[cfg(feature = "brokers")]
-            4 => Message::decode_with(bytes, version, limits).map(Self::LeaderAndIsr),
+            4 => crate::api::decode_as(bytes, version, limits, Self::LeaderAndIsr),
             #[cfg(feature = "brokers")]
-            5 => Message::decode_with(bytes, version, limits).map(Self::StopReplica),
+            5 => crate::api::decode_as(bytes, version, limits, Self::StopReplica),
             #[cfg(feature = "brokers")]
-            6 => Message::decode_with(bytes, version, limits).map(Self::UpdateMetadata),
+            6 => crate::api::decode_as(bytes, version, limits, Self::UpdateMetadata),
             #[cfg(feature = "brokers")]
-            7 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ControlledShutdown)
-            }
+            7 => crate::api::decode_as(bytes, version, limits, Self::ControlledShutdown),
             #[cfg(feature = "clients")]
-            8 => Message::decode_with(bytes, version, limits).map(Self::OffsetCommit),
+            8 => crate::api::decode_as(bytes, version, limits, Self::OffsetCommit),
             #[cfg(feature = "clients")]
-            9 => Message::decode_with(bytes, version, limits).map(Self::OffsetFetch),
+            9 => crate::api::decode_as(bytes, version, limits, Self::OffsetFetch),
             #[cfg(feature = "clients")]
-            10 => Message::decode_with(bytes, version, limits).map(Self::FindCoordinator),
+            10 => crate::api::decode_as(bytes, version, limits, Self::FindCoordinator),
             #[cfg(feature = "clients")]
-            11 => Message::decode_with(bytes, version, limits).map(Self::JoinGroup),
+            11 => crate::api::decode_as(bytes, version, limits, Self::JoinGroup),
             #[cfg(feature = "clients")]
-            12 => Message::decode_with(bytes, version, limits).map(Self::Heartbeat),
+            12 => crate::api::decode_as(bytes, version, limits, Self::Heartbeat),
             #[cfg(feature = "clients")]
-            13 => Message::decode_with(bytes, version, limits).map(Self::LeaveGroup),
+            13 => crate::api::decode_as(bytes, version, limits, Self::LeaveGroup),
             #[cfg(feature = "clients")]
-            14 => Message::decode_with(bytes, version, limits).map(Self::SyncGroup),
+            14 => crate::api::decode_as(bytes, version, limits, Self::SyncGroup),
             #[cfg(feature = "admin")]
-            15 => Message::decode_with(bytes, version, limits).map(Self::DescribeGroups),
+            15 => crate::api::decode_as(bytes, version, limits, Self::DescribeGroups),
             #[cfg(feature = "admin")]
-            16 => Message::decode_with(bytes, version, limits).map(Self::ListGroups),
+            16 => crate::api::decode_as(bytes, version, limits, Self::ListGroups),
             #[cfg(feature = "clients")]
-            17 => Message::decode_with(bytes, version, limits).map(Self::SaslHandshake),
-            18 => Message::decode_with(bytes, version, limits).map(Self::ApiVersions),
+            17 => crate::api::decode_as(bytes, version, limits, Self::SaslHandshake),
+            18 => crate::api::decode_as(bytes, version, limits, Self::ApiVersions),
             #[cfg(feature = "admin")]
-            19 => Message::decode_with(bytes, version, limits).map(Self::CreateTopics),
+            19 => crate::api::decode_as(bytes, version, limits, Self::CreateTopics),
             #[cfg(feature = "admin")]
-            20 => Message::decode_with(bytes, version, limits).map(Self::DeleteTopics),
+            20 => crate::api::decode_as(bytes, version, limits, Self::DeleteTopics),
             #[cfg(feature = "admin")]
-            21 => Message::decode_with(bytes, version, limits).map(Self::DeleteRecords),
+            21 => crate::api::decode_as(bytes, version, limits, Self::DeleteRecords),
             #[cfg(feature = "clients")]
-            22 => Message::decode_with(bytes, version, limits).map(Self::InitProducerId),
+            22 => crate::api::decode_as(bytes, version, limits, Self::InitProducerId),
             #[cfg(any(feature = "brokers", feature = "clients"))]
             23 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::OffsetForLeaderEpoch)
+                crate::api::decode_as(bytes, version, limits, Self::OffsetForLeaderEpoch)
             }
             #[cfg(feature = "clients")]
-            24 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AddPartitionsToTxn)
-            }
+            24 => crate::api::decode_as(bytes, version, limits, Self::AddPartitionsToTxn),
             #[cfg(feature = "clients")]
-            25 => Message::decode_with(bytes, version, limits).map(Self::AddOffsetsToTxn),
+            25 => crate::api::decode_as(bytes, version, limits, Self::AddOffsetsToTxn),
             #[cfg(feature = "clients")]
-            26 => Message::decode_with(bytes, version, limits).map(Self::EndTxn),
+            26 => crate::api::decode_as(bytes, version, limits, Self::EndTxn),
             #[cfg(feature = "brokers")]
-            27 => Message::decode_with(bytes, version, limits).map(Self::WriteTxnMarkers),
+            27 => crate::api::decode_as(bytes, version, limits, Self::WriteTxnMarkers),
             #[cfg(feature = "clients")]
-            28 => Message::decode_with(bytes, version, limits).map(Self::TxnOffsetCommit),
+            28 => crate::api::decode_as(bytes, version, limits, Self::TxnOffsetCommit),
             #[cfg(feature = "admin")]
-            29 => Message::decode_with(bytes, version, limits).map(Self::DescribeAcls),
+            29 => crate::api::decode_as(bytes, version, limits, Self::DescribeAcls),
             #[cfg(feature = "admin")]
-            30 => Message::decode_with(bytes, version, limits).map(Self::CreateAcls),
+            30 => crate::api::decode_as(bytes, version, limits, Self::CreateAcls),
             #[cfg(feature = "admin")]
-            31 => Message::decode_with(bytes, version, limits).map(Self::DeleteAcls),
+            31 => crate::api::decode_as(bytes, version, limits, Self::DeleteAcls),
             #[cfg(feature = "admin")]
-            32 => Message::decode_with(bytes, version, limits).map(Self::DescribeConfigs),
+            32 => crate::api::decode_as(bytes, version, limits, Self::DescribeConfigs),
             #[cfg(feature = "admin")]
-            33 => Message::decode_with(bytes, version, limits).map(Self::AlterConfigs),
+            33 => crate::api::decode_as(bytes, version, limits, Self::AlterConfigs),
             #[cfg(feature = "admin")]
             34 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterReplicaLogDirs)
+                crate::api::decode_as(bytes, version, limits, Self::AlterReplicaLogDirs)
             }
             #[cfg(feature = "admin")]
-            35 => Message::decode_with(bytes, version, limits).map(Self::DescribeLogDirs),
+            35 => crate::api::decode_as(bytes, version, limits, Self::DescribeLogDirs),
             #[cfg(feature = "clients")]
-            36 => {
-                Message::decode_with(bytes, version, limits).map(Self::SaslAuthenticate)
-            }
+            36 => crate::api::decode_as(bytes, version, limits, Self::SaslAuthenticate),
             #[cfg(feature = "admin")]
-            37 => {
-                Message::decode_with(bytes, version, limits).map(Self::CreatePartitions)
-            }
+            37 => crate::api::decode_as(bytes, version, limits, Self::CreatePartitions),
             #[cfg(feature = "admin")]
             38 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::CreateDelegationToken)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::CreateDelegationToken,
+                )
             }
             #[cfg(feature = "admin")]
             39 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::RenewDelegationToken)
+                crate::api::decode_as(bytes, version, limits, Self::RenewDelegationToken)
             }
             #[cfg(feature = "admin")]
             40 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ExpireDelegationToken)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ExpireDelegationToken,
+                )
             }
             #[cfg(feature = "admin")]
             41 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeDelegationToken)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeDelegationToken,
+                )
             }
             #[cfg(feature = "admin")]
-            42 => Message::decode_with(bytes, version, limits).map(Self::DeleteGroups),
+            42 => crate::api::decode_as(bytes, version, limits, Self::DeleteGroups),
             #[cfg(feature = "admin")]
-            43 => Message::decode_with(bytes, version, limits).map(Self::ElectLeaders),
+            43 => crate::api::decode_as(bytes, version, limits, Self::ElectLeaders),
             #[cfg(feature = "admin")]
             44 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::IncrementalAlterConfigs)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::IncrementalAlterConfigs,
+                )
             }
             #[cfg(feature = "admin")]
             45 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterPartitionReassignments)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::AlterPartitionReassignments,
+                )
             }
             #[cfg(feature = "admin")]
             46 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ListPartitionReassignments)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ListPartitionReassignments,
+                )
             }
             #[cfg(feature = "admin")]
-            47 => Message::decode_with(bytes, version, limits).map(Self::OffsetDelete),
+            47 => crate::api::decode_as(bytes, version, limits, Self::OffsetDelete),
             #[cfg(feature = "admin")]
             48 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeClientQuotas)
+                crate::api::decode_as(bytes, version, limits, Self::DescribeClientQuotas)
             }
             #[cfg(feature = "admin")]
-            49 => {
-                Message::decode_with(bytes, version, limits).map(Self::AlterClientQuotas)
-            }
+            49 => crate::api::decode_as(bytes, version, limits, Self::AlterClientQuotas),
             #[cfg(feature = "admin")]
             50 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeUserScramCredentials)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeUserScramCredentials,
+                )
             }
             #[cfg(feature = "admin")]
             51 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterUserScramCredentials)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::AlterUserScramCredentials,
+                )
             }
             #[cfg(feature = "raft")]
-            52 => Message::decode_with(bytes, version, limits).map(Self::Vote),
+            52 => crate::api::decode_as(bytes, version, limits, Self::Vote),
             #[cfg(feature = "raft")]
-            53 => {
-                Message::decode_with(bytes, version, limits).map(Self::BeginQuorumEpoch)
-            }
+            53 => crate::api::decode_as(bytes, version, limits, Self::BeginQuorumEpoch),
             #[cfg(feature = "raft")]
-            54 => Message::decode_with(bytes, version, limits).map(Self::EndQuorumEpoch),
+            54 => crate::api::decode_as(bytes, version, limits, Self::EndQuorumEpoch),
             #[cfg(feature = "raft")]
-            55 => Message::decode_with(bytes, version, limits).map(Self::DescribeQuorum),
+            55 => crate::api::decode_as(bytes, version, limits, Self::DescribeQuorum),
             #[cfg(feature = "brokers")]
-            56 => Message::decode_with(bytes, version, limits).map(Self::AlterPartition),
+            56 => crate::api::decode_as(bytes, version, limits, Self::AlterPartition),
             #[cfg(feature = "admin")]
-            57 => Message::decode_with(bytes, version, limits).map(Self::UpdateFeatures),
+            57 => crate::api::decode_as(bytes, version, limits, Self::UpdateFeatures),
             #[cfg(feature = "brokers")]
-            58 => Message::decode_with(bytes, version, limits).map(Self::Envelope),
+            58 => crate::api::decode_as(bytes, version, limits, Self::Envelope),
             #[cfg(feature = "raft")]
-            59 => Message::decode_with(bytes, version, limits).map(Self::FetchSnapshot),
+            59 => crate::api::decode_as(bytes, version, limits, Self::FetchSnapshot),
             #[cfg(feature = "clients")]
-            60 => Message::decode_with(bytes, version, limits).map(Self::DescribeCluster),
+            60 => crate::api::decode_as(bytes, version, limits, Self::DescribeCluster),
             #[cfg(feature = "admin")]
-            61 => {
-                Message::decode_with(bytes, version, limits).map(Self::DescribeProducers)
-            }
+            61 => crate::api::decode_as(bytes, version, limits, Self::DescribeProducers),
             #[cfg(feature = "brokers")]
-            62 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::BrokerRegistration)
-            }
+            62 => crate::api::decode_as(bytes, version, limits, Self::BrokerRegistration),
             #[cfg(feature = "brokers")]
-            63 => Message::decode_with(bytes, version, limits).map(Self::BrokerHeartbeat),
+            63 => crate::api::decode_as(bytes, version, limits, Self::BrokerHeartbeat),
             #[cfg(feature = "brokers")]
-            64 => {
-                Message::decode_with(bytes, version, limits).map(Self::UnregisterBroker)
-            }
+            64 => crate::api::decode_as(bytes, version, limits, Self::UnregisterBroker),
             #[cfg(feature = "admin")]
             65 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeTransactions)
+                crate::api::decode_as(bytes, version, limits, Self::DescribeTransactions)
             }
             #[cfg(feature = "admin")]
-            66 => {
-                Message::decode_with(bytes, version, limits).map(Self::ListTransactions)
-            }
+            66 => crate::api::decode_as(bytes, version, limits, Self::ListTransactions),
             #[cfg(feature = "brokers")]
             67 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AllocateProducerIds)
+                crate::api::decode_as(bytes, version, limits, Self::AllocateProducerIds)
             }
             #[cfg(feature = "clients")]
             68 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ConsumerGroupHeartbeat)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ConsumerGroupHeartbeat,
+                )
             }
             #[cfg(feature = "admin")]
             69 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ConsumerGroupDescribe)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ConsumerGroupDescribe,
+                )
             }
             #[cfg(feature = "brokers")]
             70 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ControllerRegistration)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ControllerRegistration,
+                )
             }
             #[cfg(feature = "clients")]
             71 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::GetTelemetrySubscriptions)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::GetTelemetrySubscriptions,
+                )
             }
             #[cfg(feature = "clients")]
-            72 => Message::decode_with(bytes, version, limits).map(Self::PushTelemetry),
+            72 => crate::api::decode_as(bytes, version, limits, Self::PushTelemetry),
             #[cfg(feature = "brokers")]
             73 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AssignReplicasToDirs)
+                crate::api::decode_as(bytes, version, limits, Self::AssignReplicasToDirs)
             }
             #[cfg(feature = "admin")]
             74 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ListConfigResources)
+                crate::api::decode_as(bytes, version, limits, Self::ListConfigResources)
             }
             #[cfg(feature = "clients")]
             75 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeTopicPartitions)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeTopicPartitions,
+                )
             }
             #[cfg(feature = "clients")]
             76 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ShareGroupHeartbeat)
+                crate::api::decode_as(bytes, version, limits, Self::ShareGroupHeartbeat)
             }
             #[cfg(feature = "admin")]
-            77 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ShareGroupDescribe)
-            }
+            77 => crate::api::decode_as(bytes, version, limits, Self::ShareGroupDescribe),
             #[cfg(feature = "clients")]
-            78 => Message::decode_with(bytes, version, limits).map(Self::ShareFetch),
+            78 => crate::api::decode_as(bytes, version, limits, Self::ShareFetch),
             #[cfg(feature = "clients")]
-            79 => {
-                Message::decode_with(bytes, version, limits).map(Self::ShareAcknowledge)
-            }
+            79 => crate::api::decode_as(bytes, version, limits, Self::ShareAcknowledge),
             #[cfg(feature = "raft")]
-            80 => Message::decode_with(bytes, version, limits).map(Self::AddRaftVoter),
+            80 => crate::api::decode_as(bytes, version, limits, Self::AddRaftVoter),
             #[cfg(feature = "raft")]
-            81 => Message::decode_with(bytes, version, limits).map(Self::RemoveRaftVoter),
+            81 => crate::api::decode_as(bytes, version, limits, Self::RemoveRaftVoter),
             #[cfg(feature = "raft")]
-            82 => Message::decode_with(bytes, version, limits).map(Self::UpdateRaftVoter),
+            82 => crate::api::decode_as(bytes, version, limits, Self::UpdateRaftVoter),
             #[cfg(feature = "brokers")]
             83 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::InitializeShareGroupState)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::InitializeShareGroupState,
+                )
             }
             #[cfg(feature = "brokers")]
             84 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ReadShareGroupState)
+                crate::api::decode_as(bytes, version, limits, Self::ReadShareGroupState)
             }
             #[cfg(feature = "brokers")]
             85 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::WriteShareGroupState)
+                crate::api::decode_as(bytes, version, limits, Self::WriteShareGroupState)
             }
             #[cfg(feature = "brokers")]
             86 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DeleteShareGroupState)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DeleteShareGroupState,
+                )
             }
             #[cfg(feature = "brokers")]
             87 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ReadShareGroupStateSummary)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ReadShareGroupStateSummary,
+                )
             }
             #[cfg(feature = "clients")]
             88 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::StreamsGroupHeartbeat)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::StreamsGroupHeartbeat,
+                )
             }
             #[cfg(feature = "admin")]
             89 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::StreamsGroupDescribe)
+                crate::api::decode_as(bytes, version, limits, Self::StreamsGroupDescribe)
             }
             #[cfg(feature = "admin")]
             90 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeShareGroupOffsets)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeShareGroupOffsets,
+                )
             }
             #[cfg(feature = "admin")]
             91 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterShareGroupOffsets)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::AlterShareGroupOffsets,
+                )
             }
             #[cfg(feature = "admin")]
             92 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DeleteShareGroupOffsets)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DeleteShareGroupOffsets,
+                )
             }
             #[cfg(feature = "clients")]
             93 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::StreamsGroupTopologyDescriptionUpdate)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::StreamsGroupTopologyDescriptionUpdate,
+                )
             }
             #[cfg(feature = "brokers")]
             94 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::UnregisterController)
+                crate::api::decode_as(bytes, version, limits, Self::UnregisterController)
             }
             _ => Err(DecodeError::unknown_api(key)),
         }
@@ -2766,323 +2809,366 @@ impl<'a> AnyResponse<'a> {
     ) -> Result<Self, DecodeError> {
         match key.0 {
             #[cfg(feature = "clients")]
-            0 => Message::decode_with(bytes, version, limits).map(Self::Produce),
+            0 => crate::api::decode_as(bytes, version, limits, Self::Produce),
             #[cfg(any(feature = "brokers", feature = "clients", feature = "raft"))]
-            1 => Message::decode_with(bytes, version, limits).map(Self::Fetch),
+            1 => crate::api::decode_as(bytes, version, limits, Self::Fetch),
             #[cfg(feature = "clients")]
-            2 => Message::decode_with(bytes, version, limits).map(Self::ListOffsets),
+            2 => crate::api::decode_as(bytes, version, limits, Self::ListOffsets),
             #[cfg(feature = "clients")]
-            3 => Message::decode_with(bytes, version, limits).map(Self::Metadata),
+            3 => crate::api::decode_as(bytes, version, limits, Self::Metadata),
             #[cfg(feature = "brokers")]
-            4 => Message::decode_with(bytes, version, limits).map(Self::LeaderAndIsr),
+            4 => crate::api::decode_as(bytes, version, limits, Self::LeaderAndIsr),
             #[cfg(feature = "brokers")]
-            5 => Message::decode_with(bytes, version, limits).map(Self::StopReplica),
+            5 => crate::api::decode_as(bytes, version, limits, Self::StopReplica),
             #[cfg(feature = "brokers")]
-            6 => Message::decode_with(bytes, version, limits).map(Self::UpdateMetadata),
+            6 => crate::api::decode_as(bytes, version, limits, Self::UpdateMetadata),
             #[cfg(feature = "brokers")]
-            7 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ControlledShutdown)
-            }
+            7 => crate::api::decode_as(bytes, version, limits, Self::ControlledShutdown),
             #[cfg(feature = "clients")]
-            8 => Message::decode_with(bytes, version, limits).map(Self::OffsetCommit),
+            8 => crate::api::decode_as(bytes, version, limits, Self::OffsetCommit),
             #[cfg(feature = "clients")]
-            9 => Message::decode_with(bytes, version, limits).map(Self::OffsetFetch),
+            9 => crate::api::decode_as(bytes, version, limits, Self::OffsetFetch),
             #[cfg(feature = "clients")]
-            10 => Message::decode_with(bytes, version, limits).map(Self::FindCoordinator),
+            10 => crate::api::decode_as(bytes, version, limits, Self::FindCoordinator),
             #[cfg(feature = "clients")]
-            11 => Message::decode_with(bytes, version, limits).map(Self::JoinGroup),
+            11 => crate::api::decode_as(bytes, version, limits, Self::JoinGroup),
             #[cfg(feature = "clients")]
-            12 => Message::decode_with(bytes, version, limits).map(Self::Heartbeat),
+            12 => crate::api::decode_as(bytes, version, limits, Self::Heartbeat),
             #[cfg(feature = "clients")]
-            13 => Message::decode_with(bytes, version, limits).map(Self::LeaveGroup),
+            13 => crate::api::decode_as(bytes, version, limits, Self::LeaveGroup),
             #[cfg(feature = "clients")]
-            14 => Message::decode_with(bytes, version, limits).map(Self::SyncGroup),
+            14 => crate::api::decode_as(bytes, version, limits, Self::SyncGroup),
             #[cfg(feature = "admin")]
-            15 => Message::decode_with(bytes, version, limits).map(Self::DescribeGroups),
+            15 => crate::api::decode_as(bytes, version, limits, Self::DescribeGroups),
             #[cfg(feature = "admin")]
-            16 => Message::decode_with(bytes, version, limits).map(Self::ListGroups),
+            16 => crate::api::decode_as(bytes, version, limits, Self::ListGroups),
             #[cfg(feature = "clients")]
-            17 => Message::decode_with(bytes, version, limits).map(Self::SaslHandshake),
-            18 => Message::decode_with(bytes, version, limits).map(Self::ApiVersions),
+            17 => crate::api::decode_as(bytes, version, limits, Self::SaslHandshake),
+            18 => crate::api::decode_as(bytes, version, limits, Self::ApiVersions),
             #[cfg(feature = "admin")]
-            19 => Message::decode_with(bytes, version, limits).map(Self::CreateTopics),
+            19 => crate::api::decode_as(bytes, version, limits, Self::CreateTopics),
             #[cfg(feature = "admin")]
-            20 => Message::decode_with(bytes, version, limits).map(Self::DeleteTopics),
+            20 => crate::api::decode_as(bytes, version, limits, Self::DeleteTopics),
             #[cfg(feature = "admin")]
-            21 => Message::decode_with(bytes, version, limits).map(Self::DeleteRecords),
+            21 => crate::api::decode_as(bytes, version, limits, Self::DeleteRecords),
             #[cfg(feature = "clients")]
-            22 => Message::decode_with(bytes, version, limits).map(Self::InitProducerId),
+            22 => crate::api::decode_as(bytes, version, limits, Self::InitProducerId),
             #[cfg(any(feature = "brokers", feature = "clients"))]
             23 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::OffsetForLeaderEpoch)
+                crate::api::decode_as(bytes, version, limits, Self::OffsetForLeaderEpoch)
             }
             #[cfg(feature = "clients")]
-            24 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AddPartitionsToTxn)
-            }
+            24 => crate::api::decode_as(bytes, version, limits, Self::AddPartitionsToTxn),
             #[cfg(feature = "clients")]
-            25 => Message::decode_with(bytes, version, limits).map(Self::AddOffsetsToTxn),
+            25 => crate::api::decode_as(bytes, version, limits, Self::AddOffsetsToTxn),
             #[cfg(feature = "clients")]
-            26 => Message::decode_with(bytes, version, limits).map(Self::EndTxn),
+            26 => crate::api::decode_as(bytes, version, limits, Self::EndTxn),
             #[cfg(feature = "brokers")]
-            27 => Message::decode_with(bytes, version, limits).map(Self::WriteTxnMarkers),
+            27 => crate::api::decode_as(bytes, version, limits, Self::WriteTxnMarkers),
             #[cfg(feature = "clients")]
-            28 => Message::decode_with(bytes, version, limits).map(Self::TxnOffsetCommit),
+            28 => crate::api::decode_as(bytes, version, limits, Self::TxnOffsetCommit),
             #[cfg(feature = "admin")]
-            29 => Message::decode_with(bytes, version, limits).map(Self::DescribeAcls),
+            29 => crate::api::decode_as(bytes, version, limits, Self::DescribeAcls),
             #[cfg(feature = "admin")]
-            30 => Message::decode_with(bytes, version, limits).map(Self::CreateAcls),
+            30 => crate::api::decode_as(bytes, version, limits, Self::CreateAcls),
             #[cfg(feature = "admin")]
-            31 => Message::decode_with(bytes, version, limits).map(Self::DeleteAcls),
+            31 => crate::api::decode_as(bytes, version, limits, Self::DeleteAcls),
             #[cfg(feature = "admin")]
-            32 => Message::decode_with(bytes, version, limits).map(Self::DescribeConfigs),
+            32 => crate::api::decode_as(bytes, version, limits, Self::DescribeConfigs),
             #[cfg(feature = "admin")]
-            33 => Message::decode_with(bytes, version, limits).map(Self::AlterConfigs),
+            33 => crate::api::decode_as(bytes, version, limits, Self::AlterConfigs),
             #[cfg(feature = "admin")]
             34 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterReplicaLogDirs)
+                crate::api::decode_as(bytes, version, limits, Self::AlterReplicaLogDirs)
             }
             #[cfg(feature = "admin")]
-            35 => Message::decode_with(bytes, version, limits).map(Self::DescribeLogDirs),
+            35 => crate::api::decode_as(bytes, version, limits, Self::DescribeLogDirs),
             #[cfg(feature = "clients")]
-            36 => {
-                Message::decode_with(bytes, version, limits).map(Self::SaslAuthenticate)
-            }
+            36 => crate::api::decode_as(bytes, version, limits, Self::SaslAuthenticate),
             #[cfg(feature = "admin")]
-            37 => {
-                Message::decode_with(bytes, version, limits).map(Self::CreatePartitions)
-            }
+            37 => crate::api::decode_as(bytes, version, limits, Self::CreatePartitions),
             #[cfg(feature = "admin")]
             38 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::CreateDelegationToken)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::CreateDelegationToken,
+                )
             }
             #[cfg(feature = "admin")]
             39 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::RenewDelegationToken)
+                crate::api::decode_as(bytes, version, limits, Self::RenewDelegationToken)
             }
             #[cfg(feature = "admin")]
             40 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ExpireDelegationToken)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ExpireDelegationToken,
+                )
             }
             #[cfg(feature = "admin")]
             41 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeDelegationToken)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeDelegationToken,
+                )
             }
             #[cfg(feature = "admin")]
-            42 => Message::decode_with(bytes, version, limits).map(Self::DeleteGroups),
+            42 => crate::api::decode_as(bytes, version, limits, Self::DeleteGroups),
             #[cfg(feature = "admin")]
-            43 => Message::decode_with(bytes, version, limits).map(Self::ElectLeaders),
+            43 => crate::api::decode_as(bytes, version, limits, Self::ElectLeaders),
             #[cfg(feature = "admin")]
             44 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::IncrementalAlterConfigs)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::IncrementalAlterConfigs,
+                )
             }
             #[cfg(feature = "admin")]
             45 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterPartitionReassignments)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::AlterPartitionReassignments,
+                )
             }
             #[cfg(feature = "admin")]
             46 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ListPartitionReassignments)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ListPartitionReassignments,
+                )
             }
             #[cfg(feature = "admin")]
-            47 => Message::decode_with(bytes, version, limits).map(Self::OffsetDelete),
+            47 => crate::api::decode_as(bytes, version, limits, Self::OffsetDelete),
             #[cfg(feature = "admin")]
             48 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeClientQuotas)
+                crate::api::decode_as(bytes, version, limits, Self::DescribeClientQuotas)
             }
             #[cfg(feature = "admin")]
-            49 => {
-                Message::decode_with(bytes, version, limits).map(Self::AlterClientQuotas)
-            }
+            49 => crate::api::decode_as(bytes, version, limits, Self::AlterClientQuotas),
             #[cfg(feature = "admin")]
             50 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeUserScramCredentials)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeUserScramCredentials,
+                )
             }
             #[cfg(feature = "admin")]
             51 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterUserScramCredentials)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::AlterUserScramCredentials,
+                )
             }
             #[cfg(feature = "raft")]
-            52 => Message::decode_with(bytes, version, limits).map(Self::Vote),
+            52 => crate::api::decode_as(bytes, version, limits, Self::Vote),
             #[cfg(feature = "raft")]
-            53 => {
-                Message::decode_with(bytes, version, limits).map(Self::BeginQuorumEpoch)
-            }
+            53 => crate::api::decode_as(bytes, version, limits, Self::BeginQuorumEpoch),
             #[cfg(feature = "raft")]
-            54 => Message::decode_with(bytes, version, limits).map(Self::EndQuorumEpoch),
+            54 => crate::api::decode_as(bytes, version, limits, Self::EndQuorumEpoch),
             #[cfg(feature = "raft")]
-            55 => Message::decode_with(bytes, version, limits).map(Self::DescribeQuorum),
+            55 => crate::api::decode_as(bytes, version, limits, Self::DescribeQuorum),
             #[cfg(feature = "brokers")]
-            56 => Message::decode_with(bytes, version, limits).map(Self::AlterPartition),
+            56 => crate::api::decode_as(bytes, version, limits, Self::AlterPartition),
             #[cfg(feature = "admin")]
-            57 => Message::decode_with(bytes, version, limits).map(Self::UpdateFeatures),
+            57 => crate::api::decode_as(bytes, version, limits, Self::UpdateFeatures),
             #[cfg(feature = "brokers")]
-            58 => Message::decode_with(bytes, version, limits).map(Self::Envelope),
+            58 => crate::api::decode_as(bytes, version, limits, Self::Envelope),
             #[cfg(feature = "raft")]
-            59 => Message::decode_with(bytes, version, limits).map(Self::FetchSnapshot),
+            59 => crate::api::decode_as(bytes, version, limits, Self::FetchSnapshot),
             #[cfg(feature = "clients")]
-            60 => Message::decode_with(bytes, version, limits).map(Self::DescribeCluster),
+            60 => crate::api::decode_as(bytes, version, limits, Self::DescribeCluster),
             #[cfg(feature = "admin")]
-            61 => {
-                Message::decode_with(bytes, version, limits).map(Self::DescribeProducers)
-            }
+            61 => crate::api::decode_as(bytes, version, limits, Self::DescribeProducers),
             #[cfg(feature = "brokers")]
-            62 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::BrokerRegistration)
-            }
+            62 => crate::api::decode_as(bytes, version, limits, Self::BrokerRegistration),
             #[cfg(feature = "brokers")]
-            63 => Message::decode_with(bytes, version, limits).map(Self::BrokerHeartbeat),
+            63 => crate::api::decode_as(bytes, version, limits, Self::BrokerHeartbeat),
             #[cfg(feature = "brokers")]
-            64 => {
-                Message::decode_with(bytes, version, limits).map(Self::UnregisterBroker)
-            }
+            64 => crate::api::decode_as(bytes, version, limits, Self::UnregisterBroker),
             #[cfg(feature = "admin")]
             65 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeTransactions)
+                crate::api::decode_as(bytes, version, limits, Self::DescribeTransactions)
             }
             #[cfg(feature = "admin")]
-            66 => {
-                Message::decode_with(bytes, version, limits).map(Self::ListTransactions)
-            }
+            66 => crate::api::decode_as(bytes, version, limits, Self::ListTransactions),
             #[cfg(feature = "brokers")]
             67 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AllocateProducerIds)
+                crate::api::decode_as(bytes, version, limits, Self::AllocateProducerIds)
             }
             #[cfg(feature = "clients")]
             68 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ConsumerGroupHeartbeat)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ConsumerGroupHeartbeat,
+                )
             }
             #[cfg(feature = "admin")]
             69 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ConsumerGroupDescribe)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ConsumerGroupDescribe,
+                )
             }
             #[cfg(feature = "brokers")]
             70 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ControllerRegistration)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ControllerRegistration,
+                )
             }
             #[cfg(feature = "clients")]
             71 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::GetTelemetrySubscriptions)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::GetTelemetrySubscriptions,
+                )
             }
             #[cfg(feature = "clients")]
-            72 => Message::decode_with(bytes, version, limits).map(Self::PushTelemetry),
+            72 => crate::api::decode_as(bytes, version, limits, Self::PushTelemetry),
             #[cfg(feature = "brokers")]
             73 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AssignReplicasToDirs)
+                crate::api::decode_as(bytes, version, limits, Self::AssignReplicasToDirs)
             }
             #[cfg(feature = "admin")]
             74 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ListConfigResources)
+                crate::api::decode_as(bytes, version, limits, Self::ListConfigResources)
             }
             #[cfg(feature = "clients")]
             75 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeTopicPartitions)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeTopicPartitions,
+                )
             }
             #[cfg(feature = "clients")]
             76 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ShareGroupHeartbeat)
+                crate::api::decode_as(bytes, version, limits, Self::ShareGroupHeartbeat)
             }
             #[cfg(feature = "admin")]
-            77 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ShareGroupDescribe)
-            }
+            77 => crate::api::decode_as(bytes, version, limits, Self::ShareGroupDescribe),
             #[cfg(feature = "clients")]
-            78 => Message::decode_with(bytes, version, limits).map(Self::ShareFetch),
+            78 => crate::api::decode_as(bytes, version, limits, Self::ShareFetch),
             #[cfg(feature = "clients")]
-            79 => {
-                Message::decode_with(bytes, version, limits).map(Self::ShareAcknowledge)
-            }
+            79 => crate::api::decode_as(bytes, version, limits, Self::ShareAcknowledge),
             #[cfg(feature = "raft")]
-            80 => Message::decode_with(bytes, version, limits).map(Self::AddRaftVoter),
+            80 => crate::api::decode_as(bytes, version, limits, Self::AddRaftVoter),
             #[cfg(feature = "raft")]
-            81 => Message::decode_with(bytes, version, limits).map(Self::RemoveRaftVoter),
+            81 => crate::api::decode_as(bytes, version, limits, Self::RemoveRaftVoter),
             #[cfg(feature = "raft")]
-            82 => Message::decode_with(bytes, version, limits).map(Self::UpdateRaftVoter),
+            82 => crate::api::decode_as(bytes, version, limits, Self::UpdateRaftVoter),
             #[cfg(feature = "brokers")]
             83 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::InitializeShareGroupState)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::InitializeShareGroupState,
+                )
             }
             #[cfg(feature = "brokers")]
             84 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ReadShareGroupState)
+                crate::api::decode_as(bytes, version, limits, Self::ReadShareGroupState)
             }
             #[cfg(feature = "brokers")]
             85 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::WriteShareGroupState)
+                crate::api::decode_as(bytes, version, limits, Self::WriteShareGroupState)
             }
             #[cfg(feature = "brokers")]
             86 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DeleteShareGroupState)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DeleteShareGroupState,
+                )
             }
             #[cfg(feature = "brokers")]
             87 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::ReadShareGroupStateSummary)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::ReadShareGroupStateSummary,
+                )
             }
             #[cfg(feature = "clients")]
             88 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::StreamsGroupHeartbeat)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::StreamsGroupHeartbeat,
+                )
             }
             #[cfg(feature = "admin")]
             89 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::StreamsGroupDescribe)
+                crate::api::decode_as(bytes, version, limits, Self::StreamsGroupDescribe)
             }
             #[cfg(feature = "admin")]
             90 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DescribeShareGroupOffsets)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DescribeShareGroupOffsets,
+                )
             }
             #[cfg(feature = "admin")]
             91 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::AlterShareGroupOffsets)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::AlterShareGroupOffsets,
+                )
             }
             #[cfg(feature = "admin")]
             92 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::DeleteShareGroupOffsets)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::DeleteShareGroupOffsets,
+                )
             }
             #[cfg(feature = "clients")]
             93 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::StreamsGroupTopologyDescriptionUpdate)
+                crate::api::decode_as(
+                    bytes,
+                    version,
+                    limits,
+                    Self::StreamsGroupTopologyDescriptionUpdate,
+                )
             }
             #[cfg(feature = "brokers")]
             94 => {
-                Message::decode_with(bytes, version, limits)
-                    .map(Self::UnregisterController)
+                crate::api::decode_as(bytes, version, limits, Self::UnregisterController)
             }
             _ => Err(DecodeError::unknown_api(key)),
         }

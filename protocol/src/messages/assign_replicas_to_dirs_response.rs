@@ -54,7 +54,11 @@ impl<'a> Read<'a> for AssignReplicasToDirsResponse {
 
 impl Write for AssignReplicasToDirsResponse {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -112,7 +116,11 @@ impl<'a> Read<'a> for DirectoryData {
 
 impl Write for DirectoryData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.id);
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -166,7 +174,11 @@ impl<'a> Read<'a> for TopicData {
 
 impl Write for TopicData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -221,7 +233,11 @@ impl<'a> Read<'a> for PartitionData {
 
 impl Write for PartitionData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

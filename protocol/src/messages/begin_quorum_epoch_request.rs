@@ -81,7 +81,11 @@ impl<'a> Read<'a> for BeginQuorumEpochRequest<'a> {
 
 impl Write for BeginQuorumEpochRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.cluster_id, true)?;
         if version >= 1 {
             s.i32(self.voter_id);
@@ -155,7 +159,11 @@ impl<'a> Read<'a> for TopicData<'a> {
 
 impl Write for TopicData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -227,7 +235,11 @@ impl<'a> Read<'a> for PartitionData {
 
 impl Write for PartitionData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<28>::new();
             run.i32(self.partition_index);
@@ -313,7 +325,11 @@ impl<'a> Read<'a> for LeaderEndpoint<'a> {
 
 impl Write for LeaderEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);

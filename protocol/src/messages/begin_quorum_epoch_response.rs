@@ -67,7 +67,11 @@ impl<'a> Read<'a> for BeginQuorumEpochResponse<'a> {
 
 impl Write for BeginQuorumEpochResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && !self.node_endpoints.is_empty() {
             return Err(
                 EncodeError::unsupported_field(
@@ -153,7 +157,11 @@ impl<'a> Read<'a> for TopicData<'a> {
 
 impl Write for TopicData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -218,7 +226,11 @@ impl<'a> Read<'a> for PartitionData {
 
 impl Write for PartitionData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<14>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
@@ -296,7 +308,11 @@ impl<'a> Read<'a> for NodeEndpoint<'a> {
 
 impl Write for NodeEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
         s.u16(self.port);

@@ -53,7 +53,11 @@ impl<'a> Read<'a> for BeginTransactionRecord<'a> {
 
 impl Write for BeginTransactionRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let has_name = self.name.is_some();
         s.tag_count(usize::from(has_name), &self.unknown_tags);
         if has_name {

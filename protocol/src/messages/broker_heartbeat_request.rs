@@ -107,7 +107,11 @@ impl<'a> Read<'a> for BrokerHeartbeatRequest<'a> {
 
 impl Write for BrokerHeartbeatRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && !self.offline_log_dirs.is_empty() {
             return Err(
                 EncodeError::unsupported_field(

@@ -85,7 +85,11 @@ impl<'a> Read<'a> for BrokerRegistrationChangeRecord<'a> {
 
 impl Write for BrokerRegistrationChangeRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.in_controlled_shutdown != 0 {
             return Err(
                 EncodeError::unsupported_field(

@@ -118,7 +118,11 @@ impl<'a> Read<'a> for BrokerRegistrationRequest<'a> {
 
 impl Write for BrokerRegistrationRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.is_migrating_zk_broker {
             return Err(
                 EncodeError::unsupported_field(
@@ -225,7 +229,11 @@ impl<'a> Read<'a> for Listener<'a> {
 
 impl Write for Listener<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         let mut run = WriteRun::<4>::new();
@@ -304,7 +312,11 @@ impl<'a> Read<'a> for Feature<'a> {
 
 impl Write for Feature<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);

@@ -63,7 +63,11 @@ impl<'a> Read<'a> for ClientQuotaRecord<'a> {
 
 impl Write for ClientQuotaRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.entity, version)?;
         s.string(&self.key)?;
         let mut run = WriteRun::<9>::new();
@@ -146,7 +150,11 @@ impl<'a> Read<'a> for EntityData<'a> {
 
 impl Write for EntityData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.entity_type)?;
         s.nullable_string(&self.entity_name, true)?;
         s.end_struct(&self.unknown_tags)?;

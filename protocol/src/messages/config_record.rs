@@ -77,7 +77,11 @@ impl<'a> Read<'a> for ConfigRecord<'a> {
 
 impl Write for ConfigRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i8(self.resource_type);
         s.string(&self.resource_name)?;
         s.string(&self.name)?;

@@ -73,7 +73,11 @@ impl<'a> Read<'a> for ConsumerGroupCurrentMemberAssignmentValue<'a> {
 
 impl Write for ConsumerGroupCurrentMemberAssignmentValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<9>::new();
         run.i32(self.member_epoch);
         run.i32(self.previous_member_epoch);
@@ -172,7 +176,11 @@ impl<'a> Read<'a> for TopicPartitions<'a> {
 
 impl Write for TopicPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.array(&self.partitions)?;
         let has_assignment_epochs = self

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for ConsumerGroupDescribeResponse<'a> {
 
 impl Write for ConsumerGroupDescribeResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.groups, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -179,7 +183,11 @@ impl<'a> Read<'a> for DescribedGroup<'a> {
 
 impl Write for DescribedGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.string(&self.group_id)?;
@@ -337,7 +345,11 @@ impl<'a> Read<'a> for Member<'a> {
 
 impl Write for Member<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.nullable_string(&self.instance_id, true)?;
         s.nullable_string(&self.rack_id, true)?;
@@ -417,7 +429,11 @@ impl<'a> Read<'a> for Assignment<'a> {
 
 impl Write for Assignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topic_partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -487,7 +503,11 @@ impl<'a> Read<'a> for TopicPartitions<'a> {
 
 impl Write for TopicPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.string(&self.topic_name)?;
         s.array(&self.partitions)?;

@@ -121,7 +121,11 @@ impl<'a> Read<'a> for ConsumerGroupHeartbeatRequest<'a> {
 
 impl Write for ConsumerGroupHeartbeatRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.subscribed_topic_regex.is_some() {
             return Err(
                 EncodeError::unsupported_field(
@@ -213,7 +217,11 @@ impl<'a> Read<'a> for TopicPartitions<'a> {
 
 impl Write for TopicPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

@@ -119,7 +119,11 @@ impl<'a> Read<'a> for ConsumerGroupMemberMetadataValue<'a> {
 
 impl Write for ConsumerGroupMemberMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.instance_id, true)?;
         s.nullable_string(&self.rack_id, true)?;
         s.string(&self.client_id)?;
@@ -206,7 +210,11 @@ impl<'a> Read<'a> for ClassicMemberMetadata<'a> {
 
 impl Write for ClassicMemberMetadata<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.session_timeout_ms);
         s.structs(&self.supported_protocols, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -272,7 +280,11 @@ impl<'a> Read<'a> for ClassicProtocol<'a> {
 
 impl Write for ClassicProtocol<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.bytes(&self.metadata)?;
         s.end_struct(&self.unknown_tags)?;

@@ -55,7 +55,11 @@ impl<'a> Read<'a> for ConsumerGroupMetadataValue {
 
 impl Write for ConsumerGroupMetadataValue {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.epoch);
         let has_metadata_hash = self.metadata_hash != 0;
         s.tag_count(usize::from(has_metadata_hash), &self.unknown_tags);

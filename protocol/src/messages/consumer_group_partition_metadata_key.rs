@@ -42,7 +42,11 @@ impl<'a> Read<'a> for ConsumerGroupPartitionMetadataKey<'a> {
 
 impl Write for ConsumerGroupPartitionMetadataKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         Ok(())
     }

@@ -46,7 +46,11 @@ impl<'a> Read<'a> for ConsumerGroupPartitionMetadataValue<'a> {
 
 impl Write for ConsumerGroupPartitionMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -122,7 +126,11 @@ impl<'a> Read<'a> for TopicMetadata<'a> {
 
 impl Write for TopicMetadata<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.string(&self.topic_name)?;
         s.i32(self.num_partitions);
@@ -192,7 +200,11 @@ impl<'a> Read<'a> for PartitionMetadata<'a> {
 
 impl Write for PartitionMetadata<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition);
         s.strings(&self.racks)?;
         s.end_struct(&self.unknown_tags)?;

@@ -59,7 +59,11 @@ impl<'a> Read<'a> for ConsumerGroupRegularExpressionValue<'a> {
 
 impl Write for ConsumerGroupRegularExpressionValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.strings(&self.topics)?;
         let mut run = WriteRun::<16>::new();
         run.i64(self.version);

@@ -48,7 +48,11 @@ impl<'a> Read<'a> for ConsumerProtocolAssignment<'a> {
 
 impl Write for ConsumerProtocolAssignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.assigned_partitions, version)?;
         s.nullable_bytes(&self.user_data, true)?;
         Ok(())
@@ -108,7 +112,11 @@ impl<'a> Read<'a> for TopicPartition<'a> {
 
 impl Write for TopicPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partitions)?;
         Ok(())

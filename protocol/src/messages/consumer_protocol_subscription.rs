@@ -85,7 +85,11 @@ impl<'a> Read<'a> for ConsumerProtocolSubscription<'a> {
 
 impl Write for ConsumerProtocolSubscription<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.strings(&self.topics)?;
         s.nullable_bytes(&self.user_data, true)?;
         if version >= 1 {
@@ -157,7 +161,11 @@ impl<'a> Read<'a> for TopicPartition<'a> {
 
 impl Write for TopicPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partitions)?;
         Ok(())

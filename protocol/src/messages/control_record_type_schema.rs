@@ -40,7 +40,11 @@ impl<'a> Read<'a> for ControlRecordTypeSchema {
 
 impl Write for ControlRecordTypeSchema {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.r#type);
         Ok(())
     }

@@ -64,7 +64,11 @@ impl<'a> Read<'a> for ControlledShutdownRequest {
 
 impl Write for ControlledShutdownRequest {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 2 {
             let mut run = WriteRun::<12>::new();
             run.i32(self.broker_id);

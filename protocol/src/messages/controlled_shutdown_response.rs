@@ -52,7 +52,11 @@ impl<'a> Read<'a> for ControlledShutdownResponse<'a> {
 
 impl Write for ControlledShutdownResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.structs(&self.remaining_partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -118,7 +122,11 @@ impl<'a> Read<'a> for RemainingPartition<'a> {
 
 impl Write for RemainingPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.i32(self.partition_index);
         s.end_struct(&self.unknown_tags)?;

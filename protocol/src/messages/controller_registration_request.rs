@@ -71,7 +71,11 @@ impl<'a> Read<'a> for ControllerRegistrationRequest<'a> {
 
 impl Write for ControllerRegistrationRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<21>::new();
         run.i32(self.controller_id);
         run.uuid(self.incarnation_id);
@@ -158,7 +162,11 @@ impl<'a> Read<'a> for Listener<'a> {
 
 impl Write for Listener<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         let mut run = WriteRun::<4>::new();
@@ -237,7 +245,11 @@ impl<'a> Read<'a> for Feature<'a> {
 
 impl Write for Feature<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);

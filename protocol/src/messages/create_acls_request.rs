@@ -46,7 +46,11 @@ impl<'a> Read<'a> for CreateAclsRequest<'a> {
 
 impl Write for CreateAclsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.creations, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -159,7 +163,11 @@ impl<'a> Read<'a> for AclCreation<'a> {
 
 impl Write for AclCreation<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.resource_pattern_type != 3 {
             return Err(
                 EncodeError::unsupported_field("AclCreation", "resourcePatternType"),

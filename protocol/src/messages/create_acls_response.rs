@@ -52,7 +52,11 @@ impl<'a> Read<'a> for CreateAclsResponse<'a> {
 
 impl Write for CreateAclsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -129,7 +133,11 @@ impl<'a> Read<'a> for AclCreationResult<'a> {
 
 impl Write for AclCreationResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.end_struct(&self.unknown_tags)?;

@@ -79,7 +79,11 @@ impl<'a> Read<'a> for CreateDelegationTokenRequest<'a> {
 
 impl Write for CreateDelegationTokenRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 {
             if self.owner_principal_type.as_ref().is_none_or(|value| !value.is_empty()) {
                 return Err(
@@ -169,7 +173,11 @@ impl<'a> Read<'a> for CreatableRenewers<'a> {
 
 impl Write for CreatableRenewers<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.principal_type)?;
         s.string(&self.principal_name)?;
         s.end_struct(&self.unknown_tags)?;

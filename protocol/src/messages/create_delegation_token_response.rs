@@ -113,7 +113,11 @@ impl<'a> Read<'a> for CreateDelegationTokenResponse<'a> {
 
 impl Write for CreateDelegationTokenResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 {
             if !self.token_requester_principal_type.is_empty() {
                 return Err(

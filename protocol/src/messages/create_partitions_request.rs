@@ -59,7 +59,11 @@ impl<'a> Read<'a> for CreatePartitionsRequest<'a> {
 
 impl Write for CreatePartitionsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topics, version)?;
         let mut run = WriteRun::<5>::new();
         run.i32(self.timeout_ms);
@@ -147,7 +151,11 @@ impl<'a> Read<'a> for CreatePartitionsTopic<'a> {
 
 impl Write for CreatePartitionsTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i32(self.count);
         s.nullable_structs(&self.assignments, true, version)?;
@@ -209,7 +217,11 @@ impl<'a> Read<'a> for CreatePartitionsAssignment<'a> {
 
 impl Write for CreatePartitionsAssignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.array(&self.broker_ids)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())

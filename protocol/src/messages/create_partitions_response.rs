@@ -52,7 +52,11 @@ impl<'a> Read<'a> for CreatePartitionsResponse<'a> {
 
 impl Write for CreatePartitionsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -124,7 +128,11 @@ impl<'a> Read<'a> for CreatePartitionsTopicResult<'a> {
 
 impl Write for CreatePartitionsTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;

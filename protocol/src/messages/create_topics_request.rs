@@ -75,7 +75,11 @@ impl<'a> Read<'a> for CreateTopicsRequest<'a> {
 
 impl Write for CreateTopicsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.validate_only {
             return Err(
                 EncodeError::unsupported_field("CreateTopicsRequest", "validateOnly"),
@@ -173,7 +177,11 @@ impl<'a> Read<'a> for CreatableTopic<'a> {
 
 impl Write for CreatableTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<6>::new();
         run.i32(self.num_partitions);
@@ -247,7 +255,11 @@ impl<'a> Read<'a> for CreatableReplicaAssignment<'a> {
 
 impl Write for CreatableReplicaAssignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition_index);
         s.array(&self.broker_ids)?;
         s.end_struct(&self.unknown_tags)?;
@@ -324,7 +336,11 @@ impl<'a> Read<'a> for CreatableTopicConfig<'a> {
 
 impl Write for CreatableTopicConfig<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.nullable_string(&self.value, true)?;
         s.end_struct(&self.unknown_tags)?;

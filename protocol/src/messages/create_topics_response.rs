@@ -54,7 +54,11 @@ impl<'a> Read<'a> for CreateTopicsResponse<'a> {
 
 impl Write for CreateTopicsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 2 {
             s.i32(self.throttle_time_ms);
         }
@@ -194,7 +198,11 @@ impl<'a> Read<'a> for CreatableTopicResult<'a> {
 
 impl Write for CreatableTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         if version >= 7 {
             let mut run = WriteRun::<18>::new();
@@ -328,7 +336,11 @@ impl<'a> Read<'a> for CreatableTopicConfigs<'a> {
 
 impl Write for CreatableTopicConfigs<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.nullable_string(&self.value, true)?;
         let mut run = WriteRun::<3>::new();

@@ -58,7 +58,11 @@ impl<'a> Read<'a> for DefaultPrincipalData<'a> {
 
 impl Write for DefaultPrincipalData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.r#type)?;
         s.string(&self.name)?;
         s.bool(self.token_authenticated);

@@ -83,7 +83,11 @@ impl<'a> Read<'a> for DelegationTokenRecord<'a> {
 
 impl Write for DelegationTokenRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.owner)?;
         s.string(&self.requester)?;
         s.strings(&self.renewers)?;

@@ -46,7 +46,11 @@ impl<'a> Read<'a> for DeleteAclsRequest<'a> {
 
 impl Write for DeleteAclsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.filters, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -159,7 +163,11 @@ impl<'a> Read<'a> for DeleteAclsFilter<'a> {
 
 impl Write for DeleteAclsFilter<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.pattern_type_filter != 3 {
             return Err(
                 EncodeError::unsupported_field("DeleteAclsFilter", "patternTypeFilter"),

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DeleteAclsResponse<'a> {
 
 impl Write for DeleteAclsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.filter_results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -136,7 +140,11 @@ impl<'a> Read<'a> for DeleteAclsFilterResult<'a> {
 
 impl Write for DeleteAclsFilterResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.structs(&self.matching_acls, version)?;
@@ -267,7 +275,11 @@ impl<'a> Read<'a> for DeleteAclsMatchingAcl<'a> {
 
 impl Write for DeleteAclsMatchingAcl<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.pattern_type != 3 {
             return Err(
                 EncodeError::unsupported_field("DeleteAclsMatchingAcl", "patternType"),

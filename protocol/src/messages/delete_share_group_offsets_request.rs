@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DeleteShareGroupOffsetsRequest<'a> {
 
 impl Write for DeleteShareGroupOffsetsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -112,7 +116,11 @@ impl<'a> Read<'a> for DeleteShareGroupOffsetsRequestTopic<'a> {
 
 impl Write for DeleteShareGroupOffsetsRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())

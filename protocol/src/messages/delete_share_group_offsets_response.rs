@@ -65,7 +65,11 @@ impl<'a> Read<'a> for DeleteShareGroupOffsetsResponse<'a> {
 
 impl Write for DeleteShareGroupOffsetsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -150,7 +154,11 @@ impl<'a> Read<'a> for DeleteShareGroupOffsetsResponseTopic<'a> {
 
 impl Write for DeleteShareGroupOffsetsResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         let mut run = WriteRun::<18>::new();
         run.uuid(self.topic_id);

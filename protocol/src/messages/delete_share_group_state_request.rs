@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DeleteShareGroupStateRequest<'a> {
 
 impl Write for DeleteShareGroupStateRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -106,7 +110,11 @@ impl<'a> Read<'a> for DeleteStateData {
 
 impl Write for DeleteStateData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -155,7 +163,11 @@ impl<'a> Read<'a> for PartitionData {
 
 impl Write for PartitionData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

@@ -62,7 +62,11 @@ impl<'a> Read<'a> for DeleteTopicsRequest<'a> {
 
 impl Write for DeleteTopicsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 && !self.topics.is_empty() {
             return Err(EncodeError::unsupported_field("DeleteTopicsRequest", "topics"));
         }
@@ -137,7 +141,11 @@ impl<'a> Read<'a> for DeleteTopicState<'a> {
 
 impl Write for DeleteTopicState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.name, true)?;
         s.uuid(self.topic_id);
         s.end_struct(&self.unknown_tags)?;

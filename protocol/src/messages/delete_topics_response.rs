@@ -54,7 +54,11 @@ impl<'a> Read<'a> for DeleteTopicsResponse<'a> {
 
 impl Write for DeleteTopicsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             s.i32(self.throttle_time_ms);
         }
@@ -154,7 +158,11 @@ impl<'a> Read<'a> for DeletableTopicResult<'a> {
 
 impl Write for DeletableTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.name, version >= 6)?;
         if version >= 6 {
             let mut run = WriteRun::<18>::new();

@@ -101,7 +101,11 @@ impl<'a> Read<'a> for DescribeAclsRequest<'a> {
 
 impl Write for DescribeAclsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.pattern_type_filter != 3 {
             return Err(
                 EncodeError::unsupported_field(

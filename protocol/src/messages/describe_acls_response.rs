@@ -78,7 +78,11 @@ impl<'a> Read<'a> for DescribeAclsResponse<'a> {
 
 impl Write for DescribeAclsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -177,7 +181,11 @@ impl<'a> Read<'a> for DescribeAclsResource<'a> {
 
 impl Write for DescribeAclsResource<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.pattern_type != 3 {
             return Err(
                 EncodeError::unsupported_field("DescribeAclsResource", "patternType"),
@@ -267,7 +275,11 @@ impl<'a> Read<'a> for AclDescription<'a> {
 
 impl Write for AclDescription<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.principal)?;
         s.string(&self.host)?;
         let mut run = WriteRun::<2>::new();

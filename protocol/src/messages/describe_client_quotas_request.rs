@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DescribeClientQuotasRequest<'a> {
 
 impl Write for DescribeClientQuotasRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.components, version)?;
         s.bool(self.strict);
         s.end_struct(&self.unknown_tags)?;
@@ -136,7 +140,11 @@ impl<'a> Read<'a> for ComponentData<'a> {
 
 impl Write for ComponentData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.entity_type)?;
         s.i8(self.match_type);
         s.nullable_string(&self.r#match, true)?;

@@ -76,7 +76,11 @@ impl<'a> Read<'a> for DescribeClientQuotasResponse<'a> {
 
 impl Write for DescribeClientQuotasResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -146,7 +150,11 @@ impl<'a> Read<'a> for EntryData<'a> {
 
 impl Write for EntryData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.entity, version)?;
         s.structs(&self.values, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -223,7 +231,11 @@ impl<'a> Read<'a> for EntityData<'a> {
 
 impl Write for EntityData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.entity_type)?;
         s.nullable_string(&self.entity_name, true)?;
         s.end_struct(&self.unknown_tags)?;
@@ -287,7 +299,11 @@ impl<'a> Read<'a> for ValueData<'a> {
 
 impl Write for ValueData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.f64(self.value);
         s.end_struct(&self.unknown_tags)?;

@@ -73,7 +73,11 @@ impl<'a> Read<'a> for DescribeClusterRequest {
 
 impl Write for DescribeClusterRequest {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.endpoint_type != 1 {
             return Err(
                 EncodeError::unsupported_field("DescribeClusterRequest", "endpointType"),

@@ -108,7 +108,11 @@ impl<'a> Read<'a> for DescribeClusterResponse<'a> {
 
 impl Write for DescribeClusterResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.endpoint_type != 1 {
             return Err(
                 EncodeError::unsupported_field("DescribeClusterResponse", "endpointType"),
@@ -215,7 +219,11 @@ impl<'a> Read<'a> for DescribeClusterBroker<'a> {
 
 impl Write for DescribeClusterBroker<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 1 && self.is_fenced {
             return Err(
                 EncodeError::unsupported_field("DescribeClusterBroker", "isFenced"),

@@ -65,7 +65,11 @@ impl<'a> Read<'a> for DescribeConfigsRequest<'a> {
 
 impl Write for DescribeConfigsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.include_synonyms {
             return Err(
                 EncodeError::unsupported_field(
@@ -175,7 +179,11 @@ impl<'a> Read<'a> for DescribeConfigsResource<'a> {
 
 impl Write for DescribeConfigsResource<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i8(self.resource_type);
         s.string(&self.resource_name)?;
         s.nullable_strings(&self.configuration_keys, true)?;

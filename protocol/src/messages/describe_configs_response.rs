@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DescribeConfigsResponse<'a> {
 
 impl Write for DescribeConfigsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -150,7 +154,11 @@ impl<'a> Read<'a> for DescribeConfigsResult<'a> {
 
 impl Write for DescribeConfigsResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.i8(self.resource_type);
@@ -293,7 +301,11 @@ impl<'a> Read<'a> for DescribeConfigsResourceResult<'a> {
 
 impl Write for DescribeConfigsResourceResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 && self.is_default {
             return Err(
                 EncodeError::unsupported_field(
@@ -412,7 +424,11 @@ impl<'a> Read<'a> for DescribeConfigsSynonym<'a> {
 
 impl Write for DescribeConfigsSynonym<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.nullable_string(&self.value, true)?;
         s.i8(self.source);

@@ -56,7 +56,11 @@ impl<'a> Read<'a> for DescribeDelegationTokenRequest<'a> {
 
 impl Write for DescribeDelegationTokenRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_structs(&self.owners, true, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -120,7 +124,11 @@ impl<'a> Read<'a> for DescribeDelegationTokenOwner<'a> {
 
 impl Write for DescribeDelegationTokenOwner<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.principal_type)?;
         s.string(&self.principal_name)?;
         s.end_struct(&self.unknown_tags)?;

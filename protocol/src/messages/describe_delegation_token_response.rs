@@ -58,7 +58,11 @@ impl<'a> Read<'a> for DescribeDelegationTokenResponse<'a> {
 
 impl Write for DescribeDelegationTokenResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.structs(&self.tokens, version)?;
         s.i32(self.throttle_time_ms);
@@ -181,7 +185,11 @@ impl<'a> Read<'a> for DescribedDelegationToken<'a> {
 
 impl Write for DescribedDelegationToken<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 {
             if !self.token_requester_principal_type.is_empty() {
                 return Err(
@@ -285,7 +293,11 @@ impl<'a> Read<'a> for DescribedDelegationTokenRenewer<'a> {
 
 impl Write for DescribedDelegationTokenRenewer<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.principal_type)?;
         s.string(&self.principal_name)?;
         s.end_struct(&self.unknown_tags)?;

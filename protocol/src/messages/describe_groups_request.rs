@@ -54,7 +54,11 @@ impl<'a> Read<'a> for DescribeGroupsRequest<'a> {
 
 impl Write for DescribeGroupsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 && self.include_authorized_operations {
             return Err(
                 EncodeError::unsupported_field(

@@ -54,7 +54,11 @@ impl<'a> Read<'a> for DescribeGroupsResponse<'a> {
 
 impl Write for DescribeGroupsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             s.i32(self.throttle_time_ms);
         }
@@ -179,7 +183,11 @@ impl<'a> Read<'a> for DescribedGroup<'a> {
 
 impl Write for DescribedGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 && self.error_message.is_some() {
             return Err(EncodeError::unsupported_field("DescribedGroup", "errorMessage"));
         }
@@ -295,7 +303,11 @@ impl<'a> Read<'a> for DescribedGroupMember<'a> {
 
 impl Write for DescribedGroupMember<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         if version >= 4 {
             s.nullable_string(&self.group_instance_id, true)?;

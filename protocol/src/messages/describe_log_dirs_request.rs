@@ -56,7 +56,11 @@ impl<'a> Read<'a> for DescribeLogDirsRequest<'a> {
 
 impl Write for DescribeLogDirsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_structs(&self.topics, true, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -120,7 +124,11 @@ impl<'a> Read<'a> for DescribableLogDirTopic<'a> {
 
 impl Write for DescribableLogDirTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

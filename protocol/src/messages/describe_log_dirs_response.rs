@@ -63,7 +63,11 @@ impl<'a> Read<'a> for DescribeLogDirsResponse<'a> {
 
 impl Write for DescribeLogDirsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 {
             let mut run = WriteRun::<6>::new();
             run.i32(self.throttle_time_ms);
@@ -185,7 +189,11 @@ impl<'a> Read<'a> for DescribeLogDirsResult<'a> {
 
 impl Write for DescribeLogDirsResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.string(&self.log_dir)?;
         s.structs(&self.topics, version)?;
@@ -270,7 +278,11 @@ impl<'a> Read<'a> for DescribeLogDirsTopic<'a> {
 
 impl Write for DescribeLogDirsTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -335,7 +347,11 @@ impl<'a> Read<'a> for DescribeLogDirsPartition {
 
 impl Write for DescribeLogDirsPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<21>::new();
         run.i32(self.partition_index);
         run.i64(self.partition_size);

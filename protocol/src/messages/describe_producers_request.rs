@@ -46,7 +46,11 @@ impl<'a> Read<'a> for DescribeProducersRequest<'a> {
 
 impl Write for DescribeProducersRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -110,7 +114,11 @@ impl<'a> Read<'a> for TopicRequest<'a> {
 
 impl Write for TopicRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.array(&self.partition_indexes)?;
         s.end_struct(&self.unknown_tags)?;

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DescribeProducersResponse<'a> {
 
 impl Write for DescribeProducersResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -118,7 +122,11 @@ impl<'a> Read<'a> for TopicResponse<'a> {
 
 impl Write for TopicResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -197,7 +205,11 @@ impl<'a> Read<'a> for PartitionResponse<'a> {
 
 impl Write for PartitionResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
@@ -293,7 +305,11 @@ impl<'a> Read<'a> for ProducerState {
 
 impl Write for ProducerState {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<36>::new();
         run.i64(self.producer_id);
         run.i32(self.producer_epoch);

@@ -81,7 +81,11 @@ impl<'a> Read<'a> for DescribeQuorumResponse<'a> {
 
 impl Write for DescribeQuorumResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 1 && !self.nodes.is_empty() {
             return Err(
                 EncodeError::unsupported_field("DescribeQuorumResponse", "nodes"),
@@ -160,7 +164,11 @@ impl<'a> Read<'a> for TopicData<'a> {
 
 impl Write for TopicData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -283,7 +291,11 @@ impl<'a> Read<'a> for PartitionData<'a> {
 
 impl Write for PartitionData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
@@ -396,7 +408,11 @@ impl<'a> Read<'a> for ReplicaState {
 
 impl Write for ReplicaState {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 1 && self.replica_directory_id != Uuid::ZERO {
             return Err(
                 EncodeError::unsupported_field("ReplicaState", "replicaDirectoryId"),
@@ -488,7 +504,11 @@ impl<'a> Read<'a> for Node<'a> {
 
 impl Write for Node<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.structs(&self.listeners, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -560,7 +580,11 @@ impl<'a> Read<'a> for Listener<'a> {
 
 impl Write for Listener<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);

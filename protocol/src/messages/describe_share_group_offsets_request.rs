@@ -46,7 +46,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsRequest<'a> {
 
 impl Write for DescribeShareGroupOffsetsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.groups, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -121,7 +125,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsRequestGroup<'a> {
 
 impl Write for DescribeShareGroupOffsetsRequestGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.nullable_structs(&self.topics, true, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -187,7 +195,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsRequestTopic<'a> {
 
 impl Write for DescribeShareGroupOffsetsRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

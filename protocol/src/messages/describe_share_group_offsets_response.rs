@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsResponse<'a> {
 
 impl Write for DescribeShareGroupOffsetsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.groups, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -130,7 +134,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsResponseGroup<'a> {
 
 impl Write for DescribeShareGroupOffsetsResponseGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.i16(self.error_code);
@@ -206,7 +214,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsResponseTopic<'a> {
 
 impl Write for DescribeShareGroupOffsetsResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
@@ -322,7 +334,11 @@ impl<'a> Read<'a> for DescribeShareGroupOffsetsResponsePartition<'a> {
 
 impl Write for DescribeShareGroupOffsetsResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<26>::new();
             run.i32(self.partition_index);

@@ -70,7 +70,11 @@ impl<'a> Read<'a> for DescribeTopicPartitionsRequest<'a> {
 
 impl Write for DescribeTopicPartitionsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topics, version)?;
         s.i32(self.response_partition_limit);
         s.nullable_struct(&self.cursor, true, version)?;
@@ -132,7 +136,11 @@ impl<'a> Read<'a> for TopicRequest<'a> {
 
 impl Write for TopicRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -196,7 +204,11 @@ impl<'a> Read<'a> for Cursor<'a> {
 
 impl Write for Cursor<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.i32(self.partition_index);
         s.end_struct(&self.unknown_tags)?;

@@ -58,7 +58,11 @@ impl<'a> Read<'a> for DescribeTopicPartitionsResponse<'a> {
 
 impl Write for DescribeTopicPartitionsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.topics, version)?;
         s.nullable_struct(&self.next_cursor, true, version)?;
@@ -166,7 +170,11 @@ impl<'a> Read<'a> for DescribeTopicPartitionsResponseTopic<'a> {
 
 impl Write for DescribeTopicPartitionsResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.name, true)?;
         let mut run = WriteRun::<17>::new();
@@ -305,7 +313,11 @@ impl<'a> Read<'a> for DescribeTopicPartitionsResponsePartition<'a> {
 
 impl Write for DescribeTopicPartitionsResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<14>::new();
         run.i16(self.error_code);
         run.i32(self.partition_index);
@@ -387,7 +399,11 @@ impl<'a> Read<'a> for Cursor<'a> {
 
 impl Write for Cursor<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.i32(self.partition_index);
         s.end_struct(&self.unknown_tags)?;

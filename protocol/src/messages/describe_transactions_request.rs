@@ -46,7 +46,11 @@ impl<'a> Read<'a> for DescribeTransactionsRequest<'a> {
 
 impl Write for DescribeTransactionsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.strings(&self.transactional_ids)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())

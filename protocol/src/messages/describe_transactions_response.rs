@@ -52,7 +52,11 @@ impl<'a> Read<'a> for DescribeTransactionsResponse<'a> {
 
 impl Write for DescribeTransactionsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.transaction_states, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -155,7 +159,11 @@ impl<'a> Read<'a> for TransactionState<'a> {
 
 impl Write for TransactionState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.string(&self.transactional_id)?;
         s.string(&self.transaction_state)?;
@@ -235,7 +243,11 @@ impl<'a> Read<'a> for TopicData<'a> {
 
 impl Write for TopicData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

@@ -56,7 +56,11 @@ impl<'a> Read<'a> for DescribeUserScramCredentialsRequest<'a> {
 
 impl Write for DescribeUserScramCredentialsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_structs(&self.users, true, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -114,7 +118,11 @@ impl<'a> Read<'a> for UserName<'a> {
 
 impl Write for UserName<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())

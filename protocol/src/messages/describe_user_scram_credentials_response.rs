@@ -78,7 +78,11 @@ impl<'a> Read<'a> for DescribeUserScramCredentialsResponse<'a> {
 
 impl Write for DescribeUserScramCredentialsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -175,7 +179,11 @@ impl<'a> Read<'a> for DescribeUserScramCredentialsResult<'a> {
 
 impl Write for DescribeUserScramCredentialsResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.user)?;
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
@@ -234,7 +242,11 @@ impl<'a> Read<'a> for CredentialInfo {
 
 impl Write for CredentialInfo {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<5>::new();
         run.i8(self.mechanism);
         run.i32(self.iterations);

@@ -72,7 +72,11 @@ impl<'a> Read<'a> for ElectLeadersRequest<'a> {
 
 impl Write for ElectLeadersRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.election_type != 0 {
             return Err(
                 EncodeError::unsupported_field("ElectLeadersRequest", "electionType"),
@@ -147,7 +151,11 @@ impl<'a> Read<'a> for TopicPartitions<'a> {
 
 impl Write for TopicPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

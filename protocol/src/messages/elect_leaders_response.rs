@@ -65,7 +65,11 @@ impl<'a> Read<'a> for ElectLeadersResponse<'a> {
 
 impl Write for ElectLeadersResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.error_code != 0 {
             return Err(
                 EncodeError::unsupported_field("ElectLeadersResponse", "errorCode"),
@@ -144,7 +148,11 @@ impl<'a> Read<'a> for ReplicaElectionResult<'a> {
 
 impl Write for ReplicaElectionResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.structs(&self.partition_result, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -229,7 +237,11 @@ impl<'a> Read<'a> for PartitionResult<'a> {
 
 impl Write for PartitionResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_id);
         run.i16(self.error_code);

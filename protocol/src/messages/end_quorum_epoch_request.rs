@@ -60,7 +60,11 @@ impl<'a> Read<'a> for EndQuorumEpochRequest<'a> {
 
 impl Write for EndQuorumEpochRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.cluster_id, true)?;
         s.structs(&self.topics, version)?;
         if version >= 1 {
@@ -130,7 +134,11 @@ impl<'a> Read<'a> for TopicData<'a> {
 
 impl Write for TopicData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -219,7 +227,11 @@ impl<'a> Read<'a> for PartitionData<'a> {
 
 impl Write for PartitionData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.partition_index);
         run.i32(self.leader_id);
@@ -286,7 +298,11 @@ impl<'a> Read<'a> for ReplicaInfo {
 
 impl Write for ReplicaInfo {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<20>::new();
         run.i32(self.candidate_id);
         run.uuid(self.candidate_directory_id);
@@ -360,7 +376,11 @@ impl<'a> Read<'a> for LeaderEndpoint<'a> {
 
 impl Write for LeaderEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);

@@ -40,7 +40,11 @@ impl<'a> Read<'a> for EndTxnMarker {
 
 impl Write for EndTxnMarker {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.coordinator_epoch);
         Ok(())
     }

@@ -78,7 +78,11 @@ impl<'a> Read<'a> for EndTxnResponse {
 
 impl Write for EndTxnResponse {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 5 {
             let mut run = WriteRun::<16>::new();
             run.i32(self.throttle_time_ms);

@@ -70,7 +70,11 @@ impl<'a> Read<'a> for EnvelopeRequest<'a> {
 
 impl Write for EnvelopeRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.bytes(&self.request_data)?;
         s.nullable_bytes(&self.request_principal, true)?;
         s.bytes(&self.client_host_address)?;

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for EnvelopeResponse<'a> {
 
 impl Write for EnvelopeResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_bytes(&self.response_data, true)?;
         s.i16(self.error_code);
         s.end_struct(&self.unknown_tags)?;

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for FeatureLevelRecord<'a> {
 
 impl Write for FeatureLevelRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i16(self.feature_level);
         s.end_struct(&self.unknown_tags)?;

@@ -49,7 +49,11 @@ impl<'a> Read<'a> for FenceBrokerRecord {
 
 impl Write for FenceBrokerRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.id);
         run.i64(self.epoch);

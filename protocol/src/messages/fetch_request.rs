@@ -165,7 +165,11 @@ impl<'a> Read<'a> for FetchRequest<'a> {
 
 impl Write for FetchRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 15 && self.replica_id != -1 {
             return Err(EncodeError::unsupported_field("FetchRequest", "replicaId"));
         }
@@ -306,7 +310,11 @@ impl<'a> Read<'a> for ReplicaState {
 
 impl Write for ReplicaState {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.replica_id);
         run.i64(self.replica_epoch);
@@ -384,7 +392,11 @@ impl<'a> Read<'a> for FetchTopic<'a> {
 
 impl Write for FetchTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.topic)?;
         }
@@ -514,7 +526,11 @@ impl<'a> Read<'a> for FetchPartition {
 
 impl Write for FetchPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 11 && self.last_fetched_epoch != -1 {
             return Err(
                 EncodeError::unsupported_field("FetchPartition", "lastFetchedEpoch"),
@@ -643,7 +659,11 @@ impl<'a> Read<'a> for ForgottenTopic<'a> {
 
 impl Write for ForgottenTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.topic)?;
         }

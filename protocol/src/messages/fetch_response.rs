@@ -87,7 +87,11 @@ impl<'a> Read<'a> for FetchResponse<'a> {
 
 impl Write for FetchResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 6 && self.session_id != 0 {
             return Err(EncodeError::unsupported_field("FetchResponse", "sessionId"));
         }
@@ -193,7 +197,11 @@ impl<'a> Read<'a> for FetchableTopicResponse<'a> {
 
 impl Write for FetchableTopicResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.topic)?;
         }
@@ -363,7 +371,11 @@ impl<'a> Read<'a> for PartitionData<'a> {
 
 impl Write for PartitionData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 11 {
             if self.diverging_epoch != Default::default() {
                 return Err(
@@ -510,7 +522,11 @@ impl<'a> Read<'a> for EpochEndOffset {
 
 impl Write for EpochEndOffset {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.epoch);
         run.i64(self.end_offset);
@@ -578,7 +594,11 @@ impl<'a> Read<'a> for LeaderIdAndEpoch {
 
 impl Write for LeaderIdAndEpoch {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);
@@ -646,7 +666,11 @@ impl<'a> Read<'a> for SnapshotId {
 
 impl Write for SnapshotId {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i64(self.end_offset);
         run.i32(self.epoch);
@@ -703,7 +727,11 @@ impl<'a> Read<'a> for AbortedTransaction {
 
 impl Write for AbortedTransaction {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<16>::new();
         run.i64(self.producer_id);
         run.i64(self.first_offset);
@@ -783,7 +811,11 @@ impl<'a> Read<'a> for NodeEndpoint<'a> {
 
 impl Write for NodeEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
         s.i32(self.port);

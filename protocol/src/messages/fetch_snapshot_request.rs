@@ -85,7 +85,11 @@ impl<'a> Read<'a> for FetchSnapshotRequest<'a> {
 
 impl Write for FetchSnapshotRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.replica_id);
         run.i32(self.max_bytes);
@@ -163,7 +167,11 @@ impl<'a> Read<'a> for TopicSnapshot<'a> {
 
 impl Write for TopicSnapshot<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -241,7 +249,11 @@ impl<'a> Read<'a> for PartitionSnapshot {
 
 impl Write for PartitionSnapshot {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.partition);
         run.i32(self.current_leader_epoch);
@@ -312,7 +324,11 @@ impl<'a> Read<'a> for SnapshotId {
 
 impl Write for SnapshotId {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i64(self.end_offset);
         run.i32(self.epoch);

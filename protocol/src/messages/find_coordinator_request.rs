@@ -64,7 +64,11 @@ impl<'a> Read<'a> for FindCoordinatorRequest<'a> {
 
 impl Write for FindCoordinatorRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 4 && !self.key.is_empty() {
             return Err(EncodeError::unsupported_field("FindCoordinatorRequest", "key"));
         }

@@ -108,7 +108,11 @@ impl<'a> Read<'a> for FindCoordinatorResponse<'a> {
 
 impl Write for FindCoordinatorResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 4 {
             if self.error_code != 0 {
                 return Err(
@@ -264,7 +268,11 @@ impl<'a> Read<'a> for Coordinator<'a> {
 
 impl Write for Coordinator<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.i32(self.node_id);
         s.string(&self.host)?;

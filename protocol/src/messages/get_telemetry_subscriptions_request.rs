@@ -43,7 +43,11 @@ impl<'a> Read<'a> for GetTelemetrySubscriptionsRequest {
 
 impl Write for GetTelemetrySubscriptionsRequest {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.client_instance_id);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

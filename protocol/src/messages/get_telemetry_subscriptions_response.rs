@@ -98,7 +98,11 @@ impl<'a> Read<'a> for GetTelemetrySubscriptionsResponse<'a> {
 
 impl Write for GetTelemetrySubscriptionsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<26>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);

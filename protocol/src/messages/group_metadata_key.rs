@@ -42,7 +42,11 @@ impl<'a> Read<'a> for GroupMetadataKey<'a> {
 
 impl Write for GroupMetadataKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group)?;
         Ok(())
     }

@@ -93,7 +93,11 @@ impl<'a> Read<'a> for GroupMetadataValue<'a> {
 
 impl Write for GroupMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.protocol_type)?;
         s.i32(self.generation);
         s.nullable_string(&self.protocol, true)?;
@@ -229,7 +233,11 @@ impl<'a> Read<'a> for MemberMetadata<'a> {
 
 impl Write for MemberMetadata<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         if version >= 3 {
             s.nullable_string(&self.group_instance_id, true)?;

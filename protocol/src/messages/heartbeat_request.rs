@@ -66,7 +66,11 @@ impl<'a> Read<'a> for HeartbeatRequest<'a> {
 
 impl Write for HeartbeatRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 && self.group_instance_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("HeartbeatRequest", "groupInstanceId"),

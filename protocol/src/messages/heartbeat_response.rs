@@ -53,7 +53,11 @@ impl<'a> Read<'a> for HeartbeatResponse {
 
 impl Write for HeartbeatResponse {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<6>::new();
             run.i32(self.throttle_time_ms);

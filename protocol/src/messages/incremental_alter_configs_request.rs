@@ -52,7 +52,11 @@ impl<'a> Read<'a> for IncrementalAlterConfigsRequest<'a> {
 
 impl Write for IncrementalAlterConfigsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.resources, version)?;
         s.bool(self.validate_only);
         s.end_struct(&self.unknown_tags)?;
@@ -124,7 +128,11 @@ impl<'a> Read<'a> for AlterConfigsResource<'a> {
 
 impl Write for AlterConfigsResource<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i8(self.resource_type);
         s.string(&self.resource_name)?;
         s.structs(&self.configs, version)?;
@@ -210,7 +218,11 @@ impl<'a> Read<'a> for AlterableConfig<'a> {
 
 impl Write for AlterableConfig<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.config_operation);
         s.nullable_string(&self.value, true)?;

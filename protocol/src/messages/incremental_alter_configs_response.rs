@@ -52,7 +52,11 @@ impl<'a> Read<'a> for IncrementalAlterConfigsResponse<'a> {
 
 impl Write for IncrementalAlterConfigsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.responses, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -143,7 +147,11 @@ impl<'a> Read<'a> for AlterConfigsResourceResponse<'a> {
 
 impl Write for AlterConfigsResourceResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.i8(self.resource_type);

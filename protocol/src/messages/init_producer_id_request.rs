@@ -101,7 +101,11 @@ impl<'a> Read<'a> for InitProducerIdRequest<'a> {
 
 impl Write for InitProducerIdRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 {
             if self.producer_id != -1 {
                 return Err(

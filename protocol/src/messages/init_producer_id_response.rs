@@ -92,7 +92,11 @@ impl<'a> Read<'a> for InitProducerIdResponse {
 
 impl Write for InitProducerIdResponse {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 {
             if self.ongoing_txn_producer_id != -1 {
                 return Err(

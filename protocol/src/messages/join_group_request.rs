@@ -114,7 +114,11 @@ impl<'a> Read<'a> for JoinGroupRequest<'a> {
 
 impl Write for JoinGroupRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 4 && self.group_instance_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("JoinGroupRequest", "groupInstanceId"),
@@ -207,7 +211,11 @@ impl<'a> Read<'a> for JoinGroupRequestProtocol<'a> {
 
 impl Write for JoinGroupRequestProtocol<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.bytes(&self.metadata)?;
         s.end_struct(&self.unknown_tags)?;

@@ -123,7 +123,11 @@ impl<'a> Read<'a> for JoinGroupResponse<'a> {
 
 impl Write for JoinGroupResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 8 && self.skip_assignment {
             return Err(
                 EncodeError::unsupported_field("JoinGroupResponse", "skipAssignment"),
@@ -229,7 +233,11 @@ impl<'a> Read<'a> for JoinGroupResponseMember<'a> {
 
 impl Write for JoinGroupResponseMember<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         if version >= 5 {
             s.nullable_string(&self.group_instance_id, true)?;

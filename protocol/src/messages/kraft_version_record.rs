@@ -49,7 +49,11 @@ impl<'a> Read<'a> for KRaftVersionRecord {
 
 impl Write for KRaftVersionRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<4>::new();
         run.i16(self.version);
         run.i16(self.kraft_version);

@@ -124,7 +124,11 @@ impl<'a> Read<'a> for LeaderAndIsrRequest<'a> {
 
 impl Write for LeaderAndIsrRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 6 && self.is_kraft_controller {
             return Err(
                 EncodeError::unsupported_field(
@@ -317,7 +321,11 @@ impl<'a> Read<'a> for LeaderAndIsrPartitionState<'a> {
 
 impl Write for LeaderAndIsrPartitionState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 && self.leader_recovery_state != 0 {
             return Err(
                 EncodeError::unsupported_field(
@@ -433,7 +441,11 @@ impl<'a> Read<'a> for LeaderAndIsrTopicState<'a> {
 
 impl Write for LeaderAndIsrTopicState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         if version >= 5 {
             s.uuid(self.topic_id);
@@ -509,7 +521,11 @@ impl<'a> Read<'a> for LeaderAndIsrLiveLeader<'a> {
 
 impl Write for LeaderAndIsrLiveLeader<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.broker_id);
         s.string(&self.host_name)?;
         s.i32(self.port);

@@ -62,7 +62,11 @@ impl<'a> Read<'a> for LeaderAndIsrResponse<'a> {
 
 impl Write for LeaderAndIsrResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 5 && !self.partition_errors.is_empty() {
             return Err(
                 EncodeError::unsupported_field("LeaderAndIsrResponse", "partitionErrors"),
@@ -151,7 +155,11 @@ impl<'a> Read<'a> for LeaderAndIsrPartitionError<'a> {
 
 impl Write for LeaderAndIsrPartitionError<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 4 {
             s.string(&self.topic_name)?;
         }
@@ -223,7 +231,11 @@ impl<'a> Read<'a> for LeaderAndIsrTopicError<'a> {
 
 impl Write for LeaderAndIsrTopicError<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partition_errors, version)?;
         s.end_struct(&self.unknown_tags)?;

@@ -59,7 +59,11 @@ impl<'a> Read<'a> for LeaderChangeMessage {
 
 impl Write for LeaderChangeMessage {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i16(self.version);
         run.i32(self.leader_id);
@@ -124,7 +128,11 @@ impl<'a> Read<'a> for Voter {
 
 impl Write for Voter {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.voter_directory_id != Uuid::ZERO {
             return Err(EncodeError::unsupported_field("Voter", "voterDirectoryId"));
         }

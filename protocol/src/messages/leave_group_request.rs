@@ -62,7 +62,11 @@ impl<'a> Read<'a> for LeaveGroupRequest<'a> {
 
 impl Write for LeaveGroupRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 && !self.member_id.is_empty() {
             return Err(EncodeError::unsupported_field("LeaveGroupRequest", "memberId"));
         }
@@ -148,7 +152,11 @@ impl<'a> Read<'a> for MemberIdentity<'a> {
 
 impl Write for MemberIdentity<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.nullable_string(&self.group_instance_id, true)?;
         if version >= 5 {

@@ -65,7 +65,11 @@ impl<'a> Read<'a> for LeaveGroupResponse<'a> {
 
 impl Write for LeaveGroupResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 && !self.members.is_empty() {
             return Err(EncodeError::unsupported_field("LeaveGroupResponse", "members"));
         }
@@ -162,7 +166,11 @@ impl<'a> Read<'a> for MemberResponse<'a> {
 
 impl Write for MemberResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.nullable_string(&self.group_instance_id, true)?;
         s.i16(self.error_code);

@@ -54,7 +54,11 @@ impl<'a> Read<'a> for LegacyOffsetCommitKey<'a> {
 
 impl Write for LegacyOffsetCommitKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group)?;
         s.string(&self.topic)?;
         s.i32(self.partition);

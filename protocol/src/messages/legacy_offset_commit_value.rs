@@ -54,7 +54,11 @@ impl<'a> Read<'a> for LegacyOffsetCommitValue<'a> {
 
 impl Write for LegacyOffsetCommitValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i64(self.offset);
         s.string(&self.metadata)?;
         s.i64(self.commit_timestamp);

@@ -48,7 +48,11 @@ impl<'a> Read<'a> for ListConfigResourcesRequest<'a> {
 
 impl Write for ListConfigResourcesRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && !self.resource_types.is_empty() {
             return Err(
                 EncodeError::unsupported_field(

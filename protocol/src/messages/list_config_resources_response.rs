@@ -59,7 +59,11 @@ impl<'a> Read<'a> for ListConfigResourcesResponse<'a> {
 
 impl Write for ListConfigResourcesResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -142,7 +146,11 @@ impl<'a> Read<'a> for ConfigResource<'a> {
 
 impl Write for ConfigResource<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.resource_name)?;
         if version >= 1 {
             s.i8(self.resource_type);

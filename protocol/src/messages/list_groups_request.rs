@@ -56,7 +56,11 @@ impl<'a> Read<'a> for ListGroupsRequest<'a> {
 
 impl Write for ListGroupsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 3 && !self.states_filter.is_empty() {
             return Err(
                 EncodeError::unsupported_field("ListGroupsRequest", "statesFilter"),

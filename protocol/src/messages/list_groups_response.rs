@@ -63,7 +63,11 @@ impl<'a> Read<'a> for ListGroupsResponse<'a> {
 
 impl Write for ListGroupsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<6>::new();
             run.i32(self.throttle_time_ms);
@@ -153,7 +157,11 @@ impl<'a> Read<'a> for ListedGroup<'a> {
 
 impl Write for ListedGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.string(&self.protocol_type)?;
         if version >= 4 {

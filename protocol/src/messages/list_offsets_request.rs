@@ -71,7 +71,11 @@ impl<'a> Read<'a> for ListOffsetsRequest<'a> {
 
 impl Write for ListOffsetsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 1 && self.isolation_level != 0 {
             return Err(
                 EncodeError::unsupported_field("ListOffsetsRequest", "isolationLevel"),
@@ -154,7 +158,11 @@ impl<'a> Read<'a> for ListOffsetsTopic<'a> {
 
 impl Write for ListOffsetsTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -240,7 +248,11 @@ impl<'a> Read<'a> for ListOffsetsPartition {
 
 impl Write for ListOffsetsPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 && self.max_num_offsets != 1 {
             return Err(
                 EncodeError::unsupported_field("ListOffsetsPartition", "maxNumOffsets"),

@@ -54,7 +54,11 @@ impl<'a> Read<'a> for ListOffsetsResponse<'a> {
 
 impl Write for ListOffsetsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 2 {
             s.i32(self.throttle_time_ms);
         }
@@ -122,7 +126,11 @@ impl<'a> Read<'a> for ListOffsetsTopicResponse<'a> {
 
 impl Write for ListOffsetsTopicResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -239,7 +247,11 @@ impl<'a> Read<'a> for ListOffsetsPartitionResponse<'a> {
 
 impl Write for ListOffsetsPartitionResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 && !self.old_style_offsets.is_empty() {
             return Err(
                 EncodeError::unsupported_field(

@@ -63,7 +63,11 @@ impl<'a> Read<'a> for ListPartitionReassignmentsRequest<'a> {
 
 impl Write for ListPartitionReassignmentsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.timeout_ms);
         s.nullable_structs(&self.topics, true, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -129,7 +133,11 @@ impl<'a> Read<'a> for ListPartitionReassignmentsTopics<'a> {
 
 impl Write for ListPartitionReassignmentsTopics<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.array(&self.partition_indexes)?;
         s.end_struct(&self.unknown_tags)?;

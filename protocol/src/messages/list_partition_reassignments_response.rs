@@ -78,7 +78,11 @@ impl<'a> Read<'a> for ListPartitionReassignmentsResponse<'a> {
 
 impl Write for ListPartitionReassignmentsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -150,7 +154,11 @@ impl<'a> Read<'a> for OngoingTopicReassignment<'a> {
 
 impl Write for OngoingTopicReassignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -228,7 +236,11 @@ impl<'a> Read<'a> for OngoingPartitionReassignment<'a> {
 
 impl Write for OngoingPartitionReassignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition_index);
         s.array(&self.replicas)?;
         s.array(&self.adding_replicas)?;

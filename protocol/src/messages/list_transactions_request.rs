@@ -83,7 +83,11 @@ impl<'a> Read<'a> for ListTransactionsRequest<'a> {
 
 impl Write for ListTransactionsRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.duration_filter != -1 {
             return Err(
                 EncodeError::unsupported_field(

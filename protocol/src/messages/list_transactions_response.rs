@@ -65,7 +65,11 @@ impl<'a> Read<'a> for ListTransactionsResponse<'a> {
 
 impl Write for ListTransactionsResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -143,7 +147,11 @@ impl<'a> Read<'a> for TransactionState<'a> {
 
 impl Write for TransactionState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.transactional_id)?;
         s.i64(self.producer_id);
         s.string(&self.transaction_state)?;

@@ -90,7 +90,11 @@ impl<'a> Read<'a> for MetadataRequest<'a> {
 
 impl Write for MetadataRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 3 && !self.allow_auto_topic_creation {
             return Err(
                 EncodeError::unsupported_field(
@@ -220,7 +224,11 @@ impl<'a> Read<'a> for MetadataRequestTopic<'a> {
 
 impl Write for MetadataRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 10 {
             s.uuid(self.topic_id);
         }

@@ -108,7 +108,11 @@ impl<'a> Read<'a> for MetadataResponse<'a> {
 
 impl Write for MetadataResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 7 && self.cluster_authorized_operations != -2147483648 {
             return Err(
                 EncodeError::unsupported_field(
@@ -224,7 +228,11 @@ impl<'a> Read<'a> for MetadataResponseBroker<'a> {
 
 impl Write for MetadataResponseBroker<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
         s.i32(self.port);
@@ -344,7 +352,11 @@ impl<'a> Read<'a> for MetadataResponseTopic<'a> {
 
 impl Write for MetadataResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 7 && self.topic_authorized_operations != -2147483648 {
             return Err(
                 EncodeError::unsupported_field(
@@ -492,7 +504,11 @@ impl<'a> Read<'a> for MetadataResponsePartition<'a> {
 
 impl Write for MetadataResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 7 {
             let mut run = WriteRun::<14>::new();
             run.i16(self.error_code);

@@ -38,7 +38,11 @@ impl<'a> Read<'a> for NoOpRecord {
 
 impl Write for NoOpRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.end_struct(&self.unknown_tags)?;
         Ok(())
     }

@@ -97,7 +97,11 @@ impl<'a> Read<'a> for OffsetCommitRequest<'a> {
 
 impl Write for OffsetCommitRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 6 && self.group_instance_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("OffsetCommitRequest", "groupInstanceId"),
@@ -192,7 +196,11 @@ impl<'a> Read<'a> for OffsetCommitRequestTopic<'a> {
 
 impl Write for OffsetCommitRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }
@@ -305,7 +313,11 @@ impl<'a> Read<'a> for OffsetCommitRequestPartition<'a> {
 
 impl Write for OffsetCommitRequestPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.commit_timestamp != -1 {
             return Err(
                 EncodeError::unsupported_field(

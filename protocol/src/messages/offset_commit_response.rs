@@ -54,7 +54,11 @@ impl<'a> Read<'a> for OffsetCommitResponse<'a> {
 
 impl Write for OffsetCommitResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 {
             s.i32(self.throttle_time_ms);
         }
@@ -132,7 +136,11 @@ impl<'a> Read<'a> for OffsetCommitResponseTopic<'a> {
 
 impl Write for OffsetCommitResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }
@@ -193,7 +201,11 @@ impl<'a> Read<'a> for OffsetCommitResponsePartition {
 
 impl Write for OffsetCommitResponsePartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

@@ -107,7 +107,11 @@ impl<'a> Read<'a> for OffsetCommitValue<'a> {
 
 impl Write for OffsetCommitValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 {
             let mut run = WriteRun::<12>::new();
             run.i64(self.offset);

@@ -48,7 +48,11 @@ impl<'a> Read<'a> for OffsetDeleteRequest<'a> {
 
 impl Write for OffsetDeleteRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         Ok(())
@@ -108,7 +112,11 @@ impl<'a> Read<'a> for OffsetDeleteRequestTopic<'a> {
 
 impl Write for OffsetDeleteRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         Ok(())
@@ -152,7 +160,11 @@ impl<'a> Read<'a> for OffsetDeleteRequestPartition {
 
 impl Write for OffsetDeleteRequestPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition_index);
         Ok(())
     }

@@ -55,7 +55,11 @@ impl<'a> Read<'a> for OffsetDeleteResponse<'a> {
 
 impl Write for OffsetDeleteResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i16(self.error_code);
         run.i32(self.throttle_time_ms);
@@ -119,7 +123,11 @@ impl<'a> Read<'a> for OffsetDeleteResponseTopic<'a> {
 
 impl Write for OffsetDeleteResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         Ok(())
@@ -169,7 +177,11 @@ impl<'a> Read<'a> for OffsetDeleteResponsePartition {
 
 impl Write for OffsetDeleteResponsePartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

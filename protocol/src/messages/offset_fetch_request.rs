@@ -83,7 +83,11 @@ impl<'a> Read<'a> for OffsetFetchRequest<'a> {
 
 impl Write for OffsetFetchRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 8 {
             if !self.group_id.is_empty() {
                 return Err(
@@ -179,7 +183,11 @@ impl<'a> Read<'a> for OffsetFetchRequestTopic<'a> {
 
 impl Write for OffsetFetchRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.array(&self.partition_indexes)?;
         s.end_struct(&self.unknown_tags)?;
@@ -272,7 +280,11 @@ impl<'a> Read<'a> for OffsetFetchRequestGroup<'a> {
 
 impl Write for OffsetFetchRequestGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         if version >= 9 {
             s.nullable_string(&self.member_id, true)?;
@@ -354,7 +366,11 @@ impl<'a> Read<'a> for OffsetFetchRequestTopics<'a> {
 
 impl Write for OffsetFetchRequestTopics<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }

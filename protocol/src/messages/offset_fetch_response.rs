@@ -72,7 +72,11 @@ impl<'a> Read<'a> for OffsetFetchResponse<'a> {
 
 impl Write for OffsetFetchResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 8 && !self.topics.is_empty() {
             return Err(EncodeError::unsupported_field("OffsetFetchResponse", "topics"));
         }
@@ -156,7 +160,11 @@ impl<'a> Read<'a> for OffsetFetchResponseTopic<'a> {
 
 impl Write for OffsetFetchResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -261,7 +269,11 @@ impl<'a> Read<'a> for OffsetFetchResponsePartition<'a> {
 
 impl Write for OffsetFetchResponsePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 5 {
             let mut run = WriteRun::<16>::new();
             run.i32(self.partition_index);
@@ -348,7 +360,11 @@ impl<'a> Read<'a> for OffsetFetchResponseGroup<'a> {
 
 impl Write for OffsetFetchResponseGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.i16(self.error_code);
@@ -426,7 +442,11 @@ impl<'a> Read<'a> for OffsetFetchResponseTopics<'a> {
 
 impl Write for OffsetFetchResponseTopics<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 {
             s.string(&self.name)?;
         }
@@ -531,7 +551,11 @@ impl<'a> Read<'a> for OffsetFetchResponsePartitions<'a> {
 
 impl Write for OffsetFetchResponsePartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<16>::new();
         run.i32(self.partition_index);
         run.i64(self.committed_offset);

@@ -65,7 +65,11 @@ impl<'a> Read<'a> for OffsetForLeaderEpochRequest<'a> {
 
 impl Write for OffsetForLeaderEpochRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 3 {
             s.i32(self.replica_id);
         }
@@ -133,7 +137,11 @@ impl<'a> Read<'a> for OffsetForLeaderTopic<'a> {
 
 impl Write for OffsetForLeaderTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -211,7 +219,11 @@ impl<'a> Read<'a> for OffsetForLeaderPartition {
 
 impl Write for OffsetForLeaderPartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 2 {
             let mut run = WriteRun::<12>::new();
             run.i32(self.partition);

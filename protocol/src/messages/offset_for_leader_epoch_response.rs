@@ -54,7 +54,11 @@ impl<'a> Read<'a> for OffsetForLeaderEpochResponse<'a> {
 
 impl Write for OffsetForLeaderEpochResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 2 {
             s.i32(self.throttle_time_ms);
         }
@@ -122,7 +126,11 @@ impl<'a> Read<'a> for OffsetForLeaderTopicResult<'a> {
 
 impl Write for OffsetForLeaderTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -207,7 +215,11 @@ impl<'a> Read<'a> for EpochEndOffset {
 
 impl Write for EpochEndOffset {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<18>::new();
             run.i16(self.error_code);

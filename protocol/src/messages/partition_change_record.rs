@@ -139,7 +139,11 @@ impl<'a> Read<'a> for PartitionChangeRecord<'a> {
 
 impl Write for PartitionChangeRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.directories.is_some() {
             return Err(
                 EncodeError::unsupported_field("PartitionChangeRecord", "directories"),

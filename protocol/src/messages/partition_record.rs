@@ -156,7 +156,11 @@ impl<'a> Read<'a> for PartitionRecord<'a> {
 
 impl Write for PartitionRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && !self.directories.is_empty() {
             return Err(EncodeError::unsupported_field("PartitionRecord", "directories"));
         }

@@ -67,7 +67,11 @@ impl<'a> Read<'a> for ProduceRequest<'a> {
 
 impl Write for ProduceRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 && self.transactional_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("ProduceRequest", "transactionalId"),
@@ -156,7 +160,11 @@ impl<'a> Read<'a> for TopicProduceData<'a> {
 
 impl Write for TopicProduceData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.name)?;
         }
@@ -228,7 +236,11 @@ impl<'a> Read<'a> for PartitionProduceData<'a> {
 
 impl Write for PartitionProduceData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.index);
         s.nullable_bytes(&self.records, true)?;
         s.end_struct(&self.unknown_tags)?;

@@ -70,7 +70,11 @@ impl<'a> Read<'a> for ProduceResponse<'a> {
 
 impl Write for ProduceResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 && !self.node_endpoints.is_empty() {
             return Err(
                 EncodeError::unsupported_field("ProduceResponse", "nodeEndpoints"),
@@ -165,7 +169,11 @@ impl<'a> Read<'a> for TopicProduceResponse<'a> {
 
 impl Write for TopicProduceResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 12 {
             s.string(&self.name)?;
         }
@@ -313,7 +321,11 @@ impl<'a> Read<'a> for PartitionProduceResponse<'a> {
 
 impl Write for PartitionProduceResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 9 && self.current_leader != Default::default() {
             return Err(
                 EncodeError::unsupported_field(
@@ -427,7 +439,11 @@ impl<'a> Read<'a> for BatchIndexAndErrorMessage<'a> {
 
 impl Write for BatchIndexAndErrorMessage<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.batch_index);
         s.nullable_string(&self.batch_index_error_message, true)?;
         s.end_struct(&self.unknown_tags)?;
@@ -493,7 +509,11 @@ impl<'a> Read<'a> for LeaderIdAndEpoch {
 
 impl Write for LeaderIdAndEpoch {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);
@@ -573,7 +593,11 @@ impl<'a> Read<'a> for NodeEndpoint<'a> {
 
 impl Write for NodeEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
         s.i32(self.port);

@@ -45,7 +45,11 @@ impl<'a> Read<'a> for ProducerSnapshot {
 
 impl Write for ProducerSnapshot {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.u32(self.crc);
         s.structs(&self.producer_entries, version)?;
         Ok(())
@@ -125,7 +129,11 @@ impl<'a> Read<'a> for ProducerEntry {
 
 impl Write for ProducerEntry {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<46>::new();
         run.i64(self.producer_id);
         run.i16(self.epoch);

@@ -71,7 +71,11 @@ impl<'a> Read<'a> for PushTelemetryRequest<'a> {
 
 impl Write for PushTelemetryRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<22>::new();
         run.uuid(self.client_instance_id);
         run.i32(self.subscription_id);

@@ -110,7 +110,11 @@ impl<'a> Read<'a> for QuorumStateData<'a> {
 
 impl Write for QuorumStateData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             if !self.cluster_id.is_empty() {
                 return Err(
@@ -205,7 +209,11 @@ impl<'a> Read<'a> for Voter {
 
 impl Write for Voter {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.voter_id);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

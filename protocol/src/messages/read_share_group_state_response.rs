@@ -46,7 +46,11 @@ impl<'a> Read<'a> for ReadShareGroupStateResponse<'a> {
 
 impl Write for ReadShareGroupStateResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -110,7 +114,11 @@ impl<'a> Read<'a> for ReadStateResult<'a> {
 
 impl Write for ReadStateResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -202,7 +210,11 @@ impl<'a> Read<'a> for PartitionResult<'a> {
 
 impl Write for PartitionResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition);
         run.i16(self.error_code);
@@ -279,7 +291,11 @@ impl<'a> Read<'a> for StateBatch {
 
 impl Write for StateBatch {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<19>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);

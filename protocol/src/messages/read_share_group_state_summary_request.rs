@@ -52,7 +52,11 @@ impl<'a> Read<'a> for ReadShareGroupStateSummaryRequest<'a> {
 
 impl Write for ReadShareGroupStateSummaryRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -106,7 +110,11 @@ impl<'a> Read<'a> for ReadStateSummaryData {
 
 impl Write for ReadStateSummaryData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -161,7 +169,11 @@ impl<'a> Read<'a> for PartitionData {
 
 impl Write for PartitionData {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.partition);
         run.i32(self.leader_epoch);

@@ -46,7 +46,11 @@ impl<'a> Read<'a> for ReadShareGroupStateSummaryResponse<'a> {
 
 impl Write for ReadShareGroupStateSummaryResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.results, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -110,7 +114,11 @@ impl<'a> Read<'a> for ReadStateSummaryResult<'a> {
 
 impl Write for ReadStateSummaryResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -231,7 +239,11 @@ impl<'a> Read<'a> for PartitionResult<'a> {
 
 impl Write for PartitionResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition);
         run.i16(self.error_code);

@@ -147,7 +147,11 @@ impl<'a> Read<'a> for RegisterBrokerRecord<'a> {
 
 impl Write for RegisterBrokerRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 1 && self.is_migrating_zk_broker {
             return Err(
                 EncodeError::unsupported_field(
@@ -300,7 +304,11 @@ impl<'a> Read<'a> for BrokerEndpoint<'a> {
 
 impl Write for BrokerEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         let mut run = WriteRun::<4>::new();
@@ -379,7 +387,11 @@ impl<'a> Read<'a> for BrokerFeature<'a> {
 
 impl Write for BrokerFeature<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);

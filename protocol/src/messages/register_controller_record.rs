@@ -71,7 +71,11 @@ impl<'a> Read<'a> for RegisterControllerRecord<'a> {
 
 impl Write for RegisterControllerRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<21>::new();
         run.i32(self.controller_id);
         run.uuid(self.incarnation_id);
@@ -158,7 +162,11 @@ impl<'a> Read<'a> for ControllerEndpoint<'a> {
 
 impl Write for ControllerEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         let mut run = WriteRun::<4>::new();
@@ -237,7 +245,11 @@ impl<'a> Read<'a> for ControllerFeature<'a> {
 
 impl Write for ControllerFeature<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);

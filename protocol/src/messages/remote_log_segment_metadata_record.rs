@@ -114,7 +114,11 @@ impl<'a> Read<'a> for RemoteLogSegmentMetadataRecord<'a> {
 
 impl Write for RemoteLogSegmentMetadataRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.remote_log_segment_id.write(s, version)?;
         let mut run = WriteRun::<36>::new();
         run.i64(self.start_offset);
@@ -207,7 +211,11 @@ impl<'a> Read<'a> for RemoteLogSegmentIdEntry<'a> {
 
 impl Write for RemoteLogSegmentIdEntry<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.topic_id_partition.write(s, version)?;
         s.uuid(self.id);
         s.end_struct(&self.unknown_tags)?;
@@ -280,7 +288,11 @@ impl<'a> Read<'a> for TopicIdPartitionEntry<'a> {
 
 impl Write for TopicIdPartitionEntry<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<20>::new();
         run.uuid(self.id);
@@ -339,7 +351,11 @@ impl<'a> Read<'a> for SegmentLeaderEpochEntry {
 
 impl Write for SegmentLeaderEpochEntry {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.leader_epoch);
         run.i64(self.offset);

@@ -114,7 +114,11 @@ impl<'a> Read<'a> for RemoteLogSegmentMetadataSnapshotRecord<'a> {
 
 impl Write for RemoteLogSegmentMetadataSnapshotRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<52>::new();
         run.uuid(self.segment_id);
         run.i64(self.start_offset);
@@ -196,7 +200,11 @@ impl<'a> Read<'a> for SegmentLeaderEpochEntry {
 
 impl Write for SegmentLeaderEpochEntry {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.leader_epoch);
         run.i64(self.offset);

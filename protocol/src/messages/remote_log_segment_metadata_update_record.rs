@@ -71,7 +71,11 @@ impl<'a> Read<'a> for RemoteLogSegmentMetadataUpdateRecord<'a> {
 
 impl Write for RemoteLogSegmentMetadataUpdateRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.remote_log_segment_id.write(s, version)?;
         let mut run = WriteRun::<12>::new();
         run.i32(self.broker_id);
@@ -145,7 +149,11 @@ impl<'a> Read<'a> for RemoteLogSegmentIdEntry<'a> {
 
 impl Write for RemoteLogSegmentIdEntry<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.topic_id_partition.write(s, version)?;
         s.uuid(self.id);
         s.end_struct(&self.unknown_tags)?;
@@ -218,7 +226,11 @@ impl<'a> Read<'a> for TopicIdPartitionEntry<'a> {
 
 impl Write for TopicIdPartitionEntry<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<20>::new();
         run.uuid(self.id);

@@ -65,7 +65,11 @@ impl<'a> Read<'a> for RemotePartitionDeleteMetadataRecord<'a> {
 
 impl Write for RemotePartitionDeleteMetadataRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.topic_id_partition.write(s, version)?;
         let mut run = WriteRun::<13>::new();
         run.i32(self.broker_id);
@@ -144,7 +148,11 @@ impl<'a> Read<'a> for TopicIdPartitionEntry<'a> {
 
 impl Write for TopicIdPartitionEntry<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<20>::new();
         run.uuid(self.id);

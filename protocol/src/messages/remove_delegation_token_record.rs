@@ -46,7 +46,11 @@ impl<'a> Read<'a> for RemoveDelegationTokenRecord<'a> {
 
 impl Write for RemoveDelegationTokenRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.token_id)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())

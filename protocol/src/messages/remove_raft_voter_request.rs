@@ -71,7 +71,11 @@ impl<'a> Read<'a> for RemoveRaftVoterRequest<'a> {
 
 impl Write for RemoveRaftVoterRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.cluster_id, true)?;
         let mut run = WriteRun::<20>::new();
         run.i32(self.voter_id);

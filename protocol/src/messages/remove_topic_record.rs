@@ -43,7 +43,11 @@ impl<'a> Read<'a> for RemoveTopicRecord {
 
 impl Write for RemoveTopicRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for RemoveUserScramCredentialRecord<'a> {
 
 impl Write for RemoveUserScramCredentialRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.mechanism);
         s.end_struct(&self.unknown_tags)?;

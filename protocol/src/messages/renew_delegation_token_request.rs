@@ -52,7 +52,11 @@ impl<'a> Read<'a> for RenewDelegationTokenRequest<'a> {
 
 impl Write for RenewDelegationTokenRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.bytes(&self.hmac)?;
         s.i64(self.renew_period_ms);
         s.end_struct(&self.unknown_tags)?;

@@ -54,7 +54,11 @@ impl<'a> Read<'a> for RenewDelegationTokenResponse {
 
 impl Write for RenewDelegationTokenResponse {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<14>::new();
         run.i16(self.error_code);
         run.i64(self.expiry_timestamp_ms);

@@ -82,7 +82,11 @@ impl<'a> Read<'a> for RequestHeader<'a> {
 
 impl Write for RequestHeader<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i16(self.request_api_key);
         run.i16(self.request_api_version);

@@ -46,7 +46,11 @@ impl<'a> Read<'a> for SaslAuthenticateRequest<'a> {
 
 impl Write for SaslAuthenticateRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.bytes(&self.auth_bytes)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())

@@ -79,7 +79,11 @@ impl<'a> Read<'a> for SaslAuthenticateResponse<'a> {
 
 impl Write for SaslAuthenticateResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;
         s.bytes(&self.auth_bytes)?;

@@ -48,7 +48,11 @@ impl<'a> Read<'a> for SaslHandshakeResponse<'a> {
 
 impl Write for SaslHandshakeResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.strings(&self.mechanisms)?;
         Ok(())

@@ -89,7 +89,11 @@ impl<'a> Read<'a> for ShareAcknowledgeRequest<'a> {
 
 impl Write for ShareAcknowledgeRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 1 && self.is_renew_ack {
             return Err(
                 EncodeError::unsupported_field("ShareAcknowledgeRequest", "isRenewAck"),
@@ -172,7 +176,11 @@ impl<'a> Read<'a> for AcknowledgeTopic<'a> {
 
 impl Write for AcknowledgeTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -238,7 +246,11 @@ impl<'a> Read<'a> for AcknowledgePartition<'a> {
 
 impl Write for AcknowledgePartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.partition_index);
         s.structs(&self.acknowledgement_batches, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -311,7 +323,11 @@ impl<'a> Read<'a> for AcknowledgementBatch<'a> {
 
 impl Write for AcknowledgementBatch<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<16>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);

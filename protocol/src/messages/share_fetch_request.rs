@@ -147,7 +147,11 @@ impl<'a> Read<'a> for ShareFetchRequest<'a> {
 
 impl Write for ShareFetchRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 {
             if self.max_records != 0 {
                 return Err(
@@ -267,7 +271,11 @@ impl<'a> Read<'a> for FetchTopic<'a> {
 
 impl Write for FetchTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -341,7 +349,11 @@ impl<'a> Read<'a> for FetchPartition<'a> {
 
 impl Write for FetchPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 && self.partition_max_bytes != 0 {
             return Err(
                 EncodeError::unsupported_field("FetchPartition", "partitionMaxBytes"),
@@ -423,7 +435,11 @@ impl<'a> Read<'a> for AcknowledgementBatch<'a> {
 
 impl Write for AcknowledgementBatch<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<16>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);
@@ -493,7 +509,11 @@ impl<'a> Read<'a> for ForgottenTopic<'a> {
 
 impl Write for ForgottenTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

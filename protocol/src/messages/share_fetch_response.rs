@@ -79,7 +79,11 @@ impl<'a> Read<'a> for ShareFetchResponse<'a> {
 
 impl Write for ShareFetchResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.acquisition_lock_timeout_ms != 0 {
             return Err(
                 EncodeError::unsupported_field(
@@ -165,7 +169,11 @@ impl<'a> Read<'a> for ShareFetchableTopicResponse<'a> {
 
 impl Write for ShareFetchableTopicResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -270,7 +278,11 @@ impl<'a> Read<'a> for PartitionData<'a> {
 
 impl Write for PartitionData<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
@@ -339,7 +351,11 @@ impl<'a> Read<'a> for LeaderIdAndEpoch {
 
 impl Write for LeaderIdAndEpoch {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);
@@ -401,7 +417,11 @@ impl<'a> Read<'a> for AcquiredRecords {
 
 impl Write for AcquiredRecords {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<18>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);
@@ -483,7 +503,11 @@ impl<'a> Read<'a> for NodeEndpoint<'a> {
 
 impl Write for NodeEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
         s.i32(self.port);

@@ -65,7 +65,11 @@ impl<'a> Read<'a> for ShareGroupCurrentMemberAssignmentValue<'a> {
 
 impl Write for ShareGroupCurrentMemberAssignmentValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<9>::new();
         run.i32(self.member_epoch);
         run.i32(self.previous_member_epoch);
@@ -137,7 +141,11 @@ impl<'a> Read<'a> for TopicPartitions<'a> {
 
 impl Write for TopicPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for ShareGroupDescribeRequest<'a> {
 
 impl Write for ShareGroupDescribeRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.strings(&self.group_ids)?;
         s.bool(self.include_authorized_operations);
         s.end_struct(&self.unknown_tags)?;

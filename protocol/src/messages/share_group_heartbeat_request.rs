@@ -70,7 +70,11 @@ impl<'a> Read<'a> for ShareGroupHeartbeatRequest<'a> {
 
 impl Write for ShareGroupHeartbeatRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.string(&self.member_id)?;
         s.i32(self.member_epoch);

@@ -84,7 +84,11 @@ impl<'a> Read<'a> for ShareGroupHeartbeatResponse<'a> {
 
 impl Write for ShareGroupHeartbeatResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -158,7 +162,11 @@ impl<'a> Read<'a> for Assignment<'a> {
 
 impl Write for Assignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topic_partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -222,7 +230,11 @@ impl<'a> Read<'a> for TopicPartitions<'a> {
 
 impl Write for TopicPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

@@ -77,7 +77,11 @@ impl<'a> Read<'a> for ShareGroupMemberMetadataValue<'a> {
 
 impl Write for ShareGroupMemberMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.rack_id, true)?;
         s.string(&self.client_id)?;
         s.string(&self.client_host)?;

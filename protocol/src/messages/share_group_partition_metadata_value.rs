@@ -52,7 +52,11 @@ impl<'a> Read<'a> for ShareGroupPartitionMetadataValue<'a> {
 
 impl Write for ShareGroupPartitionMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.initialized_topics, version)?;
         s.structs(&self.deleting_topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -124,7 +128,11 @@ impl<'a> Read<'a> for TopicPartitionsInfo<'a> {
 
 impl Write for TopicPartitionsInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.string(&self.topic_name)?;
         s.array(&self.partitions)?;
@@ -192,7 +200,11 @@ impl<'a> Read<'a> for TopicInfo<'a> {
 
 impl Write for TopicInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.string(&self.topic_name)?;
         s.end_struct(&self.unknown_tags)?;

@@ -42,7 +42,11 @@ impl<'a> Read<'a> for ShareGroupStatePartitionMetadataKey<'a> {
 
 impl Write for ShareGroupStatePartitionMetadataKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         Ok(())
     }

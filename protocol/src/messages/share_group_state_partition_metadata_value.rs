@@ -58,7 +58,11 @@ impl<'a> Read<'a> for ShareGroupStatePartitionMetadataValue<'a> {
 
 impl Write for ShareGroupStatePartitionMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.initializing_topics, version)?;
         s.structs(&self.initialized_topics, version)?;
         s.structs(&self.deleting_topics, version)?;
@@ -132,7 +136,11 @@ impl<'a> Read<'a> for TopicPartitionsInfo<'a> {
 
 impl Write for TopicPartitionsInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.string(&self.topic_name)?;
         s.array(&self.partitions)?;
@@ -200,7 +208,11 @@ impl<'a> Read<'a> for TopicInfo<'a> {
 
 impl Write for TopicInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.string(&self.topic_name)?;
         s.end_struct(&self.unknown_tags)?;

@@ -48,7 +48,11 @@ impl<'a> Read<'a> for ShareGroupTargetAssignmentMemberKey<'a> {
 
 impl Write for ShareGroupTargetAssignmentMemberKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.string(&self.member_id)?;
         Ok(())

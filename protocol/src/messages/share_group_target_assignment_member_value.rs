@@ -46,7 +46,11 @@ impl<'a> Read<'a> for ShareGroupTargetAssignmentMemberValue<'a> {
 
 impl Write for ShareGroupTargetAssignmentMemberValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.topic_partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -110,7 +114,11 @@ impl<'a> Read<'a> for TopicPartition<'a> {
 
 impl Write for TopicPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.uuid(self.topic_id);
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

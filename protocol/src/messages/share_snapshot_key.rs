@@ -55,7 +55,11 @@ impl<'a> Read<'a> for ShareSnapshotKey<'a> {
 
 impl Write for ShareSnapshotKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         let mut run = WriteRun::<20>::new();
         run.uuid(self.topic_id);

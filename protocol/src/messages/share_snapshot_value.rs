@@ -103,7 +103,11 @@ impl<'a> Read<'a> for ShareSnapshotValue {
 
 impl Write for ShareSnapshotValue {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<36>::new();
         run.i32(self.snapshot_epoch);
         run.i32(self.state_epoch);
@@ -189,7 +193,11 @@ impl<'a> Read<'a> for StateBatch {
 
 impl Write for StateBatch {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<19>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);

@@ -85,7 +85,11 @@ impl<'a> Read<'a> for ShareUpdateValue {
 
 impl Write for ShareUpdateValue {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<16>::new();
         run.i32(self.snapshot_epoch);
         run.i32(self.leader_epoch);
@@ -165,7 +169,11 @@ impl<'a> Read<'a> for StateBatch {
 
 impl Write for StateBatch {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<19>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);

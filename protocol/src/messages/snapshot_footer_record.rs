@@ -43,7 +43,11 @@ impl<'a> Read<'a> for SnapshotFooterRecord {
 
 impl Write for SnapshotFooterRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.version);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

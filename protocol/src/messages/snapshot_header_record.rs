@@ -49,7 +49,11 @@ impl<'a> Read<'a> for SnapshotHeaderRecord {
 
 impl Write for SnapshotHeaderRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<10>::new();
         run.i16(self.version);
         run.i64(self.last_contained_log_timestamp);

@@ -123,7 +123,11 @@ impl<'a> Read<'a> for StopReplicaRequest<'a> {
 
 impl Write for StopReplicaRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 3 && self.is_kraft_controller {
             return Err(
                 EncodeError::unsupported_field("StopReplicaRequest", "isKRaftController"),
@@ -257,7 +261,11 @@ impl<'a> Read<'a> for StopReplicaPartitionV0<'a> {
 
 impl Write for StopReplicaPartitionV0<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.i32(self.partition_index);
         s.end_struct(&self.unknown_tags)?;
@@ -323,7 +331,11 @@ impl<'a> Read<'a> for StopReplicaTopicV1<'a> {
 
 impl Write for StopReplicaTopicV1<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.array(&self.partition_indexes)?;
         s.end_struct(&self.unknown_tags)?;
@@ -389,7 +401,11 @@ impl<'a> Read<'a> for StopReplicaTopicState<'a> {
 
 impl Write for StopReplicaTopicState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         s.structs(&self.partition_states, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -461,7 +477,11 @@ impl<'a> Read<'a> for StopReplicaPartitionState {
 
 impl Write for StopReplicaPartitionState {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<9>::new();
         run.i32(self.partition_index);
         run.i32(self.leader_epoch);

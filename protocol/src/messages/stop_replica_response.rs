@@ -52,7 +52,11 @@ impl<'a> Read<'a> for StopReplicaResponse<'a> {
 
 impl Write for StopReplicaResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.structs(&self.partition_errors, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -125,7 +129,11 @@ impl<'a> Read<'a> for StopReplicaPartitionError<'a> {
 
 impl Write for StopReplicaPartitionError<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);

@@ -101,7 +101,11 @@ impl<'a> Read<'a> for StreamsGroupCurrentMemberAssignmentValue<'a> {
 
 impl Write for StreamsGroupCurrentMemberAssignmentValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<9>::new();
         run.i32(self.member_epoch);
         run.i32(self.previous_member_epoch);
@@ -208,7 +212,11 @@ impl<'a> Read<'a> for TaskIds<'a> {
 
 impl Write for TaskIds<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.array(&self.partitions)?;
         let has_assignment_epochs = self

@@ -63,7 +63,11 @@ impl<'a> Read<'a> for StreamsGroupDescribeRequest<'a> {
 
 impl Write for StreamsGroupDescribeRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.include_topology_description {
             return Err(
                 EncodeError::unsupported_field(

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for StreamsGroupDescribeResponse<'a> {
 
 impl Write for StreamsGroupDescribeResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.groups, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -202,7 +206,11 @@ impl<'a> Read<'a> for DescribedGroup<'a> {
 
 impl Write for DescribedGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 {
             if self.topology_description.is_some() {
                 return Err(
@@ -310,7 +318,11 @@ impl<'a> Read<'a> for Topology<'a> {
 
 impl Write for Topology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.epoch);
         s.nullable_structs(&self.subtopologies, true, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -396,7 +408,11 @@ impl<'a> Read<'a> for Subtopology<'a> {
 
 impl Write for Subtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.strings(&self.source_topics)?;
         s.strings(&self.repartition_sink_topics)?;
@@ -481,7 +497,11 @@ impl<'a> Read<'a> for TopicInfo<'a> {
 
 impl Write for TopicInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<6>::new();
         run.i32(self.partitions);
@@ -553,7 +573,11 @@ impl<'a> Read<'a> for KeyValue<'a> {
 
 impl Write for KeyValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.string(&self.value)?;
         s.end_struct(&self.unknown_tags)?;
@@ -697,7 +721,11 @@ impl<'a> Read<'a> for Member<'a> {
 
 impl Write for Member<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.i32(self.member_epoch);
         s.nullable_string(&self.instance_id, true)?;
@@ -789,7 +817,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
         s.u16(self.port);
         s.end_struct(&self.unknown_tags)?;
@@ -862,7 +894,11 @@ impl<'a> Read<'a> for TaskOffset<'a> {
 
 impl Write for TaskOffset<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         let mut run = WriteRun::<12>::new();
         run.i32(self.partition);
@@ -938,7 +974,11 @@ impl<'a> Read<'a> for Assignment<'a> {
 
 impl Write for Assignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.active_tasks, version)?;
         s.structs(&self.standby_tasks, version)?;
         s.structs(&self.warmup_tasks, version)?;
@@ -1006,7 +1046,11 @@ impl<'a> Read<'a> for TaskIds<'a> {
 
 impl Write for TaskIds<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;
@@ -1072,7 +1116,11 @@ impl<'a> Read<'a> for TopologyDescription<'a> {
 
 impl Write for TopologyDescription<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.subtopologies, version)?;
         s.structs(&self.global_stores, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -1138,7 +1186,11 @@ impl<'a> Read<'a> for TopologyDescriptionSubtopology<'a> {
 
 impl Write for TopologyDescriptionSubtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.structs(&self.nodes, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -1228,7 +1280,11 @@ impl<'a> Read<'a> for TopologyDescriptionNode<'a> {
 
 impl Write for TopologyDescriptionNode<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.node_type);
         s.strings(&self.source_topics)?;
@@ -1302,7 +1358,11 @@ impl<'a> Read<'a> for TopologyDescriptionGlobalStore<'a> {
 
 impl Write for TopologyDescriptionGlobalStore<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.source.write(s, version)?;
         self.processor.write(s, version)?;
         s.end_struct(&self.unknown_tags)?;

@@ -169,7 +169,11 @@ impl<'a> Read<'a> for StreamsGroupHeartbeatRequest<'a> {
 
 impl Write for StreamsGroupHeartbeatRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.string(&self.member_id)?;
         let mut run = WriteRun::<8>::new();
@@ -267,7 +271,11 @@ impl<'a> Read<'a> for Topology<'a> {
 
 impl Write for Topology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.epoch);
         s.structs(&self.subtopologies, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -365,7 +373,11 @@ impl<'a> Read<'a> for Subtopology<'a> {
 
 impl Write for Subtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.strings(&self.source_topics)?;
         s.strings(&self.source_topic_regex)?;
@@ -454,7 +466,11 @@ impl<'a> Read<'a> for TopicInfo<'a> {
 
 impl Write for TopicInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<6>::new();
         run.i32(self.partitions);
@@ -526,7 +542,11 @@ impl<'a> Read<'a> for KeyValue<'a> {
 
 impl Write for KeyValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.string(&self.value)?;
         s.end_struct(&self.unknown_tags)?;
@@ -600,7 +620,11 @@ impl<'a> Read<'a> for CopartitionGroup<'a> {
 
 impl Write for CopartitionGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.array(&self.source_topics)?;
         s.array(&self.source_topic_regex)?;
         s.array(&self.repartition_source_topics)?;
@@ -668,7 +692,11 @@ impl<'a> Read<'a> for TaskIds<'a> {
 
 impl Write for TaskIds<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;
@@ -734,7 +762,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
         s.u16(self.port);
         s.end_struct(&self.unknown_tags)?;
@@ -807,7 +839,11 @@ impl<'a> Read<'a> for TaskOffset<'a> {
 
 impl Write for TaskOffset<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         let mut run = WriteRun::<12>::new();
         run.i32(self.partition);

@@ -177,7 +177,11 @@ impl<'a> Read<'a> for StreamsGroupHeartbeatResponse<'a> {
 
 impl Write for StreamsGroupHeartbeatResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 && self.acceptable_recovery_lag_legacy != 0 {
             return Err(
                 EncodeError::unsupported_field(
@@ -305,7 +309,11 @@ impl<'a> Read<'a> for Status<'a> {
 
 impl Write for Status<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i8(self.status_code);
         s.string(&self.status_detail)?;
         s.end_struct(&self.unknown_tags)?;
@@ -371,7 +379,11 @@ impl<'a> Read<'a> for TaskIds<'a> {
 
 impl Write for TaskIds<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;
@@ -443,7 +455,11 @@ impl<'a> Read<'a> for EndpointToPartitions<'a> {
 
 impl Write for EndpointToPartitions<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.user_endpoint.write(s, version)?;
         s.structs(&self.active_partitions, version)?;
         s.structs(&self.standby_partitions, version)?;
@@ -511,7 +527,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
         s.u16(self.port);
         s.end_struct(&self.unknown_tags)?;
@@ -577,7 +597,11 @@ impl<'a> Read<'a> for TopicPartition<'a> {
 
 impl Write for TopicPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

@@ -113,7 +113,11 @@ impl<'a> Read<'a> for StreamsGroupMemberMetadataValue<'a> {
 
 impl Write for StreamsGroupMemberMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.instance_id, true)?;
         s.nullable_string(&self.rack_id, true)?;
         s.string(&self.client_id)?;
@@ -195,7 +199,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
         s.u16(self.port);
         s.end_struct(&self.unknown_tags)?;
@@ -261,7 +269,11 @@ impl<'a> Read<'a> for KeyValue<'a> {
 
 impl Write for KeyValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.string(&self.value)?;
         s.end_struct(&self.unknown_tags)?;

@@ -99,7 +99,11 @@ impl<'a> Read<'a> for StreamsGroupMetadataValue<'a> {
 
 impl Write for StreamsGroupMetadataValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<12>::new();
         run.i32(self.epoch);
         run.i64(self.metadata_hash);
@@ -210,7 +214,11 @@ impl<'a> Read<'a> for LastAssignmentConfig<'a> {
 
 impl Write for LastAssignmentConfig<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.string(&self.value)?;
         s.end_struct(&self.unknown_tags)?;

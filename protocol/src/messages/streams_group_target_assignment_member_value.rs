@@ -58,7 +58,11 @@ impl<'a> Read<'a> for StreamsGroupTargetAssignmentMemberValue<'a> {
 
 impl Write for StreamsGroupTargetAssignmentMemberValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.active_tasks, version)?;
         s.structs(&self.standby_tasks, version)?;
         s.structs(&self.warmup_tasks, version)?;
@@ -126,7 +130,11 @@ impl<'a> Read<'a> for TaskIds<'a> {
 
 impl Write for TaskIds<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.array(&self.partitions)?;
         s.end_struct(&self.unknown_tags)?;

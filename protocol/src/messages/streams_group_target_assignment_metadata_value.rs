@@ -55,7 +55,11 @@ impl<'a> Read<'a> for StreamsGroupTargetAssignmentMetadataValue {
 
 impl Write for StreamsGroupTargetAssignmentMetadataValue {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.assignment_epoch);
         let has_assignment_timestamp = self.assignment_timestamp != 0;
         s.tag_count(usize::from(has_assignment_timestamp), &self.unknown_tags);

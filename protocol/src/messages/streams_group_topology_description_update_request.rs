@@ -64,7 +64,11 @@ impl<'a> Read<'a> for StreamsGroupTopologyDescriptionUpdateRequest<'a> {
 
 impl Write for StreamsGroupTopologyDescriptionUpdateRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.string(&self.member_id)?;
         s.i32(self.topology_epoch);
@@ -134,7 +138,11 @@ impl<'a> Read<'a> for TopologyDescription<'a> {
 
 impl Write for TopologyDescription<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.subtopologies, version)?;
         s.structs(&self.global_stores, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -200,7 +208,11 @@ impl<'a> Read<'a> for TopologyDescriptionSubtopology<'a> {
 
 impl Write for TopologyDescriptionSubtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.structs(&self.nodes, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -290,7 +302,11 @@ impl<'a> Read<'a> for TopologyDescriptionNode<'a> {
 
 impl Write for TopologyDescriptionNode<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.node_type);
         s.strings(&self.source_topics)?;
@@ -364,7 +380,11 @@ impl<'a> Read<'a> for TopologyDescriptionGlobalStore<'a> {
 
 impl Write for TopologyDescriptionGlobalStore<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         self.source.write(s, version)?;
         self.processor.write(s, version)?;
         s.end_struct(&self.unknown_tags)?;

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for StreamsGroupTopologyValue<'a> {
 
 impl Write for StreamsGroupTopologyValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.epoch);
         s.structs(&self.subtopologies, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -150,7 +154,11 @@ impl<'a> Read<'a> for Subtopology<'a> {
 
 impl Write for Subtopology<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
         s.strings(&self.source_topics)?;
         s.strings(&self.source_topic_regex)?;
@@ -239,7 +247,11 @@ impl<'a> Read<'a> for TopicInfo<'a> {
 
 impl Write for TopicInfo<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         let mut run = WriteRun::<6>::new();
         run.i32(self.partitions);
@@ -311,7 +323,11 @@ impl<'a> Read<'a> for TopicConfig<'a> {
 
 impl Write for TopicConfig<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
         s.string(&self.value)?;
         s.end_struct(&self.unknown_tags)?;
@@ -385,7 +401,11 @@ impl<'a> Read<'a> for CopartitionGroup<'a> {
 
 impl Write for CopartitionGroup<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.array(&self.source_topics)?;
         s.array(&self.source_topic_regex)?;
         s.array(&self.repartition_source_topics)?;

@@ -86,7 +86,11 @@ impl<'a> Read<'a> for SyncGroupRequest<'a> {
 
 impl Write for SyncGroupRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 && self.group_instance_id.is_some() {
             return Err(
                 EncodeError::unsupported_field("SyncGroupRequest", "groupInstanceId"),
@@ -171,7 +175,11 @@ impl<'a> Read<'a> for SyncGroupRequestAssignment<'a> {
 
 impl Write for SyncGroupRequestAssignment<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.bytes(&self.assignment)?;
         s.end_struct(&self.unknown_tags)?;

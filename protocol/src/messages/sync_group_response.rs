@@ -77,7 +77,11 @@ impl<'a> Read<'a> for SyncGroupResponse<'a> {
 
 impl Write for SyncGroupResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 {
             let mut run = WriteRun::<6>::new();
             run.i32(self.throttle_time_ms);

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for TopicRecord<'a> {
 
 impl Write for TopicRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.uuid(self.topic_id);
         s.end_struct(&self.unknown_tags)?;

@@ -138,7 +138,11 @@ impl<'a> Read<'a> for TransactionLogValue<'a> {
 
 impl Write for TransactionLogValue<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 {
             if self.previous_producer_id != -1 {
                 return Err(
@@ -294,7 +298,11 @@ impl<'a> Read<'a> for PartitionsSchema<'a> {
 
 impl Write for PartitionsSchema<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic)?;
         s.array(&self.partition_ids)?;
         s.end_struct(&self.unknown_tags)?;

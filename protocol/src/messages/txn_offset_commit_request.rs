@@ -114,7 +114,11 @@ impl<'a> Read<'a> for TxnOffsetCommitRequest<'a> {
 
 impl Write for TxnOffsetCommitRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 2 {
             if self.generation_id_or_member_epoch != -1 {
                 return Err(
@@ -236,7 +240,11 @@ impl<'a> Read<'a> for TxnOffsetCommitRequestTopic<'a> {
 
 impl Write for TxnOffsetCommitRequestTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 {
             s.string(&self.name)?;
         }
@@ -340,7 +348,11 @@ impl<'a> Read<'a> for TxnOffsetCommitRequestPartition<'a> {
 
 impl Write for TxnOffsetCommitRequestPartition<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 2 {
             let mut run = WriteRun::<16>::new();
             run.i32(self.partition_index);

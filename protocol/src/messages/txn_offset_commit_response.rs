@@ -52,7 +52,11 @@ impl<'a> Read<'a> for TxnOffsetCommitResponse<'a> {
 
 impl Write for TxnOffsetCommitResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.throttle_time_ms);
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -128,7 +132,11 @@ impl<'a> Read<'a> for TxnOffsetCommitResponseTopic<'a> {
 
 impl Write for TxnOffsetCommitResponseTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 5 {
             s.string(&self.name)?;
         }
@@ -189,7 +197,11 @@ impl<'a> Read<'a> for TxnOffsetCommitResponsePartition {
 
 impl Write for TxnOffsetCommitResponsePartition {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

@@ -43,7 +43,11 @@ impl<'a> Read<'a> for UnregisterControllerRequest {
 
 impl Write for UnregisterControllerRequest {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.controller_id);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

@@ -72,7 +72,11 @@ impl<'a> Read<'a> for UpdateFeaturesRequest<'a> {
 
 impl Write for UpdateFeaturesRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 0 && self.validate_only {
             return Err(
                 EncodeError::unsupported_field("UpdateFeaturesRequest", "validateOnly"),
@@ -178,7 +182,11 @@ impl<'a> Read<'a> for FeatureUpdateKey<'a> {
 
 impl Write for FeatureUpdateKey<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version >= 1 && self.allow_downgrade {
             return Err(
                 EncodeError::unsupported_field("FeatureUpdateKey", "allowDowngrade"),

@@ -80,7 +80,11 @@ impl<'a> Read<'a> for UpdateFeaturesResponse<'a> {
 
 impl Write for UpdateFeaturesResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -172,7 +176,11 @@ impl<'a> Read<'a> for UpdatableFeatureResult<'a> {
 
 impl Write for UpdatableFeatureResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.feature)?;
         s.i16(self.error_code);
         s.nullable_string(&self.error_message, true)?;

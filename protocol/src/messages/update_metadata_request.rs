@@ -131,7 +131,11 @@ impl<'a> Read<'a> for UpdateMetadataRequest<'a> {
 
 impl Write for UpdateMetadataRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 7 {
             if self.is_kraft_controller {
                 return Err(
@@ -311,7 +315,11 @@ impl<'a> Read<'a> for UpdateMetadataPartitionState<'a> {
 
 impl Write for UpdateMetadataPartitionState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         if version <= 4 {
             s.string(&self.topic_name)?;
         }
@@ -405,7 +413,11 @@ impl<'a> Read<'a> for UpdateMetadataTopicState<'a> {
 
 impl Write for UpdateMetadataTopicState<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
         if version >= 7 {
             s.uuid(self.topic_id);
@@ -513,7 +525,11 @@ impl<'a> Read<'a> for UpdateMetadataBroker<'a> {
 
 impl Write for UpdateMetadataBroker<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.id);
         if version <= 0 {
             s.string(&self.v0_host)?;
@@ -605,7 +621,11 @@ impl<'a> Read<'a> for UpdateMetadataEndpoint<'a> {
 
 impl Write for UpdateMetadataEndpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i32(self.port);
         s.string(&self.host)?;
         if version >= 3 {

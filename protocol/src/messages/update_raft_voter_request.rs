@@ -92,7 +92,11 @@ impl<'a> Read<'a> for UpdateRaftVoterRequest<'a> {
 
 impl Write for UpdateRaftVoterRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.nullable_string(&self.cluster_id, true)?;
         let mut run = WriteRun::<24>::new();
         run.i32(self.current_leader_epoch);
@@ -174,7 +178,11 @@ impl<'a> Read<'a> for Listener<'a> {
 
 impl Write for Listener<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);
@@ -231,7 +239,11 @@ impl<'a> Read<'a> for KRaftVersionFeature {
 
 impl Write for KRaftVersionFeature {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);
         run.i16(self.max_supported_version);

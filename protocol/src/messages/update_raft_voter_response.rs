@@ -66,7 +66,11 @@ impl<'a> Read<'a> for UpdateRaftVoterResponse<'a> {
 
 impl Write for UpdateRaftVoterResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
@@ -168,7 +172,11 @@ impl<'a> Read<'a> for CurrentLeader<'a> {
 
 impl Write for CurrentLeader<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<8>::new();
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);

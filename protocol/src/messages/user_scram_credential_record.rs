@@ -76,7 +76,11 @@ impl<'a> Read<'a> for UserScramCredentialRecord<'a> {
 
 impl Write for UserScramCredentialRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.i8(self.mechanism);
         s.bytes(&self.salt)?;

@@ -52,7 +52,11 @@ impl<'a> Read<'a> for VotersRecord<'a> {
 
 impl Write for VotersRecord<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i16(self.version);
         s.structs(&self.voters, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -131,7 +135,11 @@ impl<'a> Read<'a> for Voter<'a> {
 
 impl Write for Voter<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<20>::new();
         run.i32(self.voter_id);
         run.uuid(self.voter_directory_id);
@@ -209,7 +217,11 @@ impl<'a> Read<'a> for Endpoint<'a> {
 
 impl Write for Endpoint<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
         s.u16(self.port);
@@ -266,7 +278,11 @@ impl<'a> Read<'a> for KRaftVersionFeature {
 
 impl Write for KRaftVersionFeature {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<4>::new();
         run.i16(self.min_supported_version);
         run.i16(self.max_supported_version);

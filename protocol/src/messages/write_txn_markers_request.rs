@@ -46,7 +46,11 @@ impl<'a> Read<'a> for WriteTxnMarkersRequest<'a> {
 
 impl Write for WriteTxnMarkersRequest<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.markers, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -140,7 +144,11 @@ impl<'a> Read<'a> for WritableTxnMarker<'a> {
 
 impl Write for WritableTxnMarker<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<11>::new();
         run.i64(self.producer_id);
         run.i16(self.producer_epoch);
@@ -222,7 +230,11 @@ impl<'a> Read<'a> for WritableTxnMarkerTopic<'a> {
 
 impl Write for WritableTxnMarkerTopic<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.array(&self.partition_indexes)?;
         s.end_struct(&self.unknown_tags)?;

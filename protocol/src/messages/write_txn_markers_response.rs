@@ -46,7 +46,11 @@ impl<'a> Read<'a> for WriteTxnMarkersResponse<'a> {
 
 impl Write for WriteTxnMarkersResponse<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.structs(&self.markers, version)?;
         s.end_struct(&self.unknown_tags)?;
         Ok(())
@@ -110,7 +114,11 @@ impl<'a> Read<'a> for WritableTxnMarkerResult<'a> {
 
 impl Write for WritableTxnMarkerResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.i64(self.producer_id);
         s.structs(&self.topics, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -176,7 +184,11 @@ impl<'a> Read<'a> for WritableTxnMarkerTopicResult<'a> {
 
 impl Write for WritableTxnMarkerTopicResult<'_> {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        version: i16,
+    ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.structs(&self.partitions, version)?;
         s.end_struct(&self.unknown_tags)?;
@@ -231,7 +243,11 @@ impl<'a> Read<'a> for WritableTxnMarkerPartitionResult {
 
 impl Write for WritableTxnMarkerPartitionResult {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         let mut run = WriteRun::<6>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);

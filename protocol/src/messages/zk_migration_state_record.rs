@@ -43,7 +43,11 @@ impl<'a> Read<'a> for ZkMigrationStateRecord {
 
 impl Write for ZkMigrationStateRecord {
     #[inline]
-    fn write<S: Sink>(&self, s: &mut S, _version: i16) -> Result<(), EncodeError> {
+    fn write<'m, S: Sink<'m>>(
+        &'m self,
+        s: &mut S,
+        _version: i16,
+    ) -> Result<(), EncodeError> {
         s.i8(self.zk_migration_state);
         s.end_struct(&self.unknown_tags)?;
         Ok(())

@@ -212,6 +212,16 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// How many records the header says that there are. `None` for a compressed message of magic
+    /// 0 and 1, which does not say it.
+    #[must_use]
+    pub fn record_count(&self) -> Option<i32> {
+        match &self.header {
+            Header::V2(header) => Some(header.record_count),
+            Header::Legacy(header) => (header.compression() == Ok(Compression::None)).then_some(1),
+        }
+    }
+
     /// The offset of the last record; after compaction, that of the last record there was.
     #[must_use]
     pub fn last_offset(&self) -> i64 {
@@ -270,7 +280,9 @@ impl<'a> Batch<'a> {
     /// [`ErrorKind::CrcMismatch`].
     pub fn verify_crc(&self) -> Result<(), Error> {
         let computed = match &self.header {
-            Header::V2(_) => crc32c::crc32c(self.bytes.get(ATTRIBUTES_AT..).unwrap_or_default()),
+            Header::V2(_) => {
+                crc_fast::crc32_iscsi(self.bytes.get(ATTRIBUTES_AT..).unwrap_or_default())
+            }
             Header::Legacy(_) => LegacyHeader::compute_crc(self.bytes),
         };
         let stored = self.crc();

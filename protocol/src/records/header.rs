@@ -2,7 +2,7 @@
 
 use super::compress::Compression;
 use super::error::{Error, ErrorKind};
-use super::varint::Cursor;
+use crate::runtime::ReadRun;
 
 /// The bytes of a batch before its records section, for magic 2.
 pub const HEADER_LEN: usize = 61;
@@ -118,24 +118,30 @@ pub struct BatchHeader {
 impl BatchHeader {
     /// Reads the 61 bytes of a header. Nothing is checked but that they are there.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ErrorKind> {
-        let mut cursor = Cursor::new(bytes);
-        let base_offset = cursor.i64()?;
-        let batch_length = cursor.i32()?;
-        let partition_leader_epoch = cursor.i32()?;
-        let _magic = cursor.i8()?;
+        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(ErrorKind::NotEnoughBytes {
+                needed: HEADER_LEN,
+                remaining: bytes.len(),
+            });
+        };
+        let mut run = ReadRun::new(header);
+        let base_offset = run.i64();
+        let batch_length = run.i32();
+        let partition_leader_epoch = run.i32();
+        let _magic = run.i8();
         Ok(Self {
             base_offset,
             batch_length,
             partition_leader_epoch,
-            crc: cursor.u32()?,
-            attributes: Attributes(cursor.i16()?),
-            last_offset_delta: cursor.i32()?,
-            base_timestamp: cursor.i64()?,
-            max_timestamp: cursor.i64()?,
-            producer_id: cursor.i64()?,
-            producer_epoch: cursor.i16()?,
-            base_sequence: cursor.i32()?,
-            record_count: cursor.i32()?,
+            crc: run.u32(),
+            attributes: Attributes(run.i16()),
+            last_offset_delta: run.i32(),
+            base_timestamp: run.i64(),
+            max_timestamp: run.i64(),
+            producer_id: run.i64(),
+            producer_epoch: run.i16(),
+            base_sequence: run.i32(),
+            record_count: run.i32(),
         })
     }
 
@@ -169,16 +175,18 @@ impl BatchHeader {
         };
         let length = i32::try_from(length).map_err(|_| too_long)?;
         let remaining = batch.len();
-        let Some((header, records)) = batch.split_first_chunk_mut::<HEADER_LEN>() else {
+        let Some(header) = batch.first_chunk_mut::<HEADER_LEN>() else {
             return Err(ErrorKind::NotEnoughBytes {
                 needed: HEADER_LEN,
                 remaining,
             });
         };
         self.encode(length, header);
-        let covered = header.get(ATTRIBUTES_AT..).unwrap_or_default();
-        let crc = crc32c::crc32c_append(crc32c::crc32c(covered), records);
-        put(header, CRC_AT, crc.to_be_bytes());
+        // CRC-32C, which iSCSI uses too.
+        let crc = crc_fast::crc32_iscsi(batch.get(ATTRIBUTES_AT..).unwrap_or_default());
+        if let Some(header) = batch.first_chunk_mut() {
+            put(header, CRC_AT, crc.to_be_bytes());
+        }
         Ok(())
     }
 
@@ -220,6 +228,17 @@ impl BatchHeader {
             .has_delete_horizon()
             .then_some(self.base_timestamp)
     }
+}
+
+/// The bytes of a batch of magic 2 and the records that it says are in it; `None` if it begins
+/// with anything else, or is too short for its header.
+#[inline]
+pub(crate) fn length_and_count(bytes: &[u8]) -> Option<(usize, i32)> {
+    let header = bytes.first_chunk::<HEADER_LEN>()?;
+    let length = i32::from_be_bytes(*header.get(8..)?.first_chunk()?);
+    let whole = usize::try_from(length).ok()?.checked_add(LOG_OVERHEAD)?;
+    let count = i32::from_be_bytes(*header.get(57..)?.first_chunk()?);
+    (header.get(MAGIC_AT) == Some(&2) && whole >= HEADER_LEN).then_some((whole, count))
 }
 
 /// The sequence number `delta` after `base`: after the largest comes 0, and -1 has no successor.

@@ -71,7 +71,7 @@ impl LegacyHeader {
 
     /// The checksum of a whole message.
     pub(crate) fn compute_crc(message: &[u8]) -> u32 {
-        crc32fast::hash(message.get(MAGIC_AT..).unwrap_or_default())
+        crc_fast::crc32_iso_hdlc(message.get(MAGIC_AT..).unwrap_or_default())
     }
 
     /// The value of a compressed message, and where it starts in the message.

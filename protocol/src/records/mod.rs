@@ -58,6 +58,7 @@ pub use batch::{Batch, Batches};
 pub use builder::{Append, BatchBuilder, BatchOptions, NewRecord};
 pub use compress::Compression;
 pub use error::{Error, ErrorKind, Place};
+pub(crate) use header::length_and_count;
 pub use header::{
     Attributes, BatchHeader, HEADER_LEN, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH,
     NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, TimestampType, set_base_offset,

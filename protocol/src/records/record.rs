@@ -83,12 +83,21 @@ impl<'a> Headers<'a> {
     }
 
     /// Reads the count and walks over the headers, to know that they are whole.
-    #[inline]
+    #[inline(always)]
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, ErrorKind> {
         let declared = cursor.varint()?;
         if declared == 0 {
             return Ok(Self::default());
         }
+        // A cursor of its own, so that the record's stays in registers.
+        let mut some = cursor.clone();
+        let headers = Self::read_some(declared, &mut some);
+        *cursor = some;
+        headers
+    }
+
+    #[inline(never)]
+    fn read_some(declared: i32, cursor: &mut Cursor<'a>) -> Result<Self, ErrorKind> {
         let count = usize::try_from(declared).map_err(|_| ErrorKind::NegativeLength {
             field: "header count",
             len: declared,
@@ -169,7 +178,7 @@ impl<'a> Header<'a> {
 }
 
 /// Bytes after a varint of their length. Any negative length is null, as Kafka reads it.
-#[inline]
+#[inline(always)]
 fn nullable<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a [u8]>, ErrorKind> {
     match usize::try_from(cursor.varint()?) {
         Ok(len) => cursor.take(len).map(Some),

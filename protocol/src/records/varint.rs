@@ -12,52 +12,56 @@ const MAX_VARINT: usize = 5;
 /// Reads forward through a slice. A failed read may have moved the position: the caller stops.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'a> {
-    bytes: &'a [u8],
-    position: usize,
+    rest: &'a [u8],
+    /// Length of the whole slice; the position is what has been taken from it.
+    len: usize,
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, position: 0 }
-    }
-
-    pub(crate) fn position(&self) -> usize {
-        self.position
-    }
-
-    pub(crate) fn remaining(&self) -> usize {
-        self.bytes.len() - self.position
-    }
-
-    /// What is left, without moving.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.position..).unwrap_or_default()
+        Self {
+            rest: bytes,
+            len: bytes.len(),
+        }
     }
 
     #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    #[inline]
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// What is left, without moving.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline(always)]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], ErrorKind> {
-        let rest = self.rest();
-        let Some(taken) = rest.get(..len) else {
-            return Err(ErrorKind::NotEnoughBytes {
-                needed: len,
-                remaining: rest.len(),
-            });
-        };
-        self.position += len;
-        Ok(taken)
+        match self.rest.split_at_checked(len) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(not_enough(len, self.rest.len())),
+        }
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ErrorKind> {
-        let rest = self.rest();
-        let Some(array) = rest.first_chunk::<N>() else {
-            return Err(ErrorKind::NotEnoughBytes {
-                needed: N,
-                remaining: rest.len(),
-            });
-        };
-        self.position += N;
-        Ok(*array)
+        match self.rest.split_first_chunk::<N>() {
+            Some((array, rest)) => {
+                self.rest = rest;
+                Ok(*array)
+            }
+            None => Err(not_enough(N, self.rest.len())),
+        }
     }
 
     #[inline]
@@ -86,58 +90,76 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag varint of 32 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<i32, ErrorKind> {
         self.uvarint()
             .map(|raw| (raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
     }
 
     /// A zigzag varint of 64 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varlong(&mut self) -> Result<i64, ErrorKind> {
-        let raw = match self.bytes.get(self.position) {
-            Some(&byte) if byte < 0x80 => {
-                self.position += 1;
-                u64::from(byte)
-            }
-            _ => self.long_form(MAX_VARLONG)?,
+        let raw = match self.short_form() {
+            Some(raw) => u64::from(raw),
+            None => self.long_form(MAX_VARLONG)?,
         };
         Ok((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed()))
     }
 
     /// An unsigned varint of 32 bits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn uvarint(&mut self) -> Result<u32, ErrorKind> {
-        match self.bytes.get(self.position) {
-            Some(&byte) if byte < 0x80 => {
-                self.position += 1;
-                Ok(u32::from(byte))
-            }
+        match self.short_form() {
+            Some(raw) => Ok(raw),
             // Bits beyond the 32nd are dropped, as Kafka's own reader does.
-            _ => self.long_form(MAX_VARINT).map(|raw| raw as u32),
+            None => self.long_form(MAX_VARINT).map(|raw| raw as u32),
         }
     }
 
-    /// Kept out of line: most lengths and deltas in a record take one byte.
-    #[inline(never)]
-    fn long_form(&mut self, max: usize) -> Result<u64, ErrorKind> {
-        let mut value = 0_u64;
-        for (index, &byte) in self.rest().iter().take(max).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.position += index + 1;
-                return Ok(value);
-            }
-        }
-        if self.remaining() < max {
-            let remaining = self.remaining();
-            return Err(ErrorKind::NotEnoughBytes {
-                needed: remaining + 1,
-                remaining,
-            });
-        }
-        Err(ErrorKind::VarintTooLong)
+    /// A varint of up to three bytes, as nearly all lengths and deltas in a record are.
+    #[inline(always)]
+    fn short_form(&mut self) -> Option<u32> {
+        let low = |byte: u8| u32::from(byte & 0x7f);
+        let (value, rest) = match self.rest {
+            [a @ ..0x80, rest @ ..] => (u32::from(*a), rest),
+            [a, b @ ..0x80, rest @ ..] => (low(*a) | low(*b) << 7, rest),
+            [a, b, c @ ..0x80, rest @ ..] => (low(*a) | low(*b) << 7 | low(*c) << 14, rest),
+            _ => return None,
+        };
+        self.rest = rest;
+        Some(value)
     }
+
+    #[inline]
+    fn long_form(&mut self, max: usize) -> Result<u64, ErrorKind> {
+        let (value, rest) = long_form(self.rest, max)?;
+        self.rest = rest;
+        Ok(value)
+    }
+}
+
+// Out of line and by value: a cursor whose address nobody takes stays in registers.
+
+#[cold]
+#[inline(never)]
+fn not_enough(needed: usize, remaining: usize) -> ErrorKind {
+    ErrorKind::NotEnoughBytes { needed, remaining }
+}
+
+/// A varint of any length, and what follows it.
+#[inline(never)]
+fn long_form(bytes: &[u8], max: usize) -> Result<(u64, &[u8]), ErrorKind> {
+    let mut value = 0_u64;
+    for (index, &byte) in bytes.iter().take(max).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return Ok((value, bytes.get(index + 1..).unwrap_or_default()));
+        }
+    }
+    if bytes.len() < max {
+        return Err(not_enough(bytes.len() + 1, bytes.len()));
+    }
+    Err(ErrorKind::VarintTooLong)
 }
 
 /// The bytes a zigzag varint takes.

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
+use super::segments::Gather;
 use super::{Array, Blob, Counter, Fixed, Leaves, Limits, Reader, Sink, Writer};
 use crate::schema::Schema;
+use crate::segments::{DEFAULT_THRESHOLD, Segments};
 use crate::walk;
 
 /// A string: part of the frame, or owned. Derefs to `str`; made by `"x".into()`.
@@ -34,7 +36,7 @@ pub trait Write {
     ///
     /// # Errors
     /// When the value is not one that the version can carry.
-    fn write<S: Sink>(&self, s: &mut S, version: i16) -> Result<(), EncodeError>;
+    fn write<'m, S: Sink<'m>>(&'m self, s: &mut S, version: i16) -> Result<(), EncodeError>;
 }
 
 /// A value that can be cut loose from what it borrows.
@@ -193,6 +195,44 @@ pub trait Message: Write + Default + Sized {
         Ok(out)
     }
 
+    /// The message's bytes without a copy of its bulk bytes: see [`segments`](crate::segments).
+    ///
+    /// # Errors
+    /// When the value is not one that the version can carry.
+    #[inline]
+    fn encode_segments(&self, version: i16) -> Result<Segments<'_>, EncodeError> {
+        self.encode_segments_with(version, DEFAULT_THRESHOLD, Vec::new())
+    }
+
+    /// As [`Message::encode_segments`], behind what is in `buffer`. `bytes` and `records` of
+    /// `threshold` bytes or more stay where they are.
+    ///
+    /// # Errors
+    /// When the value is not one that the version can carry.
+    #[inline]
+    fn encode_segments_with(
+        &self,
+        version: i16,
+        threshold: usize,
+        buffer: Vec<u8>,
+    ) -> Result<Segments<'_>, EncodeError> {
+        let schema = Self::SCHEMA;
+        if !schema.versions.contains(version) {
+            return Err(unsupported_encode(schema, version));
+        }
+        let start = buffer.len();
+        let mut sink = Gather::new(buffer, schema.flexible.contains(version), threshold);
+        let result = self.write(&mut sink, version);
+        let segments = Segments::new(sink.into_parts());
+        match result {
+            Ok(()) => Ok(segments),
+            Err(error) => {
+                let mut out = segments.to_vec();
+                Err(walk::locate_encode(error, schema, version, &mut out, start))
+            }
+        }
+    }
+
     /// How many bytes the message takes.
     ///
     /// # Errors
@@ -267,7 +307,7 @@ fn read_whole<'r, 'a, M: Message + Read<'a>, L: Leaves<'r, 'a>>(
 
 #[cold]
 #[inline(never)]
-fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
+pub(crate) fn unsupported_decode(schema: &'static Schema, version: i16) -> DecodeError {
     let kind = DecodeErrorKind::UnsupportedVersion {
         lowest: schema.versions.lowest,
         highest: schema.versions.highest,

@@ -5,9 +5,11 @@
 
 mod common;
 mod corpus;
+mod fixtures;
 mod frames;
 mod headers;
 mod hostile;
 mod interop;
 mod matrix;
 mod probes;
+mod segments;

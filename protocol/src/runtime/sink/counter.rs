@@ -30,7 +30,7 @@ impl Counter {
     }
 }
 
-impl Sink for Counter {
+impl Sink<'_> for Counter {
     #[inline]
     fn flexible(&self) -> bool {
         self.flexible

@@ -1,6 +1,7 @@
 //! Where encoded bytes go: into a buffer, or merely counted.
 
 mod counter;
+pub(crate) mod segments;
 mod writer;
 
 pub use counter::Counter;
@@ -19,8 +20,9 @@ pub struct TagMark {
     at: usize,
 }
 
-/// Takes the bytes of a message. The same generated code writes and counts.
-pub trait Sink {
+/// Takes the bytes of a message, which lives for `'m`. The same generated code writes, counts, and
+/// leaves bulk bytes where they are.
+pub trait Sink<'m> {
     /// Whether the version has compact encodings and tagged fields.
     fn flexible(&self) -> bool;
 
@@ -210,7 +212,7 @@ pub trait Sink {
     /// # Errors
     /// When they are too long.
     #[inline]
-    fn bytes(&mut self, blob: &Blob<'_>) -> Result<()> {
+    fn bytes(&mut self, blob: &'m Blob<'m>) -> Result<()> {
         self.long_len(blob.len())?;
         self.put(blob);
         Ok(())
@@ -221,7 +223,7 @@ pub trait Sink {
     /// # Errors
     /// When they are null and may not be, or too long.
     #[inline]
-    fn nullable_bytes(&mut self, blob: &Option<Blob<'_>>, allowed: bool) -> Result<()> {
+    fn nullable_bytes(&mut self, blob: &'m Option<Blob<'m>>, allowed: bool) -> Result<()> {
         match blob {
             Some(blob) => self.bytes(blob),
             None => self.long_null(allowed),
@@ -282,7 +284,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// When it or one of them is too long.
-    fn blobs(&mut self, blobs: &[Blob<'_>]) -> Result<()> {
+    fn blobs(&mut self, blobs: &'m [Blob<'m>]) -> Result<()> {
         self.long_len(blobs.len())?;
         for blob in blobs {
             self.bytes(blob)?;
@@ -294,7 +296,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// When it is null and may not be, or something is too long.
-    fn nullable_blobs(&mut self, blobs: &Option<Vec<Blob<'_>>>, allowed: bool) -> Result<()> {
+    fn nullable_blobs(&mut self, blobs: &'m Option<Vec<Blob<'m>>>, allowed: bool) -> Result<()> {
         match blobs {
             Some(blobs) => self.blobs(blobs),
             None => self.long_null(allowed),
@@ -306,7 +308,7 @@ pub trait Sink {
     /// # Errors
     /// When one of them cannot be written in the version.
     #[inline]
-    fn structs<T: Write>(&mut self, structs: &[T], version: i16) -> Result<()>
+    fn structs<T: Write>(&mut self, structs: &'m [T], version: i16) -> Result<()>
     where
         Self: Sized,
     {
@@ -324,7 +326,7 @@ pub trait Sink {
     #[inline]
     fn nullable_structs<T: Write>(
         &mut self,
-        structs: &Option<Vec<T>>,
+        structs: &'m Option<Vec<T>>,
         allowed: bool,
         version: i16,
     ) -> Result<()>
@@ -344,7 +346,7 @@ pub trait Sink {
     #[inline]
     fn nullable_struct<T: Write>(
         &mut self,
-        value: &Option<T>,
+        value: &'m Option<T>,
         allowed: bool,
         version: i16,
     ) -> Result<()>
@@ -369,7 +371,7 @@ pub trait Sink {
     /// # Errors
     /// When it is null, or cannot be written in the version.
     #[inline]
-    fn required_struct<T: Write>(&mut self, value: &Option<T>, version: i16) -> Result<()>
+    fn required_struct<T: Write>(&mut self, value: &'m Option<T>, version: i16) -> Result<()>
     where
         Self: Sized,
     {
@@ -384,7 +386,7 @@ pub trait Sink {
     /// # Errors
     /// When it cannot be written in the version.
     #[inline]
-    fn nullable_tagged_struct<T: Write>(&mut self, value: &Option<T>, version: i16) -> Result<()>
+    fn nullable_tagged_struct<T: Write>(&mut self, value: &'m Option<T>, version: i16) -> Result<()>
     where
         Self: Sized,
     {

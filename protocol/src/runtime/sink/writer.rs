@@ -24,7 +24,7 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
+impl Sink<'_> for Writer {
     #[inline]
     fn flexible(&self) -> bool {
         self.flexible
