@@ -3,11 +3,14 @@
 
 mod alloc;
 mod cases;
+mod checksum;
 mod codec;
 #[cfg(feature = "corpus")]
 mod corpus;
+mod dispatch;
 mod handwritten;
 mod peers;
+mod records;
 mod shapes;
 mod timing;
 
@@ -18,8 +21,7 @@ use std::time::Duration;
 use timing::Plan;
 
 /// The usage that a wrong command line is answered with.
-const USAGE: &str =
-    "kwire-benches codec [--quick] [--cold-malloc] [--case ID]... [--operation NAME]...
+const USAGE: &str = "kwire-benches codec [--quick] [--case ID]... [--operation NAME]...
        kwire-benches export DIR
        kwire-benches shapes
        kwire-benches corpus";
@@ -46,12 +48,10 @@ fn codec(options: &[&str]) {
         cases: Vec::new(),
         operations: Vec::new(),
     };
-    let mut warm = true;
     let mut options = options.iter();
     while let Some(option) = options.next() {
         match *option {
             "--quick" => (plan.rounds, plan.most) = (60, Duration::from_millis(40)),
-            "--cold-malloc" => warm = false,
             "--case" => plan.cases.extend(options.next().map(ToString::to_string)),
             "--operation" => plan
                 .operations
@@ -59,10 +59,12 @@ fn codec(options: &[&str]) {
             _ => usage(),
         }
     }
-    if warm {
-        free_a_large_block();
-    }
-    codec::run(&plan, &cases::all());
+    free_a_large_block();
+    let cases = cases::all();
+    codec::run(&plan, &cases);
+    dispatch::run(&plan, &cases);
+    records::run(&plan);
+    checksum::run(&plan);
 }
 
 /// What any server has done that has handled one large frame.

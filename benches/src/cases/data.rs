@@ -6,11 +6,19 @@ use kwire_protocol::messages::{
 };
 use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, Compression, NewRecord};
 
-use super::{id, mix, name};
+use super::{CLUSTER_ID, id, mix, name};
 
-/// A follower's fetch of one partition.
+/// A follower's fetch of one partition, as in a quorum.
 pub fn fetch_one() -> FetchRequest<'static> {
-    fetch_of(1, 1)
+    FetchRequest {
+        cluster_id: Some(CLUSTER_ID.into()),
+        replica_state: fetch_request::ReplicaState {
+            replica_id: 2,
+            replica_epoch: 5,
+            ..Default::default()
+        },
+        ..fetch_of(1, 1)
+    }
 }
 
 /// A consumer's fetch of many partitions.

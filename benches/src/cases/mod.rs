@@ -13,7 +13,9 @@ use bytes::Bytes;
 use kwire_protocol::{Str, Uuid};
 
 pub use cluster::{api_versions, create_topics, metadata};
-pub use data::{fetch, fetch_one, fetch_response, produce};
+pub use data::{
+    FIRST_TIMESTAMP, fetch, fetch_one, fetch_response, produce, record_batch, record_values,
+};
 pub use groups::{join_group, list_offsets, offset_commit};
 pub use quorum::{describe_quorum, vote, voters};
 

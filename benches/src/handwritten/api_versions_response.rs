@@ -73,7 +73,7 @@ fn feature<'a>(r: &mut Reader<'a>) -> Result<Feature<'a>> {
 }
 
 impl ApiVersionsResponse<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         out.extend_from_slice(&self.error_code.to_be_bytes());
         put_array(out, &self.api_keys, |out, api| {
             put_run!(
@@ -125,7 +125,7 @@ fn features_len(features: &[Feature<'_>]) -> usize {
     array_len(features, |feature| str_len(feature.name) + 5)
 }
 
-fn put_features(out: &mut Vec<u8>, tag: u8, features: &[Feature<'_>]) {
+fn put_features(out: &mut impl Sink, tag: u8, features: &[Feature<'_>]) {
     out.push(tag);
     put_uvarint(out, features_len(features));
     put_array(out, features, |out, feature| {

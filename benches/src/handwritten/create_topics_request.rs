@@ -51,7 +51,7 @@ pub fn decode(frame: &[u8]) -> Result<CreateTopicsRequest<'_>> {
 }
 
 impl CreateTopicsRequest<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_array(out, &self.topics, |out, topic| {
             put_str(out, topic.name);
             put_run!(

@@ -106,7 +106,7 @@ fn replica(r: &mut Reader<'_>) -> Result<Replica> {
 }
 
 impl DescribeQuorumResponse<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         out.extend_from_slice(&self.error_code.to_be_bytes());
         put_nullable_str(out, self.error_message);
         put_array(out, &self.topics, |out, topic| {
@@ -155,7 +155,7 @@ impl DescribeQuorumResponse<'_> {
 }
 
 #[inline(always)]
-fn put_replica(out: &mut Vec<u8>, replica: &Replica) {
+fn put_replica(out: &mut impl Sink, replica: &Replica) {
     put_run!(
         out,
         45,

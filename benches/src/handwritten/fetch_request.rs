@@ -116,7 +116,7 @@ fn partition(r: &mut Reader<'_>) -> Result<Partition> {
 }
 
 impl FetchRequest<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_run!(
             out,
             21,
@@ -163,7 +163,7 @@ impl FetchRequest<'_> {
 }
 
 #[inline(always)]
-fn put_partition(out: &mut Vec<u8>, p: &Partition) {
+fn put_partition(out: &mut impl Sink, p: &Partition) {
     let mut run = [0; 51];
     run[0..4].copy_from_slice(&p.index.to_be_bytes());
     run[4..8].copy_from_slice(&p.leader_epoch.to_be_bytes());

@@ -130,7 +130,7 @@ fn partition<'a>(r: &mut Reader<'a>) -> Result<Partition<'a>> {
 }
 
 impl FetchResponse<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_run!(
             out,
             10,
@@ -177,7 +177,7 @@ impl FetchResponse<'_> {
 }
 
 #[inline(always)]
-fn put_partition(out: &mut Vec<u8>, p: &Partition<'_>) {
+fn put_partition(out: &mut impl Sink, p: &Partition<'_>) {
     put_run!(
         out,
         30,

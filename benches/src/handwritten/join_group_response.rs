@@ -53,7 +53,7 @@ pub fn decode(frame: &[u8]) -> Result<JoinGroupResponse<'_>> {
 }
 
 impl JoinGroupResponse<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_run!(
             out,
             10,

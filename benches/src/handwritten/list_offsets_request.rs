@@ -46,7 +46,7 @@ pub fn decode(frame: &[u8]) -> Result<ListOffsetsRequest<'_>> {
 }
 
 impl ListOffsetsRequest<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_run!(
             out,
             5,

@@ -128,7 +128,7 @@ impl<'a> MetadataResponse<'a, &'a [u8]> {
 }
 
 impl<I: Ints> MetadataResponse<'_, I> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         out.extend_from_slice(&self.throttle_time_ms.to_be_bytes());
         put_array(out, &self.brokers, |out, broker| {
             out.extend_from_slice(&broker.id.to_be_bytes());

@@ -56,7 +56,7 @@ pub fn decode(frame: &[u8]) -> Result<OffsetCommitRequest<'_>> {
 }
 
 impl OffsetCommitRequest<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_str(out, self.group_id);
         out.extend_from_slice(&self.generation.to_be_bytes());
         put_str(out, self.member_id);

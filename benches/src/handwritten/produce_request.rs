@@ -45,7 +45,7 @@ pub fn decode(frame: &[u8]) -> Result<ProduceRequest<'_>> {
 }
 
 impl ProduceRequest<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_nullable_str(out, self.transactional_id);
         put_run!(
             out,

@@ -57,7 +57,7 @@ pub fn decode(frame: &[u8]) -> Result<VoteRequest<'_>> {
 }
 
 impl VoteRequest<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         put_nullable_str(out, self.cluster_id);
         out.extend_from_slice(&self.voter_id.to_be_bytes());
         put_array(out, &self.topics, |out, topic| {

@@ -47,7 +47,7 @@ pub fn decode(frame: &[u8]) -> Result<VotersRecord<'_>> {
 }
 
 impl VotersRecord<'_> {
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl Sink) {
         out.extend_from_slice(&self.version.to_be_bytes());
         put_array(out, &self.voters, |out, voter| {
             put_run!(out, 20, voter.id.to_be_bytes(), voter.directory_id);

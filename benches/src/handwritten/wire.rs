@@ -37,6 +37,10 @@ impl<'a> Reader<'a> {
                 self.0 = rest;
                 Ok(usize::from(*byte))
             }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.0 = rest;
+                Ok(usize::from(*low & 0x7f) | usize::from(*high) << 7)
+            }
             _ => self.long_uvarint(),
         }
     }
@@ -193,17 +197,53 @@ macro_rules! put_run {
 }
 pub(super) use put_run;
 
+/// Where an encoder writes.
+pub trait Sink {
+    fn push(&mut self, byte: u8);
+    fn extend_from_slice(&mut self, bytes: &[u8]);
+}
+
+/// A vector that grows.
+impl Sink for Vec<u8> {
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        Vec::push(self, byte);
+    }
+
+    #[inline(always)]
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        Vec::extend_from_slice(self, bytes);
+    }
+}
+
+/// A buffer that is large enough, of which this is what is left.
+impl Sink for &mut [u8] {
+    #[inline(always)]
+    fn push(&mut self, byte: u8) {
+        self.extend_from_slice(&[byte]);
+    }
+
+    #[inline(always)]
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let (head, rest) = std::mem::take(self).split_at_mut(bytes.len());
+        head.copy_from_slice(bytes);
+        *self = rest;
+    }
+}
+
 #[inline(always)]
-pub fn put_uvarint(out: &mut Vec<u8>, value: usize) {
+pub fn put_uvarint(out: &mut impl Sink, value: usize) {
     if value < 0x80 {
         out.push(value as u8);
+    } else if value < 0x4000 {
+        out.extend_from_slice(&[value as u8 | 0x80, (value >> 7) as u8]);
     } else {
         put_long_uvarint(out, value);
     }
 }
 
 #[inline(never)]
-fn put_long_uvarint(out: &mut Vec<u8>, mut value: usize) {
+fn put_long_uvarint(out: &mut impl Sink, mut value: usize) {
     let mut bytes = [0; 5];
     let mut len = 0;
     while value >= 0x80 {
@@ -216,7 +256,7 @@ fn put_long_uvarint(out: &mut Vec<u8>, mut value: usize) {
 }
 
 #[inline(always)]
-pub fn put_array<T>(out: &mut Vec<u8>, array: &[T], mut put: impl FnMut(&mut Vec<u8>, &T)) {
+pub fn put_array<T, S: Sink>(out: &mut S, array: &[T], mut put: impl FnMut(&mut S, &T)) {
     put_uvarint(out, array.len() + 1);
     for element in array {
         put(out, element);
@@ -224,13 +264,13 @@ pub fn put_array<T>(out: &mut Vec<u8>, array: &[T], mut put: impl FnMut(&mut Vec
 }
 
 #[inline(always)]
-pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_bytes(out: &mut impl Sink, bytes: &[u8]) {
     put_uvarint(out, bytes.len() + 1);
     out.extend_from_slice(bytes);
 }
 
 #[inline(always)]
-pub fn put_nullable_bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+pub fn put_nullable_bytes(out: &mut impl Sink, bytes: Option<&[u8]>) {
     match bytes {
         Some(bytes) => put_bytes(out, bytes),
         None => out.push(0),
@@ -238,12 +278,12 @@ pub fn put_nullable_bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 #[inline(always)]
-pub fn put_str(out: &mut Vec<u8>, text: &str) {
+pub fn put_str(out: &mut impl Sink, text: &str) {
     put_bytes(out, text.as_bytes());
 }
 
 #[inline(always)]
-pub fn put_nullable_str(out: &mut Vec<u8>, text: Option<&str>) {
+pub fn put_nullable_str(out: &mut impl Sink, text: Option<&str>) {
     put_nullable_bytes(out, text.map(str::as_bytes));
 }
 
@@ -280,14 +320,14 @@ pub fn array_len<T>(array: &[T], len: impl FnMut(&T) -> usize) -> usize {
 
 /// An array of 32-bit numbers, in whatever form.
 pub trait Ints {
-    fn put(&self, out: &mut Vec<u8>);
+    fn put(&self, out: &mut impl Sink);
     fn wire_len(&self) -> usize;
 }
 
 /// As decoded: bytes of a frame.
 impl Ints for &[u8] {
     #[inline(always)]
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         put_uvarint(out, self.len() / 4 + 1);
         out.extend_from_slice(self);
     }
@@ -301,7 +341,7 @@ impl Ints for &[u8] {
 /// As a program makes them.
 impl Ints for Vec<i32> {
     #[inline(always)]
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         put_uvarint(out, self.len() + 1);
         for value in self {
             out.extend_from_slice(&value.to_be_bytes());

@@ -18,6 +18,13 @@ macro_rules! by_hand {
         let made = $crate::peers::keep($make);
         for (len, bytes) in [
             (made.len(), encoded(|out| made.encode(out))),
+            (made.len(), {
+                let mut out = vec![0; frame.len()];
+                let mut rest = &mut out[..];
+                made.encode(&mut rest);
+                assert!(rest.is_empty());
+                out
+            }),
             (decoded.len(), encoded(|out| decoded.encode(out))),
         ] {
             assert!(bytes == *frame, "{}: the bytes by hand differ", $case.id);
@@ -26,11 +33,22 @@ macro_rules! by_hand {
         assert!($module::decode(&frame[..frame.len() - 1]).is_err());
         let mut out = Vec::new();
         let mut decoded_out = Vec::new();
+        // A caller may know that its buffer is large enough.
+        let mut slice = vec![0; frame.len()];
+        let mut decoded_slice = slice.clone();
         vec![
             Entry::new(Operation::Encode, NAME, move || {
                 out.clear();
                 black_box(made).encode(&mut out);
                 black_box(&out);
+            }),
+            Entry::new(Operation::Encode, NAME, move || {
+                black_box(made).encode(&mut &mut slice[..]);
+                black_box(&slice);
+            }),
+            Entry::new(Operation::EncodeDecoded, NAME, move || {
+                black_box(decoded).encode(&mut &mut decoded_slice[..]);
+                black_box(&decoded_slice);
             }),
             Entry::new(Operation::EncodeDecoded, NAME, move || {
                 decoded_out.clear();
