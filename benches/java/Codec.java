@@ -23,19 +23,10 @@ import org.apache.kafka.common.protocol.Readable;
  * for each figure: time, case, operation, contestant, nanoseconds.
  */
 public final class Codec {
-    private static final String CONTESTANT = "kafka-clients";
-
-    /** Results go here, so that no work can be left out. */
-    private static volatile Object sink;
-
-    private interface Call {
-        Object run();
-    }
-
     public static void main(String[] arguments) throws Throwable {
         Path dir = Path.of(arguments[0]);
-        long millis = Long.parseLong(arguments[1]);
         String id = arguments[2];
+        Timing timing = new Timing(id, Long.parseLong(arguments[1]));
         String[] row = row(dir, id);
         short version = Short.parseShort(row[2]);
         byte[] frame = Files.readAllBytes(dir.resolve(id + ".bin"));
@@ -48,12 +39,12 @@ public final class Codec {
             throw new IllegalStateException(row[1] + ": the bytes differ");
         }
 
-        report(id, "encode", millis, () -> {
+        timing.report("encode", () -> {
             out.clear();
             encode(value, version, out);
             return out;
         });
-        report(id, "encode-fresh", millis, () -> {
+        timing.report("encode-fresh", () -> {
             ObjectSerializationCache cache = new ObjectSerializationCache();
             MessageSizeAccumulator size = new MessageSizeAccumulator();
             value.addSize(size, cache, version);
@@ -61,16 +52,15 @@ public final class Codec {
             value.write(new ByteBufferAccessor(fresh), cache, version);
             return fresh;
         });
-        report(id, "size", millis, () -> {
+        timing.report("size", () -> {
             MessageSizeAccumulator size = new MessageSizeAccumulator();
             value.addSize(size, new ObjectSerializationCache(), version);
             return size;
         });
-        Call decode = () -> constructor.apply(new ByteBufferAccessor(ByteBuffer.wrap(frame)), version);
-        double least = least(millis, decode);
+        double least = timing.least(() -> constructor.apply(new ByteBufferAccessor(ByteBuffer.wrap(frame)), version));
         // Strings are copied and records share the frame, which the collector keeps: there is but one kind of value.
-        print(id, "decode", least);
-        print(id, "decode-static", least);
+        timing.print("decode", least);
+        timing.print("decode-static", least);
     }
 
     /** As Kafka's SendBuilder does: the sizes first, which a tagged field's length needs, then the bytes. */
@@ -105,41 +95,5 @@ public final class Codec {
                         MethodType.methodType(type, Readable.class, Short.class))
                 .getTarget()
                 .invoke();
-    }
-
-    private static void report(String id, String operation, long millis, Call call) {
-        print(id, operation, least(millis, call));
-    }
-
-    private static void print(String id, String operation, double nanos) {
-        System.out.printf("time\t%s\t%s\t%s\t%.1f%n", id, operation, CONTESTANT, nanos);
-    }
-
-    /**
-     * The least nanoseconds of a call over many batches. The calls run twice as long before as they are timed, so that
-     * they are compiled. A batch is long enough to bear its part of the garbage collector's work.
-     */
-    private static double least(long millis, Call call) {
-        long turns = 1;
-        long warm = System.nanoTime() + 2_000_000 * millis;
-        while (System.nanoTime() < warm) {
-            long nanos = batch(call, turns);
-            if (nanos < millis * 1_000_000 / 50) turns *= 2;
-            else if (nanos > millis * 1_000_000 / 20 && turns > 1) turns /= 2;
-        }
-        double least = Double.MAX_VALUE;
-        long end = System.nanoTime() + 1_000_000 * millis;
-        do {
-            least = Math.min(least, (double) batch(call, turns) / turns);
-        } while (System.nanoTime() < end);
-        return least;
-    }
-
-    private static long batch(Call call, long turns) {
-        long start = System.nanoTime();
-        for (long turn = 0; turn < turns; turn++) {
-            sink = call.run();
-        }
-        return System.nanoTime() - start;
     }
 }

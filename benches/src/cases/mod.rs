@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+use kwire_protocol::records::Compression;
 use kwire_protocol::{Str, Uuid};
 
 pub use cluster::{api_versions, create_topics, metadata};
@@ -64,7 +65,8 @@ cases! {
 }
 
 /// Writes the cases for programs in other languages: a file of bytes each, and `cases.tsv` with
-/// a line of letter, message, version, size and contents for each.
+/// a line of letter, message, version, size and contents for each; and a record batch of each
+/// compression.
 pub fn export(cases: &[Case], dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let mut table = String::new();
@@ -78,6 +80,10 @@ pub fn export(cases: &[Case], dir: &Path) -> io::Result<()> {
     {
         fs::write(dir.join(format!("{id}.bin")), bytes)?;
         table += &format!("{id}\t{message}\t{version}\t{}\t{what}\n", bytes.len());
+    }
+    for compression in Compression::ALL {
+        let file = dir.join(format!("batch-{compression}.bin"));
+        fs::write(file, record_batch(compression))?;
     }
     fs::write(dir.join("cases.tsv"), table)
 }

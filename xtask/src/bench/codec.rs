@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Time with the allocator of a process that has never freed a large block
     #[arg(long)]
     cold_malloc: bool,
-    /// Only these cases, by their letters
+    /// Only these cases, by their letters; or compressions
     #[arg(long = "case")]
     cases: Vec<String>,
     /// Only these operations, such as decode; of the Rust contestants
@@ -49,11 +49,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let dir = export()?;
     let cases = Case::parse_all(&fs::read_to_string(dir.join("cases.tsv"))?)?;
-    let wanted: Vec<&str> = cases
+    let wanted = |id: &&str| args.cases.is_empty() || args.cases.iter().any(|case| case == id);
+    let messages: Vec<&str> = cases
         .iter()
         .map(|case| case.id.as_str())
-        .filter(|id| args.cases.is_empty() || args.cases.iter().any(|case| case == id))
+        .filter(wanted)
         .collect();
+    let compressions: Vec<&str> = report::COMPRESSIONS.into_iter().filter(wanted).collect();
     let (mut others, mut missing) = (Vec::new(), Vec::new());
     if !args.rust_only {
         for other in [Other::go(), Other::java()] {
@@ -70,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let run_others = |figures: &mut Figures| -> Result<()> {
         for other in &others {
             eprintln!("{}", other.name);
-            for mut command in other.commands(&dir, millis, &wanted) {
+            for mut command in other.commands(&dir, millis, &messages, &compressions) {
                 collect(&mut command, figures)?;
             }
         }

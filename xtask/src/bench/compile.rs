@@ -16,6 +16,9 @@ pub(super) struct Args {
     /// How often each is built; the least counts
     #[arg(long, default_value_t = 3)]
     runs: u32,
+    /// Only these programs, such as kwire-raft
+    #[arg(long = "program")]
+    programs: Vec<String>,
     /// Put the table into docs/benchmarks.md instead of printing it
     #[arg(long)]
     write: bool,
@@ -130,7 +133,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         machine::today()
     );
     text += "| package | what | release | check | binary, bytes |\n|---|---|---|---|---|\n";
-    for program in [EMPTY].iter().chain(&PROGRAMS) {
+    let wanted = |program: &&Program| {
+        args.programs.is_empty() || args.programs.iter().any(|name| name == program.name)
+    };
+    for program in [EMPTY].iter().chain(&PROGRAMS).filter(wanted) {
         eprintln!("{}", program.name);
         program.lay_out()?;
         let release = program.least(&["build", "--release"], args.runs)?;
@@ -194,7 +200,9 @@ impl Program {
         if build.contains(&"--release") {
             clean.push("--release");
         }
-        self.cargo(&build)?;
+        let dependencies = self.dependencies(package)?;
+        let each = dependencies.iter().flat_map(|name| ["--package", name]);
+        self.cargo(&build.iter().copied().chain(each).collect::<Vec<_>>())?;
         let mut least = f64::MAX;
         for _ in 0..runs {
             self.cargo(&clean)?;
@@ -205,10 +213,37 @@ impl Program {
         Ok(least)
     }
 
+    /// What has to be there before the package is built.
+    fn dependencies(&self, package: &str) -> Result<Vec<String>> {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--quiet", "--depth", "1", "--prefix", "none"])
+            .args([
+                "--edges",
+                "normal,build",
+                "--format",
+                "{p}",
+                "--package",
+                package,
+            ])
+            .current_dir(self.dir());
+        let output = tree.output().context("cannot run cargo")?;
+        if !output.status.success() {
+            bail!("{} failed in {}", line(&tree), self.dir().display());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let name = |line: &str| {
+            let mut words = line.split_whitespace();
+            let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+            Some(format!("{name}@{version}"))
+        };
+        // The first line is the package itself.
+        Ok(text.lines().skip(1).filter_map(name).collect())
+    }
+
     /// The size of the program, stripped.
     fn binary(&self) -> Result<u64> {
         self.cargo(&["build", "--release", "--quiet", ANY_RUST])?;
-        let path = self.dir().join("target/release").join(self.name);
+        let path = target().join("release").join(self.name);
         let metadata =
             fs::metadata(&path).with_context(|| format!("cannot find {}", path.display()))?;
         Ok(metadata.len())
@@ -223,13 +258,18 @@ impl Program {
         command
             .args(arguments)
             .current_dir(self.dir())
-            .env_remove("CARGO_TARGET_DIR")
+            .env("CARGO_TARGET_DIR", target())
             .stdout(Stdio::null());
         if !command.status().context("cannot run cargo")?.success() {
             bail!("{} failed in {}", line(&command), self.dir().display());
         }
         Ok(())
     }
+}
+
+/// All programs share what they have in common.
+fn target() -> PathBuf {
+    paths::target_dir().join("bench-compile/target")
 }
 
 /// CPU seconds of all finished child processes.

@@ -65,7 +65,14 @@ impl Other {
         let mut javac = Command::new(tool("javac"));
         javac.args(["--release", "17", "-encoding", "UTF-8", "-proc:none", "-cp"]);
         javac.arg(&jars).arg("-d").arg(&classes);
-        javac.arg(benches_dir().join("java/Codec.java"));
+        for source in ["Timing", "Codec", "Batches"] {
+            javac.arg(
+                benches_dir()
+                    .join("java")
+                    .join(source)
+                    .with_extension("java"),
+            );
+        }
         succeed(&mut javac)?;
         Ok(Self {
             name: "kafka-clients",
@@ -78,26 +85,33 @@ impl Other {
     ///
     /// Java gets a process for each case: what its compiler has learnt from one message would slow
     /// down another, which a long-lived process with few messages does not suffer from.
-    pub(super) fn commands(&self, dir: &Path, millis: u32, cases: &[&str]) -> Vec<Command> {
+    pub(super) fn commands(
+        &self,
+        dir: &Path,
+        millis: u32,
+        cases: &[&str],
+        compressions: &[&str],
+    ) -> Vec<Command> {
         match &self.program {
+            Program::Go(_) if cases.is_empty() => Vec::new(),
             Program::Go(program) => {
                 let mut command = Command::new(program);
                 command.arg(dir).arg(millis.to_string()).args(cases);
                 vec![command]
             }
-            Program::Java(class_path) => cases
-                .iter()
-                .map(|case| {
-                    let mut command = Command::new(tool("java"));
-                    command
-                        .arg("-Xmx1g")
-                        .arg("-cp")
-                        .arg(class_path)
-                        .arg("kwire.Codec");
-                    command.arg(dir).arg(millis.to_string()).arg(case);
-                    command
-                })
-                .collect(),
+            Program::Java(class_path) => {
+                let messages = cases.iter().map(|case| ("kwire.Codec", case));
+                let batches = compressions.iter().map(|case| ("kwire.Batches", case));
+                messages
+                    .chain(batches)
+                    .map(|(class, case)| {
+                        let mut command = Command::new(tool("java"));
+                        command.arg("-Xmx1g").arg("-cp").arg(class_path).arg(class);
+                        command.arg(dir).arg(millis.to_string()).arg(case);
+                        command
+                    })
+                    .collect()
+            }
         }
     }
 }

@@ -89,7 +89,10 @@ pub(super) fn codec(run: &Run<'_>) -> Result<String> {
             "batch-decode",
             "Read a record batch into records that borrow nothing",
         ),
-        ("batch-iterate", "Look at each record of a batch"),
+        (
+            "batch-iterate",
+            "Look at each record of a batch, in a buffer that is used again where the library can",
+        ),
     ] {
         if run.figures.has(operation) {
             write!(text, "\n## {title}\n\n")?;
@@ -329,7 +332,8 @@ fn plain(
     Ok(text)
 }
 
-const COMPRESSIONS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+/// The cases of record batches.
+pub(super) const COMPRESSIONS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
 fn batches(run: &Run<'_>, operation: &str) -> Result<String> {
     let note = "Microseconds for 1 MiB of records of 100 bytes, checksum included, each library's own level of compression.\n\n";
