@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -47,7 +47,8 @@ const COLD_CASES: [&str; 2] = ["b", "d"];
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
-    let dir = export()?;
+    let program = build()?;
+    let dir = export(&program)?;
     let cases = Case::parse_all(&fs::read_to_string(dir.join("cases.tsv"))?)?;
     let wanted = |id: &&str| args.cases.is_empty() || args.cases.iter().any(|case| case == id);
     let messages: Vec<&str> = cases
@@ -80,7 +81,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     run_others(&mut figures)?;
     eprintln!("Rust");
-    collect(&mut rust(args, args.cold_malloc), &mut figures)?;
+    collect(&mut rust(&program, args, args.cold_malloc), &mut figures)?;
     // What disturbs the machine for a while hits everybody at least once.
     if !args.quick {
         run_others(&mut figures)?;
@@ -88,7 +89,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
     let mut cold = Figures::default();
     if !args.cold_malloc && args.cases.is_empty() && args.operations.is_empty() {
-        let mut command = rust(args, true);
+        let mut command = rust(&program, args, true);
         command.args(["--operation", "decode"]);
         command.args(COLD_CASES.iter().flat_map(|case| ["--case", case]));
         collect(&mut command, &mut cold)?;
@@ -113,27 +114,30 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Builds the Rust contestants' program, once, so that a change of its source meanwhile changes
+/// nothing.
+fn build() -> Result<PathBuf> {
+    finish(cargo().args(["build", "--release", "--quiet", ANY_RUST]))?;
+    Ok(benches_dir().join("target/release/kwire-benches"))
+}
+
 /// Writes the cases where the programs in other languages find them.
-fn export() -> Result<PathBuf> {
+fn export(program: &Path) -> Result<PathBuf> {
     let dir = benches_dir().join("target/cases");
-    let run = ["run", "--release", "--quiet", ANY_RUST, "--", "export"];
-    finish(cargo().args(run).arg(&dir))?;
+    finish(Command::new(program).arg("export").arg(&dir))?;
     Ok(dir)
 }
 
-/// The Rust contestants' program.
-fn rust(args: &Args, cold: bool) -> Command {
-    let mut command = cargo();
-    command.args(["run", "--release", "--quiet", ANY_RUST, "--", "codec"]);
+/// The command that times the Rust contestants.
+fn rust(program: &Path, args: &Args, cold: bool) -> Command {
+    let mut command = Command::new(program);
+    command.arg("codec");
     if args.quick {
         command.arg("--quick");
     }
     command.args(args.cases.iter().flat_map(|case| ["--case", case]));
-    command.args(
-        args.operations
-            .iter()
-            .flat_map(|name| ["--operation", name]),
-    );
+    let operations = args.operations.iter();
+    command.args(operations.flat_map(|name| ["--operation", name]));
     if cold {
         command.envs(COLD);
     }
