@@ -9,6 +9,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,31 +131,27 @@ func contest(id string, create func() message, version int16, frame []byte, most
 	return failed
 }
 
-// The least nanoseconds of a call over many batches. A batch is long enough to bear its part of
-// the garbage collector's work.
+// How long a batch of calls takes at least, as in the Rust program: what interrupts the process now and
+// then must leave some batches alone.
+const batch = 500 * time.Microsecond
+
+// The least nanoseconds of a call over many batches.
 func least(call func(), most time.Duration) float64 {
-	batch := most / 50
 	turns := 1
-	for {
-		start := time.Now()
-		for range turns {
-			call()
-		}
-		if time.Since(start) >= batch {
-			break
-		}
+	for timed(call, turns) < batch {
 		turns *= 2
 	}
-	least := float64(0)
+	least := time.Duration(math.MaxInt64)
 	for begin := time.Now(); time.Since(begin) < most; {
-		start := time.Now()
-		for range turns {
-			call()
-		}
-		nanos := float64(time.Since(start).Nanoseconds()) / float64(turns)
-		if least == 0 || nanos < least {
-			least = nanos
-		}
+		least = min(least, timed(call, turns))
 	}
-	return least
+	return float64(least.Nanoseconds()) / float64(turns)
+}
+
+func timed(call func(), turns int) time.Duration {
+	start := time.Now()
+	for range turns {
+		call()
+	}
+	return time.Since(start)
 }

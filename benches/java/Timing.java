@@ -1,5 +1,7 @@
 package kwire;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.util.Locale;
 
 /** Times calls of one case and prints a line for each figure: time, case, operation, contestant, nanoseconds. */
@@ -11,6 +13,8 @@ final class Timing {
 
     /** Results go here, so that no work can be left out. */
     private static volatile Object sink;
+
+    private static final ThreadMXBean CPU = ManagementFactory.getThreadMXBean();
 
     private final String id;
     private final long millis;
@@ -30,16 +34,24 @@ final class Timing {
     }
 
     /**
-     * The least nanoseconds of a call over many batches. The calls run twice as long before as they are timed, so that
-     * they are compiled. A batch is long enough to bear its part of the garbage collector's work.
+     * How long a batch of calls takes at least, as in the Rust program: what interrupts the process now and then must
+     * leave some batches alone.
+     */
+    private static final long BATCH_NANOS = 500_000;
+
+    /**
+     * The least nanoseconds of a call over many batches. The calls run for at least twice the time before, in which they
+     * are compiled; on a busy machine for longer, as the compiler needs the processor too.
      */
     double least(Call call) {
         long turns = 1;
-        long warm = System.nanoTime() + 2_000_000 * millis;
-        while (System.nanoTime() < warm) {
+        long warm = CPU.getCurrentThreadCpuTime() + 2_000_000 * millis;
+        long latest = System.nanoTime() + 6_000_000 * millis;
+        while (CPU.getCurrentThreadCpuTime() < warm && System.nanoTime() < latest) {
             long nanos = batch(call, turns);
-            if (nanos < millis * 1_000_000 / 50) turns *= 2;
-            else if (nanos > millis * 1_000_000 / 20 && turns > 1) turns /= 2;
+            if (nanos < BATCH_NANOS) turns *= 2;
+            // What was measured before the call was compiled was too much, and what a pause fell into as well.
+            else if (nanos > 3 * BATCH_NANOS && turns > 1) turns /= 2;
         }
         double least = Double.MAX_VALUE;
         long end = System.nanoTime() + 1_000_000 * millis;

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 
     let mut figures = Figures::default();
-    let millis = if args.quick { 100 } else { 1000 };
+    let millis = if args.quick { 60 } else { 500 };
     let run_others = |figures: &mut Figures| -> Result<()> {
         for other in &others {
             eprintln!("{}", other.name);
