@@ -20,69 +20,45 @@ pub fn run(plan: &Plan, cases: &[Case]) {
     }
 }
 
-/// The contestants at one message, whose names in the libraries are made up of the same parts.
-macro_rules! entries {
-    ($case:expr, $message:ident $module:ident $kacrab:ident $value:expr, $prepare:expr, $($make:tt)*) => {{
-        let mut entries = kwire!($message, $case, $value);
+/// The contestants at one message: the parts of its name in the libraries, kwire's value, how
+/// krabka's is made of what it decoded, and how the value by hand is.
+macro_rules! contestants {
+    ($case:expr, $message:ident $module:ident $data:ident, $value:expr) => {
+        contestants!($case, $message $module $data, $value, |_| (), |message| message)
+    };
+    (
+        $case:expr, $message:ident $module:ident $data:ident, $value:expr,
+        $prepare:expr, |$decoded:ident| $make:expr
+    ) => {{
+        let mut entries = copy::entries($case);
+        entries.extend(kwire!($message, $case, $value));
         entries.extend(kafka_protocol::entries::<::kafka_protocol::messages::$message>($case));
         entries.extend(krabka::owned::<krabka_protocol::owned::$module::$message>($case, $prepare));
-        entries.extend(kacrab!($kacrab, $case));
-        entries.extend(by_hand!($module, $case $($make)*));
+        entries.extend(borrowed!($module, $message, $case));
+        entries.extend(kacrab!($data, $case));
+        entries.extend(by_hand!($module, $case, |$decoded| $make));
         entries
     }};
 }
 
+#[rustfmt::skip]
 fn entries(case: &Case) -> Vec<Entry<'_>> {
-    let mut entries = copy::entries(case);
-    entries.extend(match case.id {
-        "a" => entries!(case, FetchRequest fetch_request FetchRequestData cases::fetch_one(), |_| (), ),
-        "b" => entries!(case, FetchRequest fetch_request FetchRequestData cases::fetch(), |_| (), ),
-        "c" => entries!(case, FetchResponse fetch_response FetchResponseData cases::fetch_response(), fetched_as_they_are, ),
-        "d" => entries!(case, MetadataResponse metadata_response MetadataResponseData cases::metadata(), |_| (), , |message| message.made()),
-        "e" => entries!(case, VoteRequest vote_request VoteRequestData cases::vote(), |_| (), ),
-        "f" => entries!(case, ProduceRequest produce_request ProduceRequestData cases::produce(), produced_as_they_are, ),
-        "g" => entries!(case, ApiVersionsResponse api_versions_response ApiVersionsResponseData cases::api_versions(), |_| (), ),
-        "h" => entries!(case, ListOffsetsRequest list_offsets_request ListOffsetsRequestData cases::list_offsets(), |_| (), ),
-        "i" => entries!(case, OffsetCommitRequest offset_commit_request OffsetCommitRequestData cases::offset_commit(), |_| (), ),
-        "j" => entries!(case, CreateTopicsRequest create_topics_request CreateTopicsRequestData cases::create_topics(), |_| (), ),
-        "k" => entries!(case, JoinGroupResponse join_group_response JoinGroupResponseData cases::join_group(), |_| (), ),
-        "l" => entries!(case, DescribeQuorumResponse describe_quorum_response DescribeQuorumResponseData cases::describe_quorum(), |_| (), ),
-        "m" => entries!(case, VotersRecord voters_record VotersRecordData cases::voters(), |_| (), ),
+    match case.id {
+        "a" => contestants!(case, FetchRequest fetch_request FetchRequestData, cases::fetch_one()),
+        "b" => contestants!(case, FetchRequest fetch_request FetchRequestData, cases::fetch()),
+        "c" => contestants!(case, FetchResponse fetch_response FetchResponseData, cases::fetch_response(), fetched_as_they_are, |message| message),
+        "d" => contestants!(case, MetadataResponse metadata_response MetadataResponseData, cases::metadata(), |_| (), |message| message.made()),
+        "e" => contestants!(case, VoteRequest vote_request VoteRequestData, cases::vote()),
+        "f" => contestants!(case, ProduceRequest produce_request ProduceRequestData, cases::produce(), produced_as_they_are, |message| message),
+        "g" => contestants!(case, ApiVersionsResponse api_versions_response ApiVersionsResponseData, cases::api_versions()),
+        "h" => contestants!(case, ListOffsetsRequest list_offsets_request ListOffsetsRequestData, cases::list_offsets()),
+        "i" => contestants!(case, OffsetCommitRequest offset_commit_request OffsetCommitRequestData, cases::offset_commit()),
+        "j" => contestants!(case, CreateTopicsRequest create_topics_request CreateTopicsRequestData, cases::create_topics()),
+        "k" => contestants!(case, JoinGroupResponse join_group_response JoinGroupResponseData, cases::join_group()),
+        "l" => contestants!(case, DescribeQuorumResponse describe_quorum_response DescribeQuorumResponseData, cases::describe_quorum()),
+        "m" => contestants!(case, VotersRecord voters_record VotersRecordData, cases::voters()),
         other => unreachable!("no contestants for case {other}"),
-    });
-    entries.extend(match case.id {
-        "a" | "b" => borrowed!(fetch_request, FetchRequest, case, |value| value.to_owned()),
-        "c" => borrowed!(fetch_response, FetchResponse, case, |value| value
-            .to_owned()),
-        "d" => borrowed!(metadata_response, MetadataResponse, case, |value| value
-            .to_owned()),
-        "e" => borrowed!(vote_request, VoteRequest, case, |value| value.to_owned()),
-        "f" => borrowed!(produce_request, ProduceRequest, case, |value| value
-            .to_owned()),
-        "g" => borrowed!(api_versions_response, ApiVersionsResponse, case, |value| {
-            value.to_owned()
-        }),
-        "h" => borrowed!(list_offsets_request, ListOffsetsRequest, case, |value| {
-            value.to_owned()
-        }),
-        "i" => borrowed!(offset_commit_request, OffsetCommitRequest, case, |value| {
-            value.to_owned()
-        }),
-        "j" => borrowed!(create_topics_request, CreateTopicsRequest, case, |value| {
-            value.to_owned()
-        }),
-        "k" => borrowed!(join_group_response, JoinGroupResponse, case, |value| value
-            .to_owned()),
-        "l" => borrowed!(
-            describe_quorum_response,
-            DescribeQuorumResponse,
-            case,
-            |value| value.to_owned()
-        ),
-        "m" => borrowed!(voters_record, VotersRecord, case, |value| value.to_owned()),
-        _ => Vec::new(),
-    });
-    entries
+    }
 }
 
 /// krabka would write every record anew.

@@ -1,11 +1,8 @@
 //! The functions by hand.
 
 /// The entries for a message: its module, the case, and how a program would make the value out of
-/// the decoded one, where that makes a difference.
+/// the decoded one.
 macro_rules! by_hand {
-    ($module:ident, $case:expr) => {
-        $crate::peers::by_hand::by_hand!($module, $case, |message| message)
-    };
     ($module:ident, $case:expr, |$message:ident| $make:expr) => {{
         use $crate::handwritten::$module;
 

@@ -51,10 +51,9 @@ where
     ]
 }
 
-/// The entries of the borrowed form of a message: its module and name. The last is how to take
-/// its owned form.
+/// The entries of the borrowed form of a message: its module, its name and the case.
 macro_rules! borrowed {
-    ($module:ident, $message:ident, $case:expr, |$value:ident| $owned:expr) => {{
+    ($module:ident, $message:ident, $case:expr) => {{
         use krabka_protocol::borrowed::$module::$message;
         use krabka_protocol::{DecodeBorrow as _, Encode as _};
 
@@ -79,7 +78,7 @@ macro_rules! borrowed {
             }),
             Entry::new(Operation::DecodeStatic, NAME, move || {
                 $message::decode_borrow(&mut &black_box(frame)[..], black_box(version))
-                    .map(|$value| $owned)
+                    .map(|message| message.to_owned())
             }),
         ]
     }};

@@ -157,10 +157,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 impl Program {
+    /// Not the library's name, which would leave cargo in doubt which is meant.
+    fn package(&self) -> String {
+        format!("bench-{}", self.name)
+    }
+
     /// Makes the package anew.
     fn lay_out(&self) -> Result<()> {
+        let name = self.package();
         let Program {
-            name,
             source,
             library,
             dependency,
@@ -194,7 +199,8 @@ impl Program {
     /// The least CPU seconds of clean builds of the package that is timed.
     fn least(&self, build: &[&str], runs: u32) -> Result<f64> {
         let build = [build, &["--quiet", ANY_RUST]].concat();
-        let package = if self.itself { self.name } else { self.library };
+        let own = self.package();
+        let package = if self.itself { own.as_str() } else { self.library };
         let only = ["--package", package];
         let mut clean = [&["clean", "--quiet"], &only[..]].concat();
         if build.contains(&"--release") {
@@ -243,7 +249,7 @@ impl Program {
     /// The size of the program, stripped.
     fn binary(&self) -> Result<u64> {
         self.cargo(&["build", "--release", "--quiet", ANY_RUST])?;
-        let path = target().join("release").join(self.name);
+        let path = target().join("release").join(self.package());
         let metadata =
             fs::metadata(&path).with_context(|| format!("cannot find {}", path.display()))?;
         Ok(metadata.len())
