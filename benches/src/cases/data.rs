@@ -1,5 +1,8 @@
 //! What carries records, and asks for them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
 use kwire_protocol::messages::{
     FetchRequest, FetchResponse, ProduceRequest, fetch_request, fetch_response as response,
     produce_request,
@@ -65,7 +68,7 @@ pub fn fetch_response() -> FetchResponse<'static> {
                 high_watermark: 1_010_000,
                 last_stable_offset: 1_010_000,
                 log_start_offset: 100,
-                records: Some(record_batch(Compression::None).into()),
+                records: Some(elsewhere(record_batch(Compression::None)).into()),
                 ..Default::default()
             }],
             ..Default::default()
@@ -83,13 +86,27 @@ pub fn produce() -> ProduceRequest<'static> {
             name: name(1),
             partition_data: vec![produce_request::PartitionProduceData {
                 index: 0,
-                records: Some(record_batch(Compression::None).into()),
+                records: Some(elsewhere(record_batch(Compression::None)).into()),
                 ..Default::default()
             }],
             ..Default::default()
         }],
         ..Default::default()
     }
+}
+
+/// The same bytes at another place in their page each time.
+///
+/// A block that begins a page is copied slowly to a little after the beginning of another: the
+/// processor takes what it reads for what it has just written. What a peer encodes lies in the
+/// frame as far from a page's beginning as in the copy, which the value that kwire is given would
+/// not.
+fn elsewhere(bytes: Vec<u8>) -> Bytes {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let start = NEXT.fetch_add(1, Ordering::Relaxed) * 1365 % 4096;
+    let mut moved = vec![0; start];
+    moved.extend_from_slice(&bytes);
+    Bytes::from(moved).slice(start..)
 }
 
 /// How many records of [`RECORD_LEN`] bytes fill 1 MiB.
