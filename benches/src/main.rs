@@ -1,140 +1,82 @@
-//! Times encoding and decoding beside kafka-protocol, in one process, in turns.
-//!
-//! Prints a table of the least time of many rounds, and the ratios. Run it with
-//! `cargo xtask bench codec`; `cargo xtask bench shapes` times what leaves could be made of, and
-//! `cargo xtask bench corpus` counts what the peer reads and writes as Java does.
+//! Times kwire beside other libraries in one process, in turns, and prints a line for each
+//! figure. `cargo xtask bench` runs it, and the programs for other languages, and makes tables.
 
+mod alloc;
 mod cases;
+mod checksum;
+mod codec;
 #[cfg(feature = "corpus")]
 mod corpus;
+mod dispatch;
+mod handwritten;
+mod peers;
+mod records;
 mod shapes;
 mod timing;
 
 use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::protocol::{Decodable, Encodable};
-use kwire_protocol::{IntoOwned, Limits, Message};
+use timing::Plan;
 
-use timing::{Contest, row};
+/// The usage that a wrong command line is answered with.
+const USAGE: &str = "kwire-benches codec [--quick] [--case ID]... [--operation NAME]...
+       kwire-benches export DIR
+       kwire-benches shapes
+       kwire-benches corpus";
 
 fn main() {
-    match std::env::args().nth(1).as_deref() {
-        Some("shapes") => shapes::run(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["codec", ref options @ ..] => codec(options),
+        ["export", dir] => {
+            cases::export(&cases::all(), Path::new(dir)).expect("the directory can be written");
+        }
+        ["shapes"] => shapes::run(),
         #[cfg(feature = "corpus")]
-        Some("corpus") => corpus::run().expect("the corpus is there"),
-        _ => codec(),
+        ["corpus"] => corpus::run().expect("the corpus is there"),
+        _ => usage(),
     }
 }
 
-fn codec() {
-    println!("nanoseconds, least of many rounds taken in turns; ratio = kafka-protocol / kwire\n");
-    row(&[
-        "case",
-        "bytes",
-        "operation",
-        "kwire",
-        "kafka-protocol",
-        "ratio",
-    ]);
-    row(&["---"; 6]);
-    let vote = cases::vote();
-    case!(
-        "VoteRequest v2",
-        vote,
-        2,
-        kwire_protocol::messages::VoteRequest,
-        kafka_protocol::messages::VoteRequest
-    );
-    let fetch = cases::fetch();
-    case!(
-        "FetchRequest v17, 100 topics x 20 partitions",
-        fetch,
-        17,
-        kwire_protocol::messages::FetchRequest,
-        kafka_protocol::messages::FetchRequest
-    );
-    let metadata = cases::metadata();
-    case!(
-        "MetadataResponse v12, 1000 topics x 6 partitions",
-        metadata,
-        12,
-        kwire_protocol::messages::MetadataResponse,
-        kafka_protocol::messages::MetadataResponse
-    );
-    let produce = cases::produce();
-    case!(
-        "ProduceRequest v11, 1 MiB of records",
-        produce,
-        11,
-        kwire_protocol::messages::ProduceRequest,
-        kafka_protocol::messages::ProduceRequest
-    );
+fn codec(options: &[&str]) {
+    let mut plan = Plan {
+        rounds: 600,
+        most: Duration::from_millis(400),
+        cases: Vec::new(),
+        operations: Vec::new(),
+    };
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match *option {
+            "--quick" => (plan.rounds, plan.most) = (60, Duration::from_millis(40)),
+            "--case" => plan.cases.extend(options.next().map(ToString::to_string)),
+            "--operation" => plan
+                .operations
+                .extend(options.next().map(ToString::to_string)),
+            _ => usage(),
+        }
+    }
+    free_a_large_block();
+    let cases = cases::all();
+    codec::run(&plan, &cases);
+    dispatch::run(&plan, &cases);
+    records::run(&plan);
+    checksum::run(&plan);
 }
 
-/// Times one message in both libraries, which must agree on its bytes.
-#[macro_export]
-macro_rules! case {
-    ($name:expr, $value:expr, $version:expr, $ours:ty, $theirs:ty) => {{
-        let bytes = Bytes::from($value.encode_to_vec($version).expect("encodes"));
-        let peer = <$theirs>::decode(&mut bytes.clone(), $version).expect("the peer decodes");
-        let mut out = BytesMut::new();
-        peer.encode(&mut out, $version).expect("the peer encodes");
-        assert_eq!(out, bytes, "the libraries disagree");
+/// What any server has done that has handled one large frame.
+///
+/// glibc's allocator hands every large block back to the kernel, and gets it back page by page
+/// with the next message, until the process has freed a large block once: it then keeps blocks
+/// up to that size.
+fn free_a_large_block() {
+    drop(black_box(vec![1u8; 32 << 20]));
+}
 
-        let mut ours_out = Vec::new();
-        let mut theirs_out = BytesMut::new();
-        Contest::new($name, bytes.len(), "encode, buffer reused").run(
-            || {
-                ours_out.clear();
-                black_box(&$value)
-                    .encode($version, &mut ours_out)
-                    .expect("encodes");
-                black_box(&ours_out);
-            },
-            || {
-                theirs_out.clear();
-                black_box(&peer)
-                    .encode(&mut theirs_out, $version)
-                    .expect("encodes");
-                black_box(&theirs_out);
-            },
-        );
-        Contest::new($name, bytes.len(), "exact size").run(
-            || {
-                black_box(
-                    black_box(&$value)
-                        .encoded_len($version)
-                        .expect("has a size"),
-                );
-            },
-            || {
-                black_box(black_box(&peer).compute_size($version).expect("has a size"));
-            },
-        );
-        Contest::new(
-            $name,
-            bytes.len(),
-            "decode (kwire borrows, the peer shares)",
-        )
-        .run(
-            || {
-                black_box(<$ours>::decode(black_box(&bytes), $version).expect("decodes"));
-            },
-            || {
-                let mut bytes = black_box(&bytes).clone();
-                black_box(<$theirs>::decode(&mut bytes, $version).expect("decodes"));
-            },
-        );
-        Contest::new($name, bytes.len(), "decode to a value without a borrow").run(
-            || {
-                let message = <$ours>::decode_shared(black_box(&bytes), $version, &Limits::DEFAULT);
-                black_box(message.expect("decodes").into_owned());
-            },
-            || {
-                let mut bytes = black_box(&bytes).clone();
-                black_box(<$theirs>::decode(&mut bytes, $version).expect("decodes"));
-            },
-        );
-    }};
+fn usage() -> ! {
+    eprintln!("usage: {USAGE}");
+    std::process::exit(2);
 }

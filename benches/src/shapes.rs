@@ -4,12 +4,13 @@
 //! share the frame, or a vector. It is why kwire's arrays borrow (docs/decisions/0002).
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kwire_protocol::Message;
 
 use crate::cases;
-use crate::timing::{Contest, row};
+use crate::timing::{Entry, Operation, Plan};
 
 /// What an array of integers is kept as.
 trait Leaf<'a>: Sized {
@@ -74,7 +75,7 @@ fn decode<'a, L: Leaf<'a>>(frame: &'a Bytes, places: &[usize]) -> Vec<Partition<
     partitions
 }
 
-/// Times the three, two at a time.
+/// Times the three.
 pub fn run() {
     let message = cases::metadata();
     let frame = Bytes::from(message.encode_to_vec(12).expect("encodes"));
@@ -85,30 +86,27 @@ pub fn run() {
         .map(|at| at - 14)
         .collect();
     assert_eq!(places.len(), 6000, "the partitions of the message");
-    println!("nanoseconds for 6,000 partitions with three arrays each, least of many rounds\n");
-    row(&[
-        "case",
-        "bytes",
-        "operation",
-        "borrowed bytes",
-        "other",
-        "ratio",
-    ]);
-    row(&["---"; 6]);
-    Contest::new("partitions", frame.len(), "shared bytes").run(
-        || {
-            black_box(decode::<&[u8]>(black_box(&frame), &places));
-        },
-        || {
-            black_box(decode::<Bytes>(black_box(&frame), &places));
-        },
-    );
-    Contest::new("partitions", frame.len(), "a vector each").run(
-        || {
-            black_box(decode::<&[u8]>(black_box(&frame), &places));
-        },
-        || {
-            black_box(decode::<Vec<i32>>(black_box(&frame), &places));
-        },
+    let frame = &frame;
+    let places = &places;
+    let plan = Plan {
+        rounds: 400,
+        most: Duration::from_secs(2),
+        cases: Vec::new(),
+        operations: Vec::new(),
+    };
+    println!("6,000 partitions with three arrays each");
+    plan.run(
+        "partitions",
+        vec![
+            Entry::new(Operation::Decode, "borrowed bytes", || {
+                decode::<&[u8]>(black_box(frame), places)
+            }),
+            Entry::new(Operation::Decode, "shared bytes", || {
+                decode::<Bytes>(black_box(frame), places)
+            }),
+            Entry::new(Operation::Decode, "a vector each", || {
+                decode::<Vec<i32>>(black_box(frame), places)
+            }),
+        ],
     );
 }

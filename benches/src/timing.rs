@@ -1,70 +1,203 @@
-//! Two contestants in turns, the least time of each.
+//! Contestants in turns, the least time of each.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-/// How often each is timed. Noise only ever adds, so the least is what counts.
-const ROUNDS: usize = 400;
-/// How long one timing takes at least, in nanoseconds, so that the clock's grain does not matter.
-const LEAST_NS: u128 = 200_000;
+use crate::alloc;
 
-pub struct Contest<'a> {
-    case: &'a str,
-    bytes: usize,
-    operation: &'a str,
+/// How long one timing takes at least, in nanoseconds: long enough for the clock, and for what the
+/// one before has left in the caches.
+const LEAST_NS: u128 = 500_000;
+
+/// What is timed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Encode a value that the program has made, into a buffer that is used again.
+    Encode,
+    /// The same into a new buffer.
+    EncodeFresh,
+    /// Encode a value that was decoded, into a buffer that is used again.
+    EncodeDecoded,
+    /// The exact number of bytes.
+    Size,
+    /// The cheapest decoding that gives a usable value.
+    Decode,
+    /// Decode into a value that borrows nothing.
+    DecodeStatic,
+    /// Decode by API key and version.
+    Dispatch,
+    /// Write a record batch.
+    BatchEncode,
+    /// Read a record batch into records that borrow nothing.
+    BatchDecode,
+    /// Look at each record of a batch, allocating as little as the library can.
+    BatchIterate,
+    /// A checksum.
+    Crc,
 }
 
-impl<'a> Contest<'a> {
-    pub fn new(case: &'a str, bytes: usize, operation: &'a str) -> Self {
-        Contest {
-            case,
-            bytes,
-            operation,
+impl Operation {
+    pub const ALL: [Operation; 11] = [
+        Operation::Encode,
+        Operation::EncodeFresh,
+        Operation::EncodeDecoded,
+        Operation::Size,
+        Operation::Decode,
+        Operation::DecodeStatic,
+        Operation::Dispatch,
+        Operation::BatchEncode,
+        Operation::BatchDecode,
+        Operation::BatchIterate,
+        Operation::Crc,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Encode => "encode",
+            Operation::EncodeFresh => "encode-fresh",
+            Operation::EncodeDecoded => "encode-decoded",
+            Operation::Size => "size",
+            Operation::Decode => "decode",
+            Operation::DecodeStatic => "decode-static",
+            Operation::Dispatch => "dispatch",
+            Operation::BatchEncode => "batch-encode",
+            Operation::BatchDecode => "batch-decode",
+            Operation::BatchIterate => "batch-iterate",
+            Operation::Crc => "crc",
         }
     }
 
-    /// Times both and prints a row.
-    pub fn run(&self, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
-        let (ours_turns, theirs_turns) = (turns(&mut ours), turns(&mut theirs));
-        let (mut ours_least, mut theirs_least) = (f64::MAX, f64::MAX);
-        for _ in 0..ROUNDS {
-            ours_least = ours_least.min(time(&mut ours, ours_turns));
-            theirs_least = theirs_least.min(time(&mut theirs, theirs_turns));
+    fn decodes(self) -> bool {
+        matches!(self, Operation::Decode | Operation::DecodeStatic)
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Makes so many calls and says how long they took.
+pub type Timed<'a> = Box<dyn FnMut(u32) -> Duration + 'a>;
+
+/// The loop stands around the call itself, so that only the loop is called through a pointer.
+///
+/// The result is looked at where it lies: handing it to `black_box` would copy it, which costs
+/// large structs more than small ones.
+pub fn timed<'a, R>(mut call: impl FnMut() -> R + 'a) -> Timed<'a> {
+    Box::new(move |turns| {
+        let start = Instant::now();
+        for _ in 0..turns {
+            let result = call();
+            black_box(&result);
         }
-        row(&[
-            self.case,
-            &self.bytes.to_string(),
-            self.operation,
-            &format!("{ours_least:.0}"),
-            &format!("{theirs_least:.0}"),
-            &format!("{:.1}", theirs_least / ours_least),
-        ]);
+        start.elapsed()
+    })
+}
+
+/// One contestant at one operation.
+pub struct Entry<'a> {
+    pub operation: Operation,
+    pub contestant: &'static str,
+    pub timed: Timed<'a>,
+}
+
+impl<'a> Entry<'a> {
+    pub fn new<R>(
+        operation: Operation,
+        contestant: &'static str,
+        call: impl FnMut() -> R + 'a,
+    ) -> Self {
+        Entry {
+            operation,
+            contestant,
+            timed: timed(call),
+        }
+    }
+}
+
+/// What is measured, and how carefully.
+pub struct Plan {
+    /// How often each contestant is timed. Noise only ever adds, so the least is what counts.
+    pub rounds: u32,
+    /// The most time that one contestant is given for one operation on one case.
+    pub most: Duration,
+    /// The cases, by their letters or names; all if there are none.
+    pub cases: Vec<String>,
+    /// The operations, by their names; all if there are none.
+    pub operations: Vec<String>,
+}
+
+impl Plan {
+    pub fn wants_case(&self, id: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|case| case == id)
+    }
+
+    fn wants(&self, operation: Operation) -> bool {
+        self.operations.is_empty() || self.operations.iter().any(|name| name == operation.name())
+    }
+
+    /// Times the entries of one case, those of one operation in turns, and prints a line for each:
+    /// `time`, case, operation, contestant, nanoseconds.
+    ///
+    /// Where a contestant has two ways to do the same, its better one counts.
+    pub fn run(&self, case: &str, mut entries: Vec<Entry<'_>>) {
+        for operation in Operation::ALL {
+            if !self.wants(operation) {
+                continue;
+            }
+            let mut group: Vec<_> = entries
+                .iter_mut()
+                .filter(|entry| entry.operation == operation)
+                .collect();
+            let turns: Vec<_> = group
+                .iter_mut()
+                .map(|entry| turns(&mut entry.timed))
+                .collect();
+            let mut least = vec![f64::MAX; group.len()];
+            let start = Instant::now();
+            let names: Vec<_> = group.iter().map(|entry| entry.contestant).collect();
+            // Whoever enters twice has no more time than others.
+            let contestants = names.iter().collect::<BTreeSet<_>>().len();
+            let most = self.most * contestants as u32;
+            for round in 0..self.rounds {
+                // A tenth of the rounds are run whatever they take.
+                if round > self.rounds / 10 && start.elapsed() > most {
+                    break;
+                }
+                for ((entry, turns), least) in group.iter_mut().zip(&turns).zip(&mut least) {
+                    let nanos = (entry.timed)(*turns).as_nanos() as f64 / f64::from(*turns);
+                    *least = least.min(nanos);
+                }
+            }
+            for (at, entry) in group.iter_mut().enumerate() {
+                let better = |other: usize| {
+                    least[other] < least[at] || (least[other] == least[at] && other < at)
+                };
+                let name = entry.contestant;
+                if (0..least.len()).any(|other| names[other] == name && better(other)) {
+                    continue;
+                }
+                println!("time\t{case}\t{operation}\t{name}\t{:.1}", least[at]);
+                if operation.decodes() {
+                    let (blocks, bytes) = alloc::count(|| {
+                        (entry.timed)(1);
+                    });
+                    println!("allocations\t{case}\t{operation}\t{name}\t{blocks}\t{bytes}");
+                }
+            }
+        }
     }
 }
 
 /// How many calls make one timing.
-fn turns(call: &mut impl FnMut()) -> u32 {
+fn turns(timed: &mut Timed<'_>) -> u32 {
     let mut turns = 1;
-    loop {
-        let start = Instant::now();
-        for _ in 0..turns {
-            call();
-        }
-        if start.elapsed().as_nanos() >= LEAST_NS {
-            return turns;
-        }
+    while timed(turns).as_nanos() < LEAST_NS {
         turns *= 2;
     }
-}
-
-fn time(call: &mut impl FnMut(), turns: u32) -> f64 {
-    let start = Instant::now();
-    for _ in 0..turns {
-        call();
-    }
-    start.elapsed().as_nanos() as f64 / f64::from(turns)
-}
-
-/// Prints one row of a Markdown table.
-pub fn row(cells: &[&str]) {
-    println!("| {} |", cells.join(" | "));
+    turns
 }

@@ -4,15 +4,17 @@ use bytes::Bytes;
 use kwire_protocol::schema::Schema;
 use kwire_protocol::{DecodeError, IntoOwned, Limits, Message};
 
-/// A message, and the two ways to decode it.
+/// A message, and the ways to decode it.
 #[derive(Clone, Copy, Debug)]
 pub struct Codec {
     /// Its field table.
     pub schema: &'static Schema,
     /// Decodes it, borrowing from the bytes.
     pub borrowed: fn(&[u8], i16, &Limits) -> Result<(), DecodeError>,
-    /// Decodes it, sharing the bytes, and cuts it loose from them.
+    /// Decodes it to a value that borrows nothing.
     pub owned: fn(&Bytes, i16, &Limits) -> Result<(), DecodeError>,
+    /// Decodes it, borrowing, and cuts it loose from the bytes afterwards.
+    pub loose: fn(&[u8], i16, &Limits) -> Result<(), DecodeError>,
 }
 
 macro_rules! table {
@@ -23,10 +25,11 @@ macro_rules! table {
                 kwire_protocol::messages::$name::decode_with(bytes, version, limits).map(drop)
             },
             owned: |frame, version, limits| {
-                let message = kwire_protocol::messages::$name::decode_shared(frame, version, limits);
-                message.map(|message| {
-                    let _ = message.into_owned();
-                })
+                kwire_protocol::messages::$name::decode_shared(frame, version, limits).map(drop)
+            },
+            loose: |bytes, version, limits| {
+                let message = kwire_protocol::messages::$name::decode_with(bytes, version, limits);
+                message.map(|message| drop(message.into_owned()))
             },
         }),*]
     };

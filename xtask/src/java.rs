@@ -156,7 +156,7 @@ fn fingerprint(sources: &Path, jars: &Path) -> Result<u64> {
 }
 
 /// A program of the JDK: of `JAVA_HOME`, where that is set, else from the PATH.
-fn tool(name: &str) -> PathBuf {
+pub(crate) fn tool(name: &str) -> PathBuf {
     match std::env::var_os("JAVA_HOME") {
         Some(home) if !home.is_empty() => Path::new(&home).join("bin").join(name),
         _ => PathBuf::from(name),
