@@ -17,6 +17,9 @@ type Result<T> = std::result::Result<T, DecodeError>;
 /// The longest string in bytes, in flexible versions too.
 pub(crate) const MAX_STRING_LEN: usize = i16::MAX as usize;
 
+/// The longest length of one byte.
+const MAX_SHORT_LEN: u32 = 0x7e;
+
 /// A position in a frame that lives for `'r`, from which a message is read that lives for `'a`,
 /// and what may still be allocated on its behalf.
 #[derive(Clone, Debug)]
@@ -25,6 +28,9 @@ pub struct Reader<'r, 'a, L> {
     /// Length of the whole frame; offsets are what has been taken from it.
     len: usize,
     flexible: bool,
+    /// Whether arrays may have as many elements as a length of one byte says, which spares those
+    /// the comparison with the limit.
+    has_short: bool,
     budget: usize,
     limits: Limits,
     leaves: L,
@@ -66,6 +72,7 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
             rest: bytes,
             len: bytes.len(),
             flexible,
+            has_short: flexible && limits.max_array_len >= MAX_SHORT_LEN,
             budget: limits.max_allocated_bytes,
             limits: *limits,
             leaves,
@@ -227,17 +234,20 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
         }
     }
 
-    /// What follows a length of one byte, as nearly all lengths are in flexible versions.
+    /// A length of one byte, as nearly all lengths are in flexible versions, and what follows it.
     #[inline]
     fn short_len(&self) -> Option<(usize, &'r [u8])> {
         let (byte, rest) = self.rest.split_first()?;
         let len = usize::from(*byte).wrapping_sub(1);
-        (self.flexible && len < 0x7f).then_some((len, rest))
+        (len <= MAX_SHORT_LEN as usize).then_some((len, rest))
     }
 
     /// Takes a string whose length is one byte.
     #[inline]
     fn short_string(&mut self) -> Option<Str<'a>> {
+        if !self.flexible {
+            return None;
+        }
         let (len, rest) = self.short_len()?;
         let (text, rest) = rest.split_at_checked(len)?;
         let text = std::str::from_utf8(text).ok()?;
@@ -299,9 +309,9 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
     /// `min_len` is the least that an element takes on the wire.
     #[inline]
     pub(crate) fn array_len(&mut self, min_len: usize) -> Result<Option<usize>> {
-        if let Some((len, rest)) = self.short_len()
+        if self.has_short
+            && let Some((len, rest)) = self.short_len()
             && len * min_len.max(1) <= rest.len()
-            && len <= self.limits.max_array_len as usize
         {
             self.rest = rest;
             return Ok(Some(len));
@@ -395,10 +405,10 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
     /// Takes an array of fixed-width elements whose length is one byte, as nearly all are.
     #[inline(always)]
     fn short_array<T: Fixed>(&mut self) -> Option<Array<'a, T>> {
-        let (len, rest) = self.short_len()?;
-        if len > self.limits.max_array_len as usize {
+        if !self.has_short {
             return None;
         }
+        let (len, rest) = self.short_len()?;
         let (elements, after) = rest.split_at_checked(len * T::LEN)?;
         let allocated = L::allocated(elements.len(), SHORT_LEN);
         self.budget = self.budget.checked_sub(allocated)?;
@@ -621,6 +631,7 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
     #[inline]
     pub fn set_flexible(&mut self, flexible: bool) {
         self.flexible = flexible;
+        self.has_short = flexible && self.limits.max_array_len >= MAX_SHORT_LEN;
     }
 
     /// Fails if bytes are left.

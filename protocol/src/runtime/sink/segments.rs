@@ -82,7 +82,9 @@ impl<'m> Sink<'m> for Gather<'m> {
     fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
         match array.as_wire() {
             Some(bytes) => self.put(bytes),
-            None => array.iter().for_each(|value| self.put(value.to_wire().as_ref())),
+            None => array
+                .iter()
+                .for_each(|value| self.put(value.to_wire().as_ref())),
         }
     }
 
