@@ -29,7 +29,9 @@ macro_rules! table {
             },
             loose: |bytes, version, limits| {
                 let message = kwire_protocol::messages::$name::decode_with(bytes, version, limits);
-                message.map(|message| drop(message.into_owned()))
+                message.map(|message| {
+                    let _ = message.into_owned();
+                })
             },
         }),*]
     };

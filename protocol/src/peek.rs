@@ -54,7 +54,6 @@
 //! ```
 
 use std::iter::FusedIterator;
-use std::sync::LazyLock;
 
 #[cfg(feature = "records")]
 use crate::records::{self, Batches};
@@ -92,7 +91,7 @@ macro_rules! names_topics {
         $(#[$cfg])*
         impl NamesTopics for crate::messages::$message<'_> {
             fn topic_plans() -> &'static Plans {
-                static PLANS: LazyLock<Plans> = LazyLock::new(|| {
+                static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
                     let schema = crate::messages::$message::SCHEMA;
                     Plans::new(schema, &[$($path),*], false)
                 });
@@ -124,7 +123,7 @@ macro_rules! holds_records {
         $(#[$cfg])*
         impl HoldsRecords for crate::messages::$message<'_> {
             fn record_plans() -> &'static Plans {
-                static PLANS: LazyLock<Plans> = LazyLock::new(|| {
+                static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
                     let schema = crate::messages::$message::SCHEMA;
                     Plans::new(schema, &[$($path),*], false)
                 });

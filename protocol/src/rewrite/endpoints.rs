@@ -1,7 +1,6 @@
 //! The addresses of brokers in responses.
 
 use std::fmt;
-use std::sync::LazyLock;
 
 use super::put_uvarint;
 use crate::ApiKey;
@@ -66,7 +65,7 @@ macro_rules! responses {
         fn plans(api_key: ApiKey) -> Result<Option<&'static Plans>, DecodeError> {
             match api_key {
                 $($(#[$cfg])* ApiKey::$key => {
-                    static PLANS: LazyLock<Plans> = LazyLock::new(|| {
+                    static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
                         let schema = <crate::messages::$response as crate::Message>::SCHEMA;
                         Plans::new(schema, &[$($path),*], false)
                     });
