@@ -40,29 +40,59 @@ fn circle_below(
     circle
 }
 
+/// A struct with more than `most` fields, if there is one, where those of a struct in it that is no
+/// array's element are its own: as many are in each value of it. No struct may hold itself.
+pub(super) fn wider_than(structs: &[Struct], most: usize) -> Option<usize> {
+    let mut known = vec![None; structs.len()];
+    (0..structs.len()).find(|index| width(structs, *index, &mut known) > most)
+}
+
+fn width(structs: &[Struct], index: usize, known: &mut [Option<usize>]) -> usize {
+    if let Some(width) = known[index] {
+        return width;
+    }
+    let fields = structs[index].fields.iter().map(|field| match field.ty {
+        Type::Struct(inner) => width(structs, inner, known),
+        _ => 1,
+    });
+    let sum = fields.fold(1_usize, usize::saturating_add);
+    known[index] = Some(sum);
+    sum
+}
+
 /// Finds out which structs borrow from their frame, and whose equality is total.
 pub(super) fn settle_traits(structs: &mut [Struct]) {
+    // Each once: several fields may hold the same struct, and those in it another one, and so on.
+    let mut known = vec![None; structs.len()];
     for index in 0..structs.len() {
-        let (borrows, eq) = traits_of(structs, index);
+        let (borrows, eq) = traits_of(structs, index, &mut known);
         structs[index].borrows = borrows;
         structs[index].eq = eq;
     }
 }
 
-fn traits_of(structs: &[Struct], index: usize) -> (bool, bool) {
+/// Whether a struct borrows, and whether its equality is total.
+type Traits = (bool, bool);
+
+fn traits_of(structs: &[Struct], index: usize, known: &mut [Option<Traits>]) -> Traits {
+    if let Some(traits) = known[index] {
+        return traits;
+    }
     let fields = structs[index].fields.iter();
-    fields
-        .map(|field| type_traits(structs, &field.ty))
-        .fold((false, true), |all, one| (all.0 | one.0, all.1 & one.1))
+    let traits = fields
+        .map(|field| type_traits(structs, &field.ty, known))
+        .fold((false, true), |all, one| (all.0 | one.0, all.1 & one.1));
+    known[index] = Some(traits);
+    traits
 }
 
-fn type_traits(structs: &[Struct], ty: &Type) -> (bool, bool) {
+fn type_traits(structs: &[Struct], ty: &Type, known: &mut [Option<Traits>]) -> Traits {
     match ty {
         Type::String | Type::Bytes | Type::Records => (true, true),
         Type::Float64 => (false, false),
-        Type::Struct(inner) => traits_of(structs, *inner),
+        Type::Struct(inner) => traits_of(structs, *inner, known),
         Type::Array(element) => {
-            let (borrows, eq) = type_traits(structs, element);
+            let (borrows, eq) = type_traits(structs, element, known);
             (borrows || element.fixed_len().is_some(), eq)
         }
         _ => (false, true),

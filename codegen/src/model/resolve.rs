@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fault::{Problem, at, at_message, problem, wrong};
 use super::{Docs, Field, Kind, Message, Struct, Type, graph, headers, message, names, rules};
 use crate::error::{Error, SchemaError};
-use crate::parse::{CommonStruct, FieldSchema, MessageSchema};
+use crate::parse::{CommonStruct, FieldSchema, MAX_DEPTH, MessageSchema, TOO_DEEP};
 use crate::versions::Versions;
 
 /// Checks the schemas and turns them into the model, in the order of their names.
@@ -66,6 +66,9 @@ impl Taken {
     }
 }
 
+/// The most fields of a struct, with those of structs in it.
+const MAX_WIDTH: usize = 1000;
+
 struct Resolver<'a> {
     schema: &'a MessageSchema,
     docs: &'a Docs,
@@ -74,6 +77,8 @@ struct Resolver<'a> {
     /// Names of common structs to their places; filled as they are met.
     places: BTreeMap<String, usize>,
     structs: Vec<Struct>,
+    /// How many structs the one at hand is in, itself included.
+    depth: usize,
     commons: BTreeMap<&'a str, &'a CommonStruct>,
 }
 
@@ -102,6 +107,7 @@ impl<'a> Resolver<'a> {
             flexible,
             places: BTreeMap::new(),
             structs: Vec::new(),
+            depth: 0,
             commons,
         })
     }
@@ -114,6 +120,7 @@ impl<'a> Resolver<'a> {
         let (name, valid) = (&schema.name, schema.valid_versions);
         self.add_struct(name, doc, valid, schema.line, &schema.fields, name)?;
         self.check_circle()?;
+        self.check_width()?;
         graph::settle_traits(&mut self.structs);
         Ok(Message {
             name: schema.name.clone(),
@@ -135,14 +142,35 @@ impl<'a> Resolver<'a> {
         let Some(index) = graph::circle(&self.structs) else {
             return Ok(());
         };
-        let name = self.structs[index].name.as_str();
-        let line = self.commons.get(name).map_or(self.schema.line, |c| c.line);
-        let problem = wrong(
+        let name = &self.structs[index].name;
+        Err(self.about_struct(
+            index,
             format!("struct {name} holds itself"),
             "break the circle: messages have a fixed depth",
-        );
-        let path = format!("{}.{name}", self.schema.name);
-        Err(at(self.schema, line, &path, problem))
+        ))
+    }
+
+    /// Structs in structs, twice in each, are soon more than any memory holds.
+    fn check_width(&self) -> Result<(), SchemaError> {
+        let Some(index) = graph::wider_than(&self.structs, MAX_WIDTH) else {
+            return Ok(());
+        };
+        let name = &self.structs[index].name;
+        Err(self.about_struct(
+            index,
+            format!("struct {name} has more than {MAX_WIDTH} fields, with those of structs in it"),
+            "put structs into arrays: Kafka's own have less than fifty",
+        ))
+    }
+
+    fn about_struct(&self, index: usize, what: String, remedy: &str) -> SchemaError {
+        let name = self.structs[index].name.as_str();
+        let line = self.commons.get(name).map_or(self.schema.line, |c| c.line);
+        let path = match index {
+            0 => name.to_owned(),
+            _ => format!("{}.{name}", self.schema.name),
+        };
+        at(self.schema, line, &path, wrong(what, remedy))
     }
 
     /// Adds a struct and, after it, those that its fields name. Gives its place.
@@ -174,11 +202,17 @@ impl<'a> Resolver<'a> {
             borrows: false,
             eq: true,
         });
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            let [what, remedy] = TOO_DEEP;
+            return Err(at(self.schema, line, path, wrong(what, remedy)).into());
+        }
         for field in fields {
             let path = format!("{path}.{}", field.name);
             let resolved = self.field(name, possible, field, &path)?;
             self.structs[place].fields.push(resolved);
         }
+        self.depth -= 1;
         Ok(place)
     }
 

@@ -6,3 +6,4 @@ mod source;
 
 pub use files::{parse_dir, schema_files};
 pub use schema::{CommonStruct, FieldSchema, MessageSchema, parse_message};
+pub(crate) use schema::{MAX_DEPTH, TOO_DEEP};

@@ -134,6 +134,16 @@ const FIELD_KEYS: &[&str] = &[
     "about",
 ];
 
+/// How many structs may be in one another: each takes a piece of the stack of whoever reads the
+/// schema, and later of whoever reads the message.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// What is wrong with more than that, and what to do.
+pub(crate) const TOO_DEEP: [&str; 2] = [
+    "more than 64 structs are in one another",
+    "make it flatter: Kafka's own messages have no more than six",
+];
+
 /// Reads one schema file. `file` is used in errors only.
 ///
 /// # Errors
@@ -146,6 +156,7 @@ pub fn parse_message(file: &Path, text: &str) -> Result<MessageSchema, SchemaErr
         source: &source,
         line: source.line_of(root.get()),
         field,
+        depth: 1,
     };
     let name = at.required_text("name", &raw)?;
     let valid_versions = match at.versions("validVersions", &raw)? {
@@ -184,6 +195,7 @@ fn common_struct(
         source,
         line: source.line_of(raw_value.get()),
         field,
+        depth: 1,
     };
     let name = at.required_text("name", &raw)?;
     let versions = match at.versions("versions", &raw)? {
@@ -201,12 +213,14 @@ fn common_struct(
     })
 }
 
-fn field(source: &Source, parent: &str, raw_value: &RawValue) -> Result<FieldSchema, SchemaError> {
-    let (raw, path) = source.object(raw_value, parent, FIELD_KEYS)?;
+fn field(parent: &At<'_>, raw_value: &RawValue) -> Result<FieldSchema, SchemaError> {
+    let source = parent.source;
+    let (raw, path) = source.object(raw_value, &parent.field, FIELD_KEYS)?;
     let at = At {
         source,
         line: source.line_of(raw_value.get()),
         field: path,
+        depth: parent.depth + 1,
     };
     let name = at.required_text("name", &raw)?;
     let tagged_versions = at
@@ -249,6 +263,8 @@ struct At<'a> {
     source: &'a Source,
     line: usize,
     field: String,
+    /// How many structs the fields here are in.
+    depth: usize,
 }
 
 impl At<'_> {
@@ -351,9 +367,11 @@ impl At<'_> {
 
     fn fields(&self, raw: &Object<'_>) -> Result<Vec<FieldSchema>, SchemaError> {
         let list: Vec<&RawValue> = self.list("fields", raw)?;
-        list.into_iter()
-            .map(|raw| field(self.source, &self.field, raw))
-            .collect()
+        if !list.is_empty() && self.depth > MAX_DEPTH {
+            let [problem, remedy] = TOO_DEEP;
+            return Err(self.error(problem, remedy));
+        }
+        list.into_iter().map(|raw| field(self, raw)).collect()
     }
 
     fn header_versions(
