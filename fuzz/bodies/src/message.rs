@@ -21,10 +21,11 @@ struct Typed {
     /// The error of decoding what shares its frame.
     shared: fn(&Bytes, i16) -> Option<DecodeError>,
     /// The bytes of what is at the beginning, and how many bytes follow.
-    prefix: fn(&[u8], i16) -> Result<(Encoded, usize), DecodeError>,
+    prefix: fn(&[u8], i16) -> Result<Prefix, DecodeError>,
 }
 
 type Encoded = Result<Vec<u8>, EncodeError>;
+type Prefix = (Encoded, usize);
 
 /// The same message thrice: borrowing from its bytes, sharing them, and cut loose.
 struct Decoded {

@@ -453,7 +453,9 @@ fn build_legacy(input: &mut Input<'_>) {
 /// A codec on any bytes, and on what it made itself.
 fn codec(input: &mut Input<'_>) {
     let codec = CODECS[usize::from(input.u8()) % CODECS.len()];
-    let level = Some(i32::from(input.u8() % 24) - 2);
+    // The highest levels of zstd take tables of many megabytes, and with them all the time.
+    let level = input.u8();
+    let level = (level < 64).then(|| i32::from(level % 14) - 2);
     let mut out = b"before".to_vec();
     let unpacked = codec.decompress(input.rest(), &mut out, &LIMITS);
     assert!(out.starts_with(b"before") && (unpacked.is_ok() || out.len() == 6));
