@@ -41,6 +41,9 @@ const CHOICES: &[(&str, Choice)] = &[
     ("nullable struct marker 0", Refused(TRAILING)),
     ("nullable struct marker 0 b", AsJava),
     ("nullable struct marker fe", AsJava),
+    ("tagged struct marker -1", AsJava),
+    ("tagged struct marker the least int", AsJava),
+    ("tagged struct marker 2", AsJava),
     (
         "known tag 0 with a wrong size (9 for null ClusterId)",
         AsJava,

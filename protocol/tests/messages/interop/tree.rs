@@ -308,7 +308,12 @@ impl Node {
                 if rng.one_in(4) {
                     *inner = None;
                 }
-                *marker = vec![rng.pick(&[0, 1, 2, 0x7e, 0x7f, 0x80, 0xfe, 0xff])];
+                *marker = match rng.below(4) {
+                    // As varints: -1, the greatest int and the least.
+                    0 => vec![0xff, 0xff, 0xff, 0xff, rng.pick(&[0x0f, 0x07])],
+                    1 => vec![0x80, 0x80, 0x80, 0x80, 0x08],
+                    _ => vec![rng.pick(&[0, 1, 2, 0x7e, 0x7f, 0x80, 0xfe, 0xff])],
+                };
                 format!("marker {marker:02x?}, {}", inner.is_some())
             }
         }
