@@ -52,18 +52,8 @@ pub const DIFFERENCES: &[Difference] = &[
         name: TAG_SIZE,
         reason: "the size says where the next field begins: bytes that contradict it are damaged; Java ignores the size of a tag that it knows, and reads on behind the value",
         only: None,
-        explains: Some(|_, _, bytes, ours, theirs| match ours {
-            Err(CodecError::Decode(error)) if matches!(theirs, Answer::Accepted { .. }) => {
-                match error.kind() {
-                    DecodeErrorKind::TagSize { .. } => true,
-                    // A size beyond the end is seen before the tag is looked at.
-                    DecodeErrorKind::Truncated { wanted, .. } => {
-                        ends_in_varint(&bytes[..error.offset()], *wanted)
-                    }
-                    _ => false,
-                }
-            }
-            _ => false,
+        explains: Some(|_, _, bytes, ours, theirs| {
+            contradicts_size(bytes, ours) && matches!(theirs, Answer::Accepted { .. })
         }),
     },
     Difference {
@@ -171,22 +161,36 @@ pub fn outcome(
 fn was_utf8_alone(codec: &Codec, version: i16, bytes: &[u8]) -> bool {
     let mut bytes = bytes.to_vec();
     loop {
-        let end = match (codec.recode)(&bytes, version, &Limits::DEFAULT) {
-            Ok(_) => return true,
-            Err(CodecError::Decode(error)) => match error.kind() {
-                DecodeErrorKind::InvalidUtf8 => error.offset(),
-                DecodeErrorKind::TrailingBytes { .. } | DecodeErrorKind::TagSize { .. } => {
-                    return true;
-                }
-                _ => return false,
-            },
-            Err(_) => return false,
+        let ours = (codec.recode)(&bytes, version, &Limits::DEFAULT);
+        let end = match &ours {
+            Err(CodecError::Decode(error)) if *error.kind() == DecodeErrorKind::InvalidUtf8 => {
+                error.offset()
+            }
+            _ => {
+                let left = |kind: &_| matches!(kind, DecodeErrorKind::TrailingBytes { .. });
+                return ours.is_ok() || is_decode(&ours, left) || contradicts_size(&bytes, &ours);
+            }
         };
         // The error is where the string ends; a byte of it that is no letter is before that.
         match bytes[..end].iter().rposition(|byte| !byte.is_ascii()) {
             Some(at) => bytes[at] = b'x',
             None => return false,
         }
+    }
+}
+
+/// Whether bytes are refused because the size of a tagged field is wrong.
+fn contradicts_size(bytes: &[u8], ours: &Ours) -> bool {
+    let Err(CodecError::Decode(error)) = ours else {
+        return false;
+    };
+    match error.kind() {
+        DecodeErrorKind::TagSize { .. } => true,
+        // A size beyond the end is seen before the tag is looked at.
+        DecodeErrorKind::Truncated { wanted, .. } => {
+            ends_in_varint(&bytes[..error.offset()], *wanted)
+        }
+        _ => false,
     }
 }
 
