@@ -1,75 +1,7 @@
-//! `kwire`: reads, writes and explains Kafka protocol bytes.
+//! The program `kwire`; all of it is in the library.
 
-mod commands;
-mod failure;
-mod frames;
-mod input;
-mod messages;
-mod output;
-mod progress;
-
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-use commands::{apis, batch, decode, describe, encode, explain, frame, records};
-use failure::Failure;
-
-const EXAMPLES: &str = "\
-Examples:
-  kwire apis
-  kwire describe Fetch --version 17
-  kwire decode VoteRequest 2 00ffffffff0100
-  kwire encode VoteRequest 2 '{\"clusterId\": \"ABC\"}'
-
-Exit codes: 0 all went well, 1 the input is faulty or could not be read, 2 the command line is
-wrong. Colour is for terminals only, and never if NO_COLOR is set.";
-
-/// Reads, writes and explains Kafka protocol bytes.
-#[derive(Debug, Parser)]
-#[command(name = "kwire", version, about, after_help = EXAMPLES, max_term_width = 100)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Apis(apis::Args),
-    Describe(describe::Args),
-    Decode(decode::Args),
-    Encode(encode::Args),
-    Frame(frame::Args),
-    Batch(batch::Args),
-    Explain(explain::Args),
-    Records(records::Args),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut out = output::stdout();
-    let result = match cli.command {
-        Command::Apis(args) => apis::run(&args, &mut out),
-        Command::Describe(args) => describe::run(&args, &mut out),
-        Command::Decode(args) => decode::run(&args, &mut out),
-        Command::Encode(args) => encode::run(&args, &mut out),
-        Command::Frame(args) => frame::run(&args, &mut out),
-        Command::Records(args) => records::run(&args, &mut out),
-        Command::Explain(args) => explain::run(&args, &mut out),
-        Command::Batch(args) => batch::run(&args, &mut out),
-    };
-    // Also after a failure: what was found before it is worth having.
-    let flushed = out.flush().map_err(Failure::from);
-    match result.and(flushed) {
-        Ok(()) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
-        Err(Failure::Usage(message)) => {
-            output::error(&message);
-            ExitCode::from(2)
-        }
-        Err(Failure::Failed(message)) => {
-            output::error(&message);
-            ExitCode::FAILURE
-        }
-    }
+    kwire::main()
 }

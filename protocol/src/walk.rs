@@ -211,9 +211,9 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
     fn tagged(&mut self, field: &'static FieldSchema) -> Result<B::Value, DecodeError> {
         let allowed = field.nullable.contains(self.version);
         match field.ty {
-            FieldType::Struct(index) if allowed => match self.reader.uvarint()? {
-                0 => Ok(B::Value::default()),
-                _ => self.structure(&self.schema.structs[index]),
+            FieldType::Struct(index) if allowed => match self.reader.tagged_struct_is_there()? {
+                false => Ok(B::Value::default()),
+                true => self.structure(&self.schema.structs[index]),
             },
             ty => self.value(ty, allowed),
         }

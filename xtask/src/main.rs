@@ -4,6 +4,7 @@ mod bench;
 mod capture;
 mod codegen;
 mod constants;
+mod fuzz;
 mod jars;
 mod java;
 mod oracle;
@@ -33,6 +34,8 @@ enum Command {
     Bench(bench::Args),
     Capture(capture::Args),
     Codegen(codegen::Args),
+    #[command(subcommand)]
+    Fuzz(fuzz::Command),
     Oracle(oracle::Args),
     #[command(subcommand)]
     Schemas(schemas::Command),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
+        Command::Fuzz(command) => fuzz::run(command),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),
         Command::Tables(args) => tables::run(args),

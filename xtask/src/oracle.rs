@@ -36,10 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<()> {
     let java = Java::for_release(&args.release)?;
     if args.print_command {
-        let command = java.command("Oracle");
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-        println!("{}", serde_json::to_string(&words)?);
+        println!("{}", command_line(&java)?);
         return Ok(());
     }
     if args.replay.is_empty() {
@@ -49,6 +46,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
     args.replay
         .iter()
         .try_for_each(|file| replay::run(&mut oracle, &args.release, file))
+}
+
+/// The words of the command that runs the server, as a JSON array.
+pub(crate) fn command_line(java: &Java) -> Result<String> {
+    let command = java.command("Oracle");
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    Ok(serde_json::to_string(&words)?)
 }
 
 /// A message to ask about.

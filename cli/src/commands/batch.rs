@@ -53,14 +53,23 @@ pub(crate) fn run(_: &Args, out: &mut dyn Write) -> Result<(), Failure> {
                 Answer::default().refused("bad-line", message)
             }
         };
-        serde_json::to_writer(&mut *out, &answer)?;
-        out.write_all(b"\n")?;
+        tell(&answer, out)?;
         done += 1;
         if done % 1000 == 0 {
             progress.at(done);
         }
     }
     Ok(())
+}
+
+/// One line, and the answer to it.
+pub(crate) fn run_line(line: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
+    tell(&answer(line), out)
+}
+
+fn tell(answer: &Answer<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, answer)?;
+    Ok(out.write_all(b"\n")?)
 }
 
 /// Reads lines into one buffer.

@@ -62,7 +62,24 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         "-" => input::read_stdin("a recording")?,
         path => input::read_file(path)?,
     };
-    let mut recording = Recording::read(&bytes);
+    explain(args, &apis, &bytes, out)
+}
+
+/// The whole recording, in the order of time.
+pub(crate) fn run_bytes(bytes: &[u8], full: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let args = Args {
+        file: "-".to_owned(),
+        phase: Vec::new(),
+        api: Vec::new(),
+        file_order: false,
+        limit: None,
+        full,
+    };
+    explain(&args, &[], bytes, out)
+}
+
+fn explain(args: &Args, apis: &[i16], bytes: &[u8], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut recording = Recording::read(bytes);
     let reordered = !args.file_order && order::is_lost(&recording.exchanges);
     if reordered {
         recording.exchanges = order::restored(recording.exchanges);

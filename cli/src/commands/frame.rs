@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Subcommand;
+use kwire_protocol::ApiKey;
 use kwire_protocol::api::ApiInfo;
 use kwire_protocol::schema::Kind;
 use serde_json::{Map, Value, json};
@@ -107,12 +108,33 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         return output::bytes(out, &bytes, form);
     }
     let bytes = input::bytes(what.input.as_deref(), form)?;
-    let frame = match (kind, api, version) {
-        (Kind::Request, ..) => prefixed(&bytes, frames::request),
-        (_, Some(info), Some(version)) => {
-            prefixed(&bytes, |bytes| frames::response(bytes, info.key, version))
-        }
+    let answers = match (kind, api, version) {
+        (Kind::Request, ..) => None,
+        (_, Some(info), Some(version)) => Some((info.key, version)),
         _ => return Err(Failure::usage("a response needs --api and --version")),
+    };
+    show(&bytes, answers, what.compact, out)
+}
+
+/// A frame of hex digits on one line: a request, unless it answers one.
+pub(crate) fn run_hex(
+    hex: &str,
+    answers: Option<(ApiKey, i16)>,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let bytes = input::unhex(hex.as_bytes()).map_err(Failure::failed)?;
+    show(&bytes, answers, true, out)
+}
+
+fn show(
+    bytes: &[u8],
+    answers: Option<(ApiKey, i16)>,
+    compact: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let frame = match answers {
+        None => prefixed(bytes, frames::request),
+        Some((api, version)) => prefixed(bytes, |bytes| frames::response(bytes, api, version)),
     };
     let frame = frame.map_err(Failure::failed)?;
     let json = json!({
@@ -122,7 +144,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         "version": frame.version,
         "body": frame.body,
     });
-    output::json(out, &json, what.compact)
+    output::json(out, &json, compact)
 }
 
 /// Reads a frame that may have its length before it. What looks like a length may be another

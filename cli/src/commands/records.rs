@@ -51,9 +51,30 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let bytes = bytes(args.input.as_deref())?;
+    list(args, &bytes, true, out)
+}
+
+/// The batches of a log and their records.
+pub(crate) fn run_bytes(
+    bytes: &[u8],
+    json: bool,
+    metadata: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let args = Args {
+        input: None,
+        json,
+        metadata,
+        batches: false,
+        full: true,
+    };
+    list(&args, bytes, false, out)
+}
+
+fn list(args: &Args, bytes: &[u8], notes: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let mut walk = Walk {
         json: args.json,
-        bytes: &bytes,
+        bytes,
         what: What {
             records: !args.batches,
             metadata: args.metadata,
@@ -61,6 +82,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         text: Text { full: args.full },
         scratch: Vec::new(),
         corrupt: 0,
+        notes,
         out,
     };
     walk.all()?;
@@ -98,6 +120,8 @@ struct Walk<'a> {
     scratch: Vec<u8>,
     /// How many batches are.
     corrupt: usize,
+    /// Whether standard error is to be written to.
+    notes: bool,
     out: &'a mut dyn Write,
 }
 
@@ -158,6 +182,9 @@ impl Walk<'_> {
 
     /// Says something on standard error, where it stands in nobody's way.
     fn note(&mut self, text: &str) -> Result<(), Failure> {
+        if !self.notes {
+            return Ok(());
+        }
         self.out.flush()?;
         let _ = writeln!(anstream::stderr(), "note: {text}");
         Ok(())

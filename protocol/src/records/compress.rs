@@ -252,6 +252,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "interpreted, its hundreds of kilobytes take hours")]
     fn what_is_compressed_comes_back_and_stops_at_the_limit() {
         for compression in Compression::ALL {
             if !compression.is_available() {

@@ -52,10 +52,12 @@ impl MessageSetBuilder {
     /// # Errors
     /// [`ErrorKind::UnknownMagic`] for others than 0 and 1, [`ErrorKind::NotInMagic`] for the
     /// append time in magic 0, [`ErrorKind::CompressionNotInMagic`] for zstd,
-    /// [`ErrorKind::CodecNotCompiledIn`], [`ErrorKind::NegativeTimestamp`].
+    /// [`ErrorKind::CodecNotCompiledIn`], [`ErrorKind::NegativeTimestamp`],
+    /// [`ErrorKind::InvalidOptions`] for a negative base offset.
     pub fn new(options: MessageSetOptions) -> Result<Self, Error> {
         let MessageSetOptions {
             magic,
+            base_offset,
             compression,
             log_append_time,
             ..
@@ -71,6 +73,9 @@ impl MessageSetBuilder {
             Some(ErrorKind::CompressionNotInMagic { compression, magic })
         } else if !compression.is_available() {
             Some(ErrorKind::CodecNotCompiledIn(compression))
+        } else if base_offset < 0 {
+            // Readers take a compressed message below the offsets inside it for a damaged one.
+            Some(ErrorKind::InvalidOptions("negative base offset"))
         } else {
             log_append_time
                 .filter(|&time| time < 0)
@@ -264,5 +269,20 @@ fn patch_message(out: &mut [u8], start: usize) -> Result<(), ErrorKind> {
 fn put_crc(message: &mut [u8], crc: u32) {
     if let Some(field) = message.get_mut(LOG_OVERHEAD..MAGIC_AT) {
         field.copy_from_slice(&crc.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_are_not_negative() {
+        let options = MessageSetOptions {
+            base_offset: -1,
+            ..Default::default()
+        };
+        let error = MessageSetBuilder::new(options).unwrap_err().kind();
+        assert_eq!(error, ErrorKind::InvalidOptions("negative base offset"));
     }
 }

@@ -526,12 +526,19 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
         }
     }
 
-    /// Reads a tagged struct that may be null: a varint comes first, zero for null.
+    /// Reads what comes before a tagged struct that may be null: whether it is not. As in Java, a
+    /// varint that is negative as an `int` means null, as zero does.
+    #[inline]
+    pub(crate) fn tagged_struct_is_there(&mut self) -> Result<bool> {
+        self.uvarint().map(|marker| marker as i32 > 0)
+    }
+
+    /// Reads a tagged struct that may be null.
     #[inline]
     pub fn nullable_tagged_struct<T: Read<'a>>(&mut self, version: i16) -> Result<Option<T>> {
-        match self.uvarint()? {
-            0 => Ok(None),
-            _ => self.value(version).map(Some),
+        match self.tagged_struct_is_there()? {
+            false => Ok(None),
+            true => self.value(version).map(Some),
         }
     }
 

@@ -7,11 +7,14 @@
 //! `KWIRE_INTEROP_SEED` gives other values, `KWIRE_INTEROP_CASES` more for each message and version,
 //! `KWIRE_INTEROP_MUTATIONS` more damaged messages.
 
+pub mod differences;
+mod fuzz;
 mod mutate;
 mod mutations;
 mod oracle;
 mod random;
 mod refusals;
+mod tree;
 mod values;
 
 use std::io::Write;

@@ -1,10 +1,11 @@
 //! Odd bytes: what Java's decoder makes of each, and what this one does.
 //!
-//! Where the two differ it is by choice, and the reason stands here.
+//! Where the two differ it is by choice, and the reason stands in the table of differences.
 
 use std::collections::BTreeMap;
 
 use crate::common::{CODECS, hex, lines, unhex};
+use crate::interop::differences::{INVALID_UTF8, SURROGATE, TAG_SIZE, TRAILING, named};
 use kwire_protocol::Limits;
 use kwire_protocol::codec::find;
 use kwire_protocol::json::Mode;
@@ -15,7 +16,7 @@ use serde_json::Value;
 enum Choice {
     /// The same as Java: the same bytes again, or a refusal by both.
     AsJava,
-    /// Refused, although Java takes it.
+    /// Refused, although Java takes it, by this row of the table of differences.
     Refused(&'static str),
 }
 
@@ -23,50 +24,36 @@ use Choice::{AsJava, Refused};
 
 const CHOICES: &[(&str, Choice)] = &[
     ("baseline", AsJava),
-    (
-        "trailing byte",
-        Refused("a whole message has to fill its bytes; decode_prefix is for those that do not"),
-    ),
+    ("trailing byte", Refused(TRAILING)),
     ("unknown tags out of order 21,20", AsJava),
     ("unknown tag twice", AsJava),
     ("overlong varint length 8100 = 1 -> empty", AsJava),
     ("6-byte varint", AsJava),
     ("5-byte varint all ones", AsJava),
-    (
-        "invalid utf-8",
-        Refused("a Rust string cannot hold it, and replacing bytes silently would lose them"),
-    ),
-    (
-        "utf-8 surrogate",
-        Refused("a Rust string cannot hold it, and replacing bytes silently would lose them"),
-    ),
+    ("invalid utf-8", Refused(INVALID_UTF8)),
+    ("utf-8 surrogate", Refused(INVALID_UTF8)),
     ("null non-nullable array", AsJava),
     ("bool 2", AsJava),
     ("inflexible array length -5 nullable", AsJava),
     ("inflexible nullable string length -7", AsJava),
     ("header v2 client id is int16 string", AsJava),
-    (
-        "nullable struct marker 0",
-        Refused("read as present, like Java; its one byte too many is refused"),
-    ),
+    // Read as present, like Java; its one byte too many is refused.
+    ("nullable struct marker 0", Refused(TRAILING)),
     ("nullable struct marker 0 b", AsJava),
     ("nullable struct marker fe", AsJava),
+    ("tagged struct marker -1", AsJava),
+    ("tagged struct marker the least int", AsJava),
+    ("tagged struct marker 2", AsJava),
     (
         "known tag 0 with a wrong size (9 for null ClusterId)",
         AsJava,
     ),
     ("known tag written with its default", AsJava),
-    (
-        "known tag wrong size",
-        Refused("the size says where the next field begins: bytes that contradict it are damaged"),
-    ),
+    ("known tag wrong size", Refused(TAG_SIZE)),
     ("known tag twice", AsJava),
     ("tag that another version has", AsJava),
     ("string of 32768 bytes", AsJava),
-    (
-        "lone surrogate in value",
-        Refused("a Rust string cannot hold it; Java writes a question mark"),
-    ),
+    ("lone surrogate in value", Refused(SURROGATE)),
     ("uint16 65536", AsJava),
 ];
 
@@ -114,9 +101,13 @@ fn check(id: &str, probe: &Value, choice: &Choice, java: &Value) {
             assert!(java.get("remaining").is_none_or(|left| *left == 0), "{id}");
         }
         (AsJava, Err(error)) => assert_eq!(java["ok"], false, "{id}: {error}"),
-        (Refused(reason), Ok(bytes)) => {
+        (Refused(row), Ok(bytes)) => {
+            let reason = named(row).reason;
             panic!("{id}: accepted as {}, though {reason}", hex(&bytes))
         }
-        (Refused(_), Err(_)) => assert_eq!(java["ok"], true, "{id}: Java refuses it too"),
+        (Refused(row), Err(_)) => {
+            assert_eq!(named(row).name, *row);
+            assert_eq!(java["ok"], true, "{id}: Java refuses it too");
+        }
     }
 }

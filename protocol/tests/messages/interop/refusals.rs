@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kwire_protocol::schema::FieldType;
 use serde_json::{Value, json};
 
+use super::differences::{KNOWN_TAG, named};
 use super::oracle::Answer;
 use super::random::{Rng, Shape, UNKNOWN_TAGS, Values, known_tags, not_default};
 use super::{Failures, Pair, ask_about, each_struct, encode, releases, say, seed, short};
@@ -36,11 +37,11 @@ fn both_sides() {
                     _ if no_field => change.wanted,
                     Answer::Accepted { hex, .. } if *hex == common::hex(base) => Wanted::Dropped,
                     _ if answer.is_refusal() => Wanted::Refused,
-                    _ => Wanted::RefusedHere,
+                    _ => Wanted::RefusedHere(named(KNOWN_TAG).name),
                 };
                 let holds = match change.wanted {
                     Wanted::Dropped => ours.as_ref() == Ok(base),
-                    Wanted::Refused | Wanted::RefusedHere => ours.is_err(),
+                    Wanted::Refused | Wanted::RefusedHere(_) => ours.is_err(),
                 };
                 let what = if no_field {
                     "field of another release"
@@ -85,9 +86,8 @@ enum Wanted {
     Refused,
     /// Both encode it as if there were no change.
     Dropped,
-    /// We refuse it, and Java encodes it: an unknown tag that is a known one, which Java does not
-    /// look for, so that it writes the tag twice or out of order.
-    RefusedHere,
+    /// We refuse it, and Java encodes it, by this row of the table of differences.
+    RefusedHere(&'static str),
 }
 
 /// All the changes to a value of the pair in which every struct occurs, with the bytes of that value.
@@ -179,7 +179,7 @@ fn changes((codec, version): Pair) -> Vec<(Pair, Vec<u8>, Change)> {
         tags("tag too high", Wanted::Refused, &[i32::MAX as u32]);
         tags("tag too high", Wanted::Refused, &[u32::MAX]);
         if first > 0 {
-            tags("known tag", Wanted::RefusedHere, &[first - 1]);
+            tags("known tag", Wanted::RefusedHere(KNOWN_TAG), &[first - 1]);
         }
     }
     changes
