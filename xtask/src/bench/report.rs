@@ -60,7 +60,7 @@ const OPERATIONS: [(&str, &str, &str); 6] = [
     (
         "decode-static",
         "Decode to a value that borrows nothing",
-        "kwire: `decode_shared` and `into_owned`; krabka borrowed: `to_owned`; franz-go: `ReadFrom`.",
+        "kwire: `decode_shared`; krabka borrowed: `to_owned`; franz-go: `ReadFrom`.",
     ),
 ];
 
