@@ -100,7 +100,7 @@ pub(super) fn codec(run: &Run<'_>) -> Result<String> {
         }
     }
     if run.figures.has("crc") {
-        text += "\n## CRC-32C\n\nGB/s; kwire uses the crate crc32c. The crate crc32fast has another polynomial.\n\n";
+        text += "\n## CRC-32C\n\nGB/s; kwire uses the crate crc-fast. The crate crc32fast has another polynomial.\n\n";
         text += &checksums(run)?;
     }
     text += &shortfalls(run)?;
