@@ -6,6 +6,7 @@ mod groups;
 mod quorum;
 
 use std::fs;
+use std::hint::black_box;
 use std::io;
 use std::path::Path;
 
@@ -26,6 +27,7 @@ pub struct Case {
     pub id: &'static str,
     /// The message's name in Kafka's schemas.
     pub message: &'static str,
+    /// Not a constant to the compiler: a program learns it from whom it talks to.
     pub version: i16,
     /// What is in it.
     pub what: &'static str,
@@ -40,7 +42,7 @@ macro_rules! cases {
             vec![$(Case {
                 id: $id,
                 message: $message,
-                version: $version,
+                version: black_box($version),
                 what: $what,
                 bytes: $value.encode_to_vec($version).expect("encodes").into(),
             }),*]
