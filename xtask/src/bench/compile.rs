@@ -200,7 +200,11 @@ impl Program {
     fn least(&self, build: &[&str], runs: u32) -> Result<f64> {
         let build = [build, &["--quiet", ANY_RUST]].concat();
         let own = self.package();
-        let package = if self.itself { own.as_str() } else { self.library };
+        let package = if self.itself {
+            own.as_str()
+        } else {
+            self.library
+        };
         let only = ["--package", package];
         let mut clean = [&["clean", "--quiet"], &only[..]].concat();
         if build.contains(&"--release") {
