@@ -14,9 +14,12 @@ use bytes::Bytes;
 use kwire_protocol::records::Compression;
 use kwire_protocol::{Str, Uuid};
 
-pub use cluster::{api_versions, create_topics, metadata};
+pub use cluster::{
+    api_versions, create_topics, describe_cluster, find_coordinator, metadata, metadata_request,
+};
 pub use data::{
-    FIRST_TIMESTAMP, fetch, fetch_one, fetch_response, produce, record_batch, record_values,
+    FIRST_TIMESTAMP, elsewhere, fetch, fetch_one, fetch_response, fetch_response_of_many, produce,
+    record_batch, record_values,
 };
 pub use groups::{join_group, list_offsets, offset_commit};
 pub use quorum::{describe_quorum, vote, voters};
