@@ -17,7 +17,7 @@ pub fn run(plan: &Plan) {
         if !plan.wants_case(name) {
             continue;
         }
-        let bytes: Vec<u8> = (0..len).map(|at| (at * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..len).map(|at| ((at * 31) >> 3) as u8).collect();
         let bytes = &bytes[..];
         let expected = crc32c::crc32c(bytes);
         assert_eq!(crc_fast::crc32_iscsi(bytes), expected);

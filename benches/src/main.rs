@@ -10,6 +10,7 @@ mod corpus;
 mod dispatch;
 mod handwritten;
 mod peers;
+mod proxies;
 mod records;
 mod shapes;
 mod timing;
@@ -64,6 +65,7 @@ fn codec(options: &[&str]) {
     codec::run(&plan, &cases);
     dispatch::run(&plan, &cases);
     records::run(&plan);
+    proxies::run(&plan);
     checksum::run(&plan);
 }
 

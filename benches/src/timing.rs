@@ -34,12 +34,20 @@ pub enum Operation {
     BatchDecode,
     /// Look at each record of a batch, allocating as little as the library can.
     BatchIterate,
+    /// Look into a message that is passed on; without a way to, decode and encode it.
+    Peek,
+    /// The same, but without a way to, decode it only.
+    PeekDecode,
+    /// Change a little in a message that is passed on; without a way to, decode and encode it.
+    Rewrite,
+    /// Encode a message without copying its records; without a way to, copy them.
+    Segments,
     /// A checksum.
     Crc,
 }
 
 impl Operation {
-    pub const ALL: [Operation; 11] = [
+    pub const ALL: [Operation; 15] = [
         Operation::Encode,
         Operation::EncodeFresh,
         Operation::EncodeDecoded,
@@ -50,6 +58,10 @@ impl Operation {
         Operation::BatchEncode,
         Operation::BatchDecode,
         Operation::BatchIterate,
+        Operation::Peek,
+        Operation::PeekDecode,
+        Operation::Rewrite,
+        Operation::Segments,
         Operation::Crc,
     ];
 
@@ -65,6 +77,10 @@ impl Operation {
             Operation::BatchEncode => "batch-encode",
             Operation::BatchDecode => "batch-decode",
             Operation::BatchIterate => "batch-iterate",
+            Operation::Peek => "peek",
+            Operation::PeekDecode => "peek-decode",
+            Operation::Rewrite => "rewrite",
+            Operation::Segments => "segments",
             Operation::Crc => "crc",
         }
     }

@@ -1,8 +1,9 @@
 //! What clients learn about a cluster and change in it.
 
 use kwire_protocol::messages::{
-    ApiVersionsResponse, CreateTopicsRequest, MetadataResponse, api_versions_response,
-    create_topics_request, metadata_response,
+    ApiVersionsResponse, CreateTopicsRequest, DescribeClusterResponse, FindCoordinatorResponse,
+    MetadataRequest, MetadataResponse, api_versions_response, create_topics_request,
+    describe_cluster_response, find_coordinator_response, metadata_request, metadata_response,
 };
 
 use super::{CLUSTER_ID, host, id, name};
@@ -34,6 +35,53 @@ pub fn metadata() -> MetadataResponse<'static> {
                 name: Some(name(topic)),
                 topic_id: id(topic),
                 partitions: (0..6).map(partition).collect(),
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+/// A question for some topics of a cluster.
+pub fn metadata_request() -> MetadataRequest<'static> {
+    MetadataRequest {
+        topics: Some(
+            (0..50)
+                .map(|topic| metadata_request::MetadataRequestTopic {
+                    name: Some(name(topic)),
+                    ..Default::default()
+                })
+                .collect(),
+        ),
+        ..Default::default()
+    }
+}
+
+/// Where a group's coordinator is.
+pub fn find_coordinator() -> FindCoordinatorResponse<'static> {
+    FindCoordinatorResponse {
+        coordinators: vec![find_coordinator_response::Coordinator {
+            key: "group-1".into(),
+            node_id: 1,
+            host: host(1),
+            port: 9092,
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// The brokers of a cluster.
+pub fn describe_cluster() -> DescribeClusterResponse<'static> {
+    DescribeClusterResponse {
+        cluster_id: CLUSTER_ID.into(),
+        controller_id: 1,
+        brokers: (0..3)
+            .map(|node| describe_cluster_response::DescribeClusterBroker {
+                broker_id: node,
+                host: host(node),
+                port: 9092,
+                rack: Some("rack-1".into()),
                 ..Default::default()
             })
             .collect(),

@@ -77,6 +77,30 @@ pub fn fetch_response() -> FetchResponse<'static> {
     }
 }
 
+/// The records that a consumer of many partitions gets: 1 KiB of each.
+pub fn fetch_response_of_many() -> FetchResponse<'static> {
+    let batch = batch_of(&record_values()[..9], Compression::None);
+    let partition = |partition_index| response::PartitionData {
+        partition_index,
+        high_watermark: 1_010_000,
+        last_stable_offset: 1_010_000,
+        log_start_offset: 100,
+        records: Some(batch.clone().into()),
+        ..Default::default()
+    };
+    FetchResponse {
+        session_id: 77,
+        responses: (0..10)
+            .map(|topic| response::FetchableTopicResponse {
+                topic_id: id(topic),
+                partitions: (0..10).map(partition).collect(),
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    }
+}
+
 /// The records that a producer sends.
 pub fn produce() -> ProduceRequest<'static> {
     ProduceRequest {
@@ -101,7 +125,7 @@ pub fn produce() -> ProduceRequest<'static> {
 /// processor takes what it reads for what it has just written. What a peer encodes lies in the
 /// frame as far from a page's beginning as in the copy, which the value that kwire is given would
 /// not.
-fn elsewhere(bytes: Vec<u8>) -> Bytes {
+pub fn elsewhere(bytes: Vec<u8>) -> Bytes {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let start = NEXT.fetch_add(1, Ordering::Relaxed) * 1365 % 4096;
     let mut moved = vec![0; start];
@@ -139,12 +163,16 @@ pub const FIRST_TIMESTAMP: i64 = 1_700_000_000_000;
 
 /// A batch of 1 MiB of records.
 pub fn record_batch(compression: Compression) -> Vec<u8> {
+    batch_of(&record_values(), compression)
+}
+
+fn batch_of(values: &[[u8; RECORD_LEN]], compression: Compression) -> Vec<u8> {
     let options = BatchOptions {
         compression,
         ..Default::default()
     };
     let mut builder = BatchBuilder::new(options).expect("the options are sound");
-    for (index, value) in record_values().iter().enumerate() {
+    for (index, value) in values.iter().enumerate() {
         let record = NewRecord {
             timestamp: FIRST_TIMESTAMP + index as i64,
             key: None,

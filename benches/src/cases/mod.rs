@@ -6,6 +6,7 @@ mod groups;
 mod quorum;
 
 use std::fs;
+use std::hint::black_box;
 use std::io;
 use std::path::Path;
 
@@ -13,9 +14,12 @@ use bytes::Bytes;
 use kwire_protocol::records::Compression;
 use kwire_protocol::{Str, Uuid};
 
-pub use cluster::{api_versions, create_topics, metadata};
+pub use cluster::{
+    api_versions, create_topics, describe_cluster, find_coordinator, metadata, metadata_request,
+};
 pub use data::{
-    FIRST_TIMESTAMP, fetch, fetch_one, fetch_response, produce, record_batch, record_values,
+    FIRST_TIMESTAMP, elsewhere, fetch, fetch_one, fetch_response, fetch_response_of_many, produce,
+    record_batch, record_values,
 };
 pub use groups::{join_group, list_offsets, offset_commit};
 pub use quorum::{describe_quorum, vote, voters};
@@ -26,6 +30,7 @@ pub struct Case {
     pub id: &'static str,
     /// The message's name in Kafka's schemas.
     pub message: &'static str,
+    /// Not a constant to the compiler: a program learns it from whom it talks to.
     pub version: i16,
     /// What is in it.
     pub what: &'static str,
@@ -40,7 +45,7 @@ macro_rules! cases {
             vec![$(Case {
                 id: $id,
                 message: $message,
-                version: $version,
+                version: black_box($version),
                 what: $what,
                 bytes: $value.encode_to_vec($version).expect("encodes").into(),
             }),*]

@@ -4,7 +4,7 @@
 macro_rules! kwire {
     ($message:ident, $case:expr, $value:expr) => {{
         use kwire_protocol::messages::$message;
-        use kwire_protocol::{IntoOwned as _, Limits, Message as _};
+        use kwire_protocol::{Limits, Message as _};
 
         const NAME: &str = "kwire";
         let (frame, version) = (&$case.bytes, $case.version);
@@ -39,7 +39,6 @@ macro_rules! kwire {
             }),
             Entry::new(Operation::DecodeStatic, NAME, move || {
                 $message::decode_shared(black_box(frame), black_box(version), &Limits::DEFAULT)
-                    .map(|message| message.into_owned())
             }),
         ]
     }};

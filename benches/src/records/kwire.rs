@@ -53,8 +53,7 @@ fn encode(
         ..Default::default()
     };
     let mut builder = BatchBuilder::append_to(out, options)?;
-    let mut timestamp = FIRST_TIMESTAMP;
-    for value in values {
+    for (timestamp, value) in (FIRST_TIMESTAMP..).zip(values) {
         let appended = builder.try_append(&NewRecord {
             timestamp,
             key: None,
@@ -62,7 +61,6 @@ fn encode(
             headers: &[],
         })?;
         let _ = black_box(appended);
-        timestamp += 1;
     }
     builder.finish()
 }

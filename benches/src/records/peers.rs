@@ -26,7 +26,7 @@ pub fn kafka_protocol(batch: &Batch) -> Vec<Entry<'_>> {
             Compression::Zstd => kafka_protocol::records::Compression::Zstd,
         },
     });
-    let records = &*keep(decode().expect("the peer decodes").records);
+    let records = keep(decode().expect("the peer decodes").records);
     let mut out = BytesMut::new();
     let encode = move || {
         out.clear();

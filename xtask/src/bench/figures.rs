@@ -1,6 +1,6 @@
 //! The figures that the programs print, a line each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 
@@ -79,6 +79,15 @@ impl Figures {
     ) -> Option<(u64, u64)> {
         let cell = (operation.into(), case.into(), contestant.into());
         self.allocations.get(&cell).copied()
+    }
+
+    /// The cases of an operation, in order of their names.
+    pub(super) fn cases(&self, operation: &str) -> BTreeSet<&str> {
+        let cells = self.nanos.keys();
+        cells
+            .filter(|(found, ..)| found == operation)
+            .map(|(_, case, _)| case.as_str())
+            .collect()
     }
 
     /// Whether anybody was timed at an operation.

@@ -23,6 +23,8 @@ pub(super) struct Run<'a> {
 
 const KWIRE: &str = "kwire";
 const BY_HAND: &str = "by hand";
+/// kwire's decoding and encoding where it has something better for proxies.
+const WHOLE: &str = "kwire whole";
 /// The peers that kwire is compared with; those in Rust come first.
 const PEERS: [&str; 6] = [
     "kafka-protocol",
@@ -60,7 +62,7 @@ const OPERATIONS: [(&str, &str, &str); 6] = [
     (
         "decode-static",
         "Decode to a value that borrows nothing",
-        "kwire: `decode_shared` and `into_owned`; krabka borrowed: `to_owned`; franz-go: `ReadFrom`.",
+        "kwire: `decode_shared`; krabka borrowed: `to_owned`; franz-go: `ReadFrom`.",
     ),
 ];
 
@@ -83,6 +85,7 @@ pub(super) fn codec(run: &Run<'_>) -> Result<String> {
         let contestants = ["known type", "by key"];
         text += &plain(run, "dispatch", &contestants, |nanos| time(Some(nanos)))?;
     }
+    text += &proxies(run)?;
     for (operation, title) in [
         ("batch-encode", "Write a record batch"),
         (
@@ -100,7 +103,7 @@ pub(super) fn codec(run: &Run<'_>) -> Result<String> {
         }
     }
     if run.figures.has("crc") {
-        text += "\n## CRC-32C\n\nGB/s; kwire uses the crate crc32c. The crate crc32fast has another polynomial.\n\n";
+        text += "\n## CRC-32C\n\nGB/s; kwire uses the crate crc-fast. The crate crc32fast has another polynomial.\n\n";
         text += &checksums(run)?;
     }
     text += &shortfalls(run)?;
@@ -303,6 +306,85 @@ fn cold(run: &Run<'_>) -> Result<String> {
     Ok(format!(
         "\n## Decode with a cold allocator\n\nIn a process that has never freed a large block (`--cold-malloc`).\n\n| case | | warm | cold | cold to warm |\n|---|---|---|---|---|\n{rows}"
     ))
+}
+
+/// What proxies do: an operation's name among the figures, its title, and what there is to say.
+const PROXIES: [(&str, &str, &str); 3] = [
+    (
+        "peek",
+        "Proxies: look into a message",
+        "`frame::peek_request` (header), `peek::topics` and `peek::record_sets` with the `summary` of each set.\nThe others decode and encode; `decode alone` is the ratio to those who decode, look, and pass on the bytes that came, for the header to decoding the header.\nkrabka-protocol has no headers of requests, and writes every record anew.",
+    ),
+    (
+        "rewrite",
+        "Proxies: change a little in a response",
+        "`rewrite::endpoints` into a buffer that is used again, with hosts as long as before or longer; `rewrite::endpoints_in_place` with hosts as long as before; `rewrite::clamp_api_versions`.\nThe others decode, change the same and encode, and write the same bytes.",
+    ),
+    (
+        "segments",
+        "Proxies: encode without a copy of the records",
+        "`encode_segments`, into a buffer that is used again or a new one, whichever is faster; the system's vectored write is not in it.\nThe others encode into a buffer that is used again.",
+    ),
+];
+
+/// How many times as fast as the fastest peer's decoding and encoding proxies are to be.
+const LEAST_PROXY_LEAD: f64 = 4.0;
+
+fn proxies(run: &Run<'_>) -> Result<String> {
+    let mut text = String::new();
+    for (operation, title, note) in PROXIES {
+        if !run.figures.has(operation) {
+            continue;
+        }
+        let cases = run.figures.cases(operation);
+        let (mut rows, mut slow) = (String::new(), Vec::new());
+        for case in cases {
+            let nanos = |name: &str| run.figures.nanos(operation, case, name);
+            let java = java_whole(run, case);
+            let names = [KWIRE, WHOLE, "kafka-protocol", "krabka-protocol"];
+            let times: Vec<_> = names.iter().map(|name| nanos(name)).chain([java]).collect();
+            let over_kwire = |peer: Option<f64>| Some(peer? / nanos(KWIRE)?);
+            let least = |peers: &[Option<f64>]| peers.iter().flatten().copied().reduce(f64::min);
+            let peer = over_kwire(least(&times[2..]));
+            let own = over_kwire(nanos(WHOLE));
+            if peer.is_some_and(|ratio| ratio < LEAST_PROXY_LEAD) {
+                slow.push(case);
+            }
+            let cells: Vec<_> = times.into_iter().map(time).collect();
+            let (peer, own) = (times_as(peer), times_as(own));
+            write!(rows, "| {case} | {} | {peer} | {own} |", cells.join(" | "))?;
+            if operation == "peek" {
+                let alone = |name: &&str| run.figures.nanos("peek-decode", case, name);
+                let alone = PEERS.iter().filter_map(alone).reduce(f64::min);
+                write!(rows, " {} |", times_as(over_kwire(alone)))?;
+            }
+            writeln!(rows)?;
+        }
+        let (column, rule) = match operation {
+            "peek" => (" decode alone |", "---|"),
+            _ => ("", ""),
+        };
+        write!(
+            text,
+            "\n## {title}\n\n{note}\n`{WHOLE}` is kwire's own way without these functions, kafka-clients is there where another table has the same bytes; `own` is the ratio to `{WHOLE}`.\n\n| case | {KWIRE} | {WHOLE} | kafka-protocol | krabka-protocol | kafka-clients | peer | own |{column}\n|{}{rule}\n{rows}",
+            "---|".repeat(8)
+        )?;
+        if !slow.is_empty() {
+            write!(
+                text,
+                "\nLess than {LEAST_PROXY_LEAD} times as fast as the fastest peer: {}.\n",
+                slow.join("; ")
+            )?;
+        }
+    }
+    Ok(text)
+}
+
+/// What Java takes to decode and encode the message whose letter stands behind a proxy's case.
+fn java_whole(run: &Run<'_>, case: &str) -> Option<f64> {
+    let (_, letter) = case.strip_suffix(')')?.rsplit_once('(')?;
+    let nanos = |operation| run.figures.nanos(operation, letter, "kafka-clients");
+    Some(nanos("decode")? + nanos("encode")?)
 }
 
 /// A table without ratios.
