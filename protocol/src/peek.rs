@@ -86,11 +86,11 @@ pub trait HoldsRecords: Message {
 
 /// Makes the plans that give out the fields at paths in the schema, empty for one that there is
 /// not.
-macro_rules! names_topics {
-    ($($(#[$cfg:meta])* $message:ident: $($path:literal)*;)*) => {$(
+macro_rules! plans {
+    ($trait:ident $function:ident; $($(#[$cfg:meta])* $message:ident: $($path:literal)*;)*) => {$(
         $(#[$cfg])*
-        impl NamesTopics for crate::messages::$message<'_> {
-            fn topic_plans() -> &'static Plans {
+        impl $trait for crate::messages::$message<'_> {
+            fn $function() -> &'static Plans {
                 static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
                     let schema = crate::messages::$message::SCHEMA;
                     Plans::new(schema, &[$($path),*], false)
@@ -101,7 +101,8 @@ macro_rules! names_topics {
     )*};
 }
 
-names_topics! {
+plans! {
+    NamesTopics topic_plans;
     #[cfg(feature = "clients")]
     ProduceRequest: "topicData" "topicData[].name" "topicData[].topicId";
     #[cfg(any(feature = "brokers", feature = "clients", feature = "raft"))]
@@ -118,22 +119,8 @@ names_topics! {
     CreateTopicsRequest: "topics" "topics[].name" "";
 }
 
-macro_rules! holds_records {
-    ($($(#[$cfg:meta])* $message:ident: $($path:literal)*;)*) => {$(
-        $(#[$cfg])*
-        impl HoldsRecords for crate::messages::$message<'_> {
-            fn record_plans() -> &'static Plans {
-                static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
-                    let schema = crate::messages::$message::SCHEMA;
-                    Plans::new(schema, &[$($path),*], false)
-                });
-                &PLANS
-            }
-        }
-    )*};
-}
-
-holds_records! {
+plans! {
+    HoldsRecords record_plans;
     #[cfg(feature = "clients")]
     ProduceRequest:
         "topicData[].name" "topicData[].topicId"

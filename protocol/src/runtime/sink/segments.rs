@@ -1,6 +1,6 @@
 //! Encoded bytes around bulk bytes that stay where they are.
 
-use super::{Sink, TagMark};
+use super::{Sink, TagMark, Writer};
 use crate::runtime::error::EncodeError;
 use crate::runtime::{Array, Blob, Fixed};
 
@@ -8,9 +8,8 @@ use crate::runtime::{Array, Blob, Fixed};
 /// place.
 #[derive(Debug)]
 pub(crate) struct Gather<'m> {
-    out: Vec<u8>,
+    out: Writer,
     bulk: Vec<Bulk<'m>>,
-    flexible: bool,
     threshold: usize,
 }
 
@@ -27,9 +26,8 @@ impl<'m> Gather<'m> {
     #[inline]
     pub(crate) fn new(out: Vec<u8>, flexible: bool, threshold: usize) -> Gather<'m> {
         Gather {
-            out,
+            out: Writer::new(out, flexible),
             bulk: Vec::new(),
-            flexible,
             threshold,
         }
     }
@@ -37,76 +35,52 @@ impl<'m> Gather<'m> {
     /// The buffer and what belongs into it.
     #[inline]
     pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<Bulk<'m>>) {
-        (self.out, self.bulk)
-    }
-
-    /// Moves what follows `at` so that its size gets the room that it needs.
-    #[cold]
-    #[inline(never)]
-    fn widen_tag_size(&mut self, at: usize, size: usize) {
-        let end = self.out.len();
-        self.long_uvarint(size as u32);
-        let width = self.out.len() - end;
-        if let Some(payload) = self.out.get_mut(at..) {
-            // Now the size stands behind the payload; rotate it to the front. Its place takes the
-            // first byte, the rest comes behind it.
-            payload.rotate_right(width);
-        }
-        self.out.remove(at - 1);
-        for bulk in self.bulk.iter_mut().rev() {
-            if bulk.at < at {
-                break;
-            }
-            bulk.at += width - 1;
-        }
+        (self.out.into_inner(), self.bulk)
     }
 }
 
 impl<'m> Sink<'m> for Gather<'m> {
     #[inline]
     fn flexible(&self) -> bool {
-        self.flexible
+        self.out.flexible()
     }
 
     #[inline]
     fn set_flexible(&mut self, flexible: bool) {
-        self.flexible = flexible;
+        self.out.set_flexible(flexible);
     }
 
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+        self.out.put(bytes);
     }
 
     #[inline]
     fn put_array<T: Fixed>(&mut self, array: &Array<'_, T>) {
-        match array.as_wire() {
-            Some(bytes) => self.put(bytes),
-            None => array
-                .iter()
-                .for_each(|value| self.put(value.to_wire().as_ref())),
-        }
+        self.out.put_array(array);
+    }
+
+    #[inline]
+    fn array<T: Fixed>(&mut self, array: &Array<'_, T>) -> Result<(), EncodeError> {
+        self.out.array(array)
     }
 
     #[inline]
     fn begin_tag(&mut self, tag: u32) -> TagMark {
-        self.uvarint(tag);
-        self.out.push(0);
-        TagMark { at: self.out.len() }
+        self.out.begin_tag(tag)
     }
 
     #[inline]
     fn end_tag(&mut self, mark: TagMark) {
-        let inside = self.bulk.iter().rev();
-        let left: usize = inside
-            .take_while(|bulk| bulk.at >= mark.at)
-            .map(|bulk| bulk.blob.len())
-            .sum();
-        let size = self.out.len() - mark.at + left;
-        if size < 0x80 {
-            self.out[mark.at - 1] = size as u8;
-        } else {
-            self.widen_tag_size(mark.at, size);
+        let inside = |bulk: &&mut Bulk<'_>| bulk.at >= mark.at;
+        let left = self.bulk.iter_mut().rev().take_while(inside);
+        let left: usize = left.map(|bulk| bulk.blob.len()).sum();
+        let end = self.out.len();
+        self.out.set_tag_size(mark.at, end - mark.at + left);
+        // What is in the tag moved by as many bytes as its size got more than one.
+        let moved = self.out.len() - end;
+        for bulk in self.bulk.iter_mut().rev().take_while(inside) {
+            bulk.at += moved;
         }
     }
 
@@ -126,7 +100,6 @@ impl<'m> Sink<'m> for Gather<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Writer;
 
     fn flat(gather: Gather<'_>) -> Vec<u8> {
         let (out, bulk) = gather.into_parts();

@@ -76,16 +76,27 @@ impl Sink<'_> for Writer {
 
     #[inline]
     fn end_tag(&mut self, mark: TagMark) {
-        let size = self.out.len() - mark.at;
-        if size < 0x80 {
-            self.out[mark.at - 1] = size as u8;
-        } else {
-            self.widen_tag_size(mark.at, size);
-        }
+        self.set_tag_size(mark.at, self.out.len() - mark.at);
     }
 }
 
 impl Writer {
+    /// How many bytes the buffer has.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Sets the size of the tagged field whose payload begins at `at`.
+    #[inline]
+    pub(super) fn set_tag_size(&mut self, at: usize, size: usize) {
+        if size < 0x80 {
+            self.out[at - 1] = size as u8;
+        } else {
+            self.widen_tag_size(at, size);
+        }
+    }
+
     /// Moves a payload so that its size gets the room that it needs.
     #[cold]
     #[inline(never)]
