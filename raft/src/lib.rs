@@ -1,0 +1,6 @@
+//! KRaft without I/O.
+
+pub mod control;
+pub mod driver;
+pub mod types;
+pub mod voters;

@@ -1,0 +1,261 @@
+//! Voters, where they listen, and what they understand.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kwire_protocol::messages::{VotersRecord, voters_record};
+
+use crate::types::{NodeId, ReplicaKey};
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Address {
+    /// A host and a port.
+    pub fn new(host: impl Into<String>, port: u16) -> Address {
+        let host = host.into();
+        Address { host, port }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Where a node listens, by the name of the listener in upper case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Endpoints(BTreeMap<String, Address>);
+
+impl Endpoints {
+    /// No endpoint at all.
+    pub const EMPTY: Endpoints = Endpoints(BTreeMap::new());
+
+    /// One listener.
+    pub fn one(listener: &str, address: Address) -> Endpoints {
+        [(listener, address)].into_iter().collect()
+    }
+
+    /// The address of a listener.
+    #[must_use]
+    pub fn get(&self, listener: &str) -> Option<&Address> {
+        self.0.get(listener)
+    }
+
+    /// The listeners in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Address)> {
+        self.0
+            .iter()
+            .map(|(name, address)| (name.as_str(), address))
+    }
+
+    /// How many listeners there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, Address)> for Endpoints {
+    fn from_iter<I: IntoIterator<Item = (&'a str, Address)>>(listeners: I) -> Endpoints {
+        let named = |(name, address): (&str, Address)| (name.to_ascii_uppercase(), address);
+        Endpoints(listeners.into_iter().map(named).collect())
+    }
+}
+
+/// The values of the feature `kraft.version` that a node understands, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KRaftVersions {
+    /// The least.
+    pub min: i16,
+    /// The greatest.
+    pub max: i16,
+}
+
+impl KRaftVersions {
+    /// What this implementation understands.
+    pub const SUPPORTED: KRaftVersions = KRaftVersions { min: 0, max: 1 };
+
+    /// Whether the version is one of them.
+    #[must_use]
+    pub fn contains(self, version: i16) -> bool {
+        (self.min..=self.max).contains(&version)
+    }
+}
+
+/// A voter: its key, where it listens, what it understands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Voter {
+    /// Its key. Static voters have no directory id: any directory matches.
+    pub key: ReplicaKey,
+    /// Where it listens.
+    pub endpoints: Endpoints,
+    /// The versions of `kraft.version` that it understands.
+    pub kraft_versions: KRaftVersions,
+}
+
+/// The voters of a quorum.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VoterSet(BTreeMap<NodeId, Voter>);
+
+impl VoterSet {
+    /// Nobody: what an observer knows that has not heard of any voter.
+    pub const EMPTY: VoterSet = VoterSet(BTreeMap::new());
+
+    /// The voter with this id.
+    #[must_use]
+    pub fn get(&self, id: NodeId) -> Option<&Voter> {
+        self.0.get(&id)
+    }
+
+    /// The voters in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Voter> {
+        self.0.values()
+    }
+
+    /// Their ids in ascending order.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.0.keys().copied()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The least number of voters that is more than half.
+    #[must_use]
+    pub fn majority(&self) -> usize {
+        self.len() / 2 + 1
+    }
+
+    /// Whether the replica is a voter: its id is there, and its directory is the one there, or
+    /// none is known for the voter (KIP-853).
+    #[must_use]
+    pub fn contains(&self, key: ReplicaKey) -> bool {
+        self.get(key.id).is_some_and(|voter| {
+            voter.key.directory_id.is_none() || voter.key.directory_id == key.directory_id
+        })
+    }
+
+    /// Whether the replica is the only voter.
+    #[must_use]
+    pub fn is_only(&self, key: ReplicaKey) -> bool {
+        self.len() == 1 && self.contains(key)
+    }
+
+    /// The address of a voter on a listener.
+    #[must_use]
+    pub fn address(&self, id: NodeId, listener: &str) -> Option<&Address> {
+        self.get(id)?.endpoints.get(listener)
+    }
+
+    /// The set with one voter more, or with that voter changed.
+    #[must_use]
+    pub fn with(&self, voter: Voter) -> VoterSet {
+        let mut voters = self.clone();
+        voters.0.insert(voter.key.id, voter);
+        voters
+    }
+
+    /// The set without the voter of this id.
+    #[must_use]
+    pub fn without(&self, id: NodeId) -> VoterSet {
+        let mut voters = self.clone();
+        voters.0.remove(&id);
+        voters
+    }
+
+    /// Whether any majority of one set meets any majority of the other: at most one key was added
+    /// and at most one removed.
+    #[must_use]
+    pub fn overlaps(&self, other: &VoterSet) -> bool {
+        let missing = |a: &VoterSet, b: &VoterSet| {
+            let in_b = |voter: &&Voter| b.get(voter.key.id).is_none_or(|v| v.key != voter.key);
+            a.iter().filter(in_b).count()
+        };
+        missing(self, other) <= 1 && missing(other, self) <= 1
+    }
+
+    /// The record that says this in the log.
+    #[must_use]
+    pub fn to_record(&self) -> VotersRecord<'static> {
+        let voter = |voter: &Voter| voters_record::Voter {
+            voter_id: voter.key.id,
+            voter_directory_id: voter.key.wire_directory_id(),
+            endpoints: voter
+                .endpoints
+                .iter()
+                .map(|(name, address)| voters_record::Endpoint {
+                    name: name.to_owned().into(),
+                    host: address.host.clone().into(),
+                    port: address.port,
+                    ..Default::default()
+                })
+                .collect(),
+            kraft_version_feature: voters_record::KRaftVersionFeature {
+                min_supported_version: voter.kraft_versions.min,
+                max_supported_version: voter.kraft_versions.max,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        VotersRecord {
+            voters: self.iter().map(voter).collect(),
+            ..Default::default()
+        }
+    }
+
+    /// What a record of the log says. Of two voters with one id, the later counts.
+    #[must_use]
+    pub fn from_record(record: &VotersRecord<'_>) -> VoterSet {
+        record.voters.iter().map(Voter::from_record).collect()
+    }
+}
+
+impl Voter {
+    fn from_record(voter: &voters_record::Voter<'_>) -> Voter {
+        let endpoint = |endpoint: &voters_record::Endpoint<'_>| {
+            let address = Address::new(endpoint.host.clone(), endpoint.port);
+            (endpoint.name.to_ascii_uppercase(), address)
+        };
+        Voter {
+            key: ReplicaKey::new(voter.voter_id, voter.voter_directory_id),
+            endpoints: Endpoints(voter.endpoints.iter().map(endpoint).collect()),
+            kraft_versions: KRaftVersions {
+                min: voter.kraft_version_feature.min_supported_version,
+                max: voter.kraft_version_feature.max_supported_version,
+            },
+        }
+    }
+}
+
+impl FromIterator<Voter> for VoterSet {
+    fn from_iter<I: IntoIterator<Item = Voter>>(voters: I) -> VoterSet {
+        VoterSet(voters.into_iter().map(|v| (v.key.id, v)).collect())
+    }
+}
