@@ -175,3 +175,20 @@ pub struct Recovered {
     /// checkpoint), then those of the log from its end on.
     pub controls: Vec<(Offset, crate::control::Control)>,
 }
+
+/// What became of a snapshot that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// It is in place, and these are its control records.
+    Done {
+        /// The snapshot.
+        info: SnapshotInfo,
+        /// What the node is to know.
+        controls: Vec<crate::control::Control>,
+    },
+    /// It is damaged and gone; the log is as it was.
+    Refused {
+        /// What was wrong with it, for people.
+        reason: String,
+    },
+}

@@ -12,7 +12,7 @@ use super::varint::{put_varlong, varlong_len};
 
 /// What a [`BatchBuilder`] writes into the batch's header. The default is a plain batch without
 /// compression, at offset 0, as a producer without idempotence sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BatchOptions {
     /// The offset of the first record, unless that one is appended with another.
     pub base_offset: i64,
@@ -119,7 +119,7 @@ pub enum Append {
 ///
 /// Records go to their place at once; the header is filled in at the end. With a codec they are
 /// collected first, and compressed straight into the batch when it is finished.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchBuilder {
     options: BatchOptions,
     /// What the caller gave, then the batch.

@@ -1,5 +1,530 @@
-//! What joins a node with a disk.
+//! What joins a node with a disk: the one executor of a node's outputs.
+//!
+//! The server, the simulator and the model check all run nodes through a [`Driver`]. It does the
+//! disk operations in their order, reads what Fetches are answered with, and holds messages back
+//! until what they depend on is durable. What is left for its surroundings is in [`Effect`]:
+//! sending, answering, and, for an asynchronous disk, syncing.
 
+mod listener;
 mod store;
 
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+use kwire_protocol::records::NewRecord;
+
+pub use listener::{Listener, ListenerEvent};
 pub use store::{Barrier, Installed, LogStore, StateStore};
+
+use crate::config::Config;
+use crate::message::{Request, Response};
+use crate::mutation::{Mutation, is_off};
+use crate::node::{
+    AppendError, CallError, CallId, Destination, DiskOp, Event, Incoming, IoId, Node, Output,
+    StartError, Token,
+};
+use crate::types::{Epoch, Instant, Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
+
+/// When writes are made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Disk {
+    /// By the driver, before the call that caused them returns.
+    Synchronous,
+    /// By whoever runs the barrier of an [`Effect::Sync`], one at a time: what is written
+    /// meanwhile shares the next.
+    Asynchronous,
+}
+
+/// What a driver asks of its surroundings.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Effect<B> {
+    /// Send a request. Its answer, or why there is none, goes to [`Driver::answer`].
+    Send {
+        /// Its id.
+        call: CallId,
+        /// Where it goes.
+        to: Destination,
+        /// The request.
+        request: Request,
+    },
+    /// Answer a request.
+    Reply {
+        /// The request.
+        token: Token,
+        /// The answer.
+        response: Response,
+    },
+    /// Run this barrier, and then call [`Driver::synced`] with the id.
+    Sync {
+        /// Its id.
+        id: IoId,
+        /// The barrier.
+        barrier: B,
+    },
+    /// Tell the application.
+    Notify(Event),
+}
+
+/// Why a driver stopped. Nothing that depends on what failed has left it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DriverError<L, S> {
+    /// The log could not be read or written.
+    Log(L),
+    /// The election state could not be read or written.
+    State(S),
+    /// The node cannot start with what is on disk.
+    Start(StartError),
+    /// The driver failed before: it has to be made anew.
+    Stopped,
+}
+
+impl<L: fmt::Display, S: fmt::Display> fmt::Display for DriverError<L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DriverError::Log(error) => write!(f, "log: {error}"),
+            DriverError::State(error) => write!(f, "election state: {error}"),
+            DriverError::Start(error) => write!(f, "{error}"),
+            DriverError::Stopped => write!(f, "the node stopped after an earlier error"),
+        }
+    }
+}
+
+impl<L, S> std::error::Error for DriverError<L, S>
+where
+    L: std::error::Error + 'static,
+    S: std::error::Error + 'static,
+{
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            DriverError::Log(error) => Some(error),
+            DriverError::State(error) => Some(error),
+            DriverError::Start(error) => Some(error),
+            DriverError::Stopped => None,
+        }
+    }
+}
+
+/// A driver's error, given its stores.
+pub type ErrorOf<L, S> = DriverError<<L as LogStore>::Error, <S as StateStore>::Error>;
+
+/// A node with its disk.
+#[derive(Clone, Debug)]
+pub struct Driver<L: LogStore, S: StateStore> {
+    node: Node,
+    log: L,
+    state: S,
+    disk: Disk,
+    /// Messages that wait for a disk operation, in the order in which they may leave.
+    held: VecDeque<(IoId, Message)>,
+    effects: VecDeque<Ready>,
+    /// The last operation that was done.
+    issued: IoId,
+    /// The last operation that needs a barrier which has not been asked for yet.
+    unsynced: Option<IoId>,
+    /// The barrier that is being run covers everything up to this operation.
+    syncing: Option<IoId>,
+    durable: IoId,
+    has_failed: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Message {
+    Send {
+        call: CallId,
+        to: Destination,
+        request: Request,
+    },
+    Reply {
+        token: Token,
+        response: Response,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Ready {
+    Message(Message),
+    Notify(Event),
+}
+
+impl<L: LogStore, S: StateStore> Driver<L, S> {
+    /// Starts a node with what its stores hold.
+    ///
+    /// # Errors
+    /// When they cannot be read or written, or the node cannot start with them.
+    pub fn new(
+        now: Instant,
+        config: Config,
+        disk: Disk,
+        mut log: L,
+        mut state: S,
+    ) -> Result<Driver<L, S>, ErrorOf<L, S>> {
+        let recovered = Recovered {
+            quorum_state: state.load().map_err(DriverError::State)?,
+            ..log.recovered().map_err(DriverError::Log)?
+        };
+        let node = Node::new(now, config, recovered).map_err(DriverError::Start)?;
+        let mut driver = Driver {
+            node,
+            log,
+            state,
+            disk,
+            held: VecDeque::new(),
+            effects: VecDeque::new(),
+            issued: IoId(0),
+            unsynced: None,
+            syncing: None,
+            durable: IoId(0),
+            has_failed: false,
+        };
+        driver.run(now)?;
+        Ok(driver)
+    }
+
+    /// The node, to look at.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The log, to look at.
+    #[must_use]
+    pub fn log(&self) -> &L {
+        &self.log
+    }
+
+    /// The election state's store, to look at.
+    #[must_use]
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The stores, of a node that stops here.
+    #[must_use]
+    pub fn into_stores(self) -> (L, S) {
+        (self.log, self.state)
+    }
+
+    /// When [`timeout`](Self::timeout) is to be called, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        self.node.poll_timeout()
+    }
+
+    /// The next thing to do. After each call, drain until there is none.
+    pub fn poll_effect(&mut self) -> Option<Effect<L::Barrier>> {
+        if self.has_failed {
+            return None;
+        }
+        if let Some(ready) = self.effects.pop_front() {
+            return Some(match ready {
+                Ready::Message(Message::Send { call, to, request }) => {
+                    Effect::Send { call, to, request }
+                }
+                Ready::Message(Message::Reply { token, response }) => {
+                    Effect::Reply { token, response }
+                }
+                Ready::Notify(event) => Effect::Notify(event),
+            });
+        }
+        // Last, so that whatever else was written has its share of it.
+        if self.disk == Disk::Asynchronous
+            && self.syncing.is_none()
+            && self.unsynced.take().is_some()
+        {
+            let id = self.issued;
+            self.syncing = Some(id);
+            let barrier = self.log.barrier();
+            return Some(Effect::Sync { id, barrier });
+        }
+        None
+    }
+
+    /// A moment came.
+    ///
+    /// # Errors
+    /// When a store failed, now or before.
+    pub fn timeout(&mut self, now: Instant) -> Result<(), ErrorOf<L, S>> {
+        self.input(now, |node| node.handle_timeout(now))
+    }
+
+    /// A request came.
+    ///
+    /// # Errors
+    /// When a store failed, now or before.
+    pub fn request(&mut self, now: Instant, incoming: Incoming) -> Result<(), ErrorOf<L, S>> {
+        self.input(now, |node| node.handle_request(now, incoming))
+    }
+
+    /// A request was answered, or cannot be.
+    ///
+    /// # Errors
+    /// When a store failed, now or before.
+    pub fn answer(
+        &mut self,
+        now: Instant,
+        call: CallId,
+        answer: Result<Response, CallError>,
+    ) -> Result<(), ErrorOf<L, S>> {
+        self.input(now, |node| node.handle_answer(now, call, answer))
+    }
+
+    /// The barrier of an [`Effect::Sync`] was run.
+    ///
+    /// # Errors
+    /// When it failed, or a store did, now or before.
+    pub fn synced(
+        &mut self,
+        now: Instant,
+        id: IoId,
+        outcome: Result<(), L::Error>,
+    ) -> Result<(), ErrorOf<L, S>> {
+        self.check()?;
+        if let Err(error) = outcome {
+            return self.fail(DriverError::Log(error));
+        }
+        self.syncing = None;
+        // What was done since, and needs no barrier, is durable as well.
+        let done = if self.unsynced.is_none() {
+            self.issued
+        } else {
+            id
+        };
+        self.done(now, done);
+        self.run(now)
+    }
+
+    /// A command of the application: appending, resigning and the like.
+    ///
+    /// # Errors
+    /// When a store failed, now or before.
+    pub fn command<T>(
+        &mut self,
+        now: Instant,
+        command: impl FnOnce(&mut Node) -> T,
+    ) -> Result<T, ErrorOf<L, S>> {
+        self.check()?;
+        let result = command(&mut self.node);
+        self.run(now)?;
+        Ok(result)
+    }
+
+    /// Appends records; see [`Node::append`].
+    ///
+    /// # Errors
+    /// The outer one when a store failed, the inner one when the node refuses.
+    pub fn append(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        records: &[NewRecord<'_>],
+    ) -> Result<Result<Offset, AppendError>, ErrorOf<L, S>> {
+        self.command(now, |node| node.append(now, epoch, records))
+    }
+
+    /// Batches of the log up to the high watermark, or nothing if there are none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn read_committed(&self, from: Offset, max_bytes: usize) -> Result<Bytes, ErrorOf<L, S>> {
+        let until = self
+            .node
+            .high_watermark()
+            .unwrap_or(0)
+            .min(self.node.log_end().offset);
+        if from >= until || from < self.node.log_start() {
+            return Ok(Bytes::new());
+        }
+        self.log
+            .read(from, until, max_bytes)
+            .map_err(DriverError::Log)
+    }
+
+    /// Writes a part of a snapshot of the application's; see [`Node::prepare_snapshot`].
+    ///
+    /// # Errors
+    /// When the log failed, now or before.
+    pub fn write_snapshot(
+        &mut self,
+        id: OffsetAndEpoch,
+        position: u64,
+        bytes: &[u8],
+    ) -> Result<(), ErrorOf<L, S>> {
+        self.check()?;
+        let written = self.log.write_snapshot(id, position, bytes);
+        written.or_else(|error| self.fail(DriverError::Log(error)))
+    }
+
+    /// Makes a snapshot of the application's whole. The inner error says why the node does not
+    /// want it.
+    ///
+    /// # Errors
+    /// When the log failed, now or before.
+    pub fn finish_snapshot(
+        &mut self,
+        now: Instant,
+        id: OffsetAndEpoch,
+    ) -> Result<Result<SnapshotInfo, crate::node::SnapshotError>, ErrorOf<L, S>> {
+        self.check()?;
+        match self.log.finish_snapshot(id) {
+            Ok(info) => self.command(now, |node| node.snapshot_taken(now, info).map(|()| info)),
+            Err(error) => self.fail(DriverError::Log(error)),
+        }
+    }
+
+    fn input(&mut self, now: Instant, input: impl FnOnce(&mut Node)) -> Result<(), ErrorOf<L, S>> {
+        self.check()?;
+        input(&mut self.node);
+        self.run(now)
+    }
+
+    fn check(&self) -> Result<(), ErrorOf<L, S>> {
+        if self.has_failed {
+            return Err(DriverError::Stopped);
+        }
+        Ok(())
+    }
+
+    fn fail<T>(&mut self, error: ErrorOf<L, S>) -> Result<T, ErrorOf<L, S>> {
+        self.has_failed = true;
+        self.held.clear();
+        self.effects.clear();
+        Err(error)
+    }
+
+    /// Does what the node asks for, until it asks for nothing more.
+    fn run(&mut self, now: Instant) -> Result<(), ErrorOf<L, S>> {
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                if let Err(error) = self.execute(now, output) {
+                    return self.fail(error);
+                }
+            }
+            if self.disk == Disk::Synchronous && self.unsynced.take().is_some() {
+                let synced = self.log.barrier().sync();
+                if let Err(error) = synced {
+                    return self.fail(DriverError::Log(error));
+                }
+            }
+            let is_waiting = self.unsynced.is_some() || self.syncing.is_some();
+            if is_waiting || self.durable >= self.issued {
+                return Ok(());
+            }
+            self.done(now, self.issued);
+        }
+    }
+
+    /// Everything up to an operation is durable: messages that waited for it may leave.
+    fn done(&mut self, now: Instant, id: IoId) {
+        self.durable = self.durable.max(id);
+        let (ready, held) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|(after, _)| *after <= self.durable);
+        self.held = held;
+        let ready: VecDeque<(IoId, Message)> = ready;
+        let ready = ready
+            .into_iter()
+            .map(|(_, message)| Ready::Message(message));
+        self.effects.extend(ready);
+        self.node.handle_disk(now, id);
+    }
+
+    fn execute(&mut self, now: Instant, output: Output) -> Result<(), ErrorOf<L, S>> {
+        match output {
+            Output::Disk { id, op } => self.execute_on_disk(now, id, op)?,
+            Output::Send {
+                after,
+                call,
+                to,
+                request,
+            } => self.release(after, Message::Send { call, to, request }),
+            Output::Reply {
+                after,
+                token,
+                response,
+            } => self.release(after, Message::Reply { token, response }),
+            Output::ReplyWithLog {
+                after,
+                token,
+                mut response,
+                from,
+                until,
+                max_bytes,
+            } => {
+                let records = self
+                    .log
+                    .read(from, until, max_bytes)
+                    .map_err(DriverError::Log)?;
+                response.responses[0].partitions[0].records = Some(records.into());
+                let response = response.into();
+                self.release(after, Message::Reply { token, response });
+            }
+            Output::ReplyWithSnapshot {
+                after,
+                token,
+                mut response,
+                id,
+                position,
+                max_bytes,
+            } => {
+                let bytes = self.log.read_snapshot(id, position, max_bytes);
+                let bytes = bytes.map_err(DriverError::Log)?;
+                response.topics[0].partitions[0].unaligned_records = bytes.into();
+                let response = response.into();
+                self.release(after, Message::Reply { token, response });
+            }
+            Output::Notify(event) => self.effects.push_back(Ready::Notify(event)),
+        }
+        Ok(())
+    }
+
+    /// Lets a message go, or holds it until what it depends on is durable.
+    fn release(&mut self, after: Option<IoId>, message: Message) {
+        match after {
+            Some(after) if after > self.durable => self.held.push_back((after, message)),
+            _ => self.effects.push_back(Ready::Message(message)),
+        }
+    }
+
+    fn execute_on_disk(&mut self, now: Instant, id: IoId, op: DiskOp) -> Result<(), ErrorOf<L, S>> {
+        self.issued = id;
+        let done = match op {
+            DiskOp::SaveQuorumState {
+                state,
+                kraft_version,
+                voters,
+            } => {
+                let saved = self.state.save(&state, kraft_version, &voters);
+                return match saved {
+                    Err(_) if is_off(Mutation::AnswerThoughSavingFailed) => Ok(()),
+                    saved => saved.map_err(DriverError::State),
+                };
+            }
+            DiskOp::Append { base, batches } => {
+                self.unsynced = Some(id);
+                self.log.append(base, &batches)
+            }
+            DiskOp::Truncate { to } => {
+                self.unsynced = Some(id);
+                self.log.truncate(to)
+            }
+            DiskOp::WriteSnapshot {
+                id,
+                position,
+                bytes,
+            } => self.log.write_snapshot(id, position, &bytes),
+            DiskOp::InstallSnapshot { id } => match self.log.install_snapshot(id) {
+                Ok(outcome) => {
+                    self.node.handle_installed(now, id, outcome);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            DiskOp::DropUnfinishedSnapshots => self.log.drop_unfinished_snapshots(),
+            DiskOp::DeleteBefore { id } => self.log.delete_before(id),
+        };
+        done.map_err(DriverError::Log)
+    }
+}

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use bytes::Bytes;
 
-use crate::control::Control;
+pub use crate::types::Installed;
 use crate::types::{NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo};
 
 /// The log of one partition, with its snapshots.
@@ -78,23 +78,6 @@ pub trait Barrier: Send + 'static {
 
     /// Returns once it is durable.
     fn sync(self) -> Result<(), Self::Error>;
-}
-
-/// What became of a snapshot that was fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Installed {
-    /// It is in place, and these are its control records.
-    Done {
-        /// The snapshot.
-        info: SnapshotInfo,
-        /// What the node is to know.
-        controls: Vec<Control>,
-    },
-    /// It is damaged and gone; the log is as it was.
-    Refused {
-        /// What was wrong with it, for people.
-        reason: String,
-    },
 }
 
 /// The election state of one partition: `quorum-state`.

@@ -1,0 +1,248 @@
+//! What all requests and all responses have in common.
+
+use kwire_protocol::ErrorCode;
+use kwire_protocol::messages::ApiVersionsResponse;
+use kwire_protocol::runtime::Str;
+
+use super::calls::Kind;
+use super::output::{CallId, Token};
+use super::{CallError, Node, Role};
+use crate::message::Response;
+use crate::mutation::{Mutation, is_off};
+use crate::types::{Epoch, NodeId, Uuid};
+use crate::voters::{Address, Endpoints, KRaftVersions};
+
+/// What every response says: an error, and who leads which epoch as far as the sender knows.
+pub(super) struct Head {
+    pub(super) error: ErrorCode,
+    /// Below 0 if there is none.
+    pub(super) leader: NodeId,
+    pub(super) epoch: Epoch,
+    /// Where that leader listens; empty if the response does not say.
+    pub(super) endpoints: Endpoints,
+}
+
+impl Node {
+    pub(super) fn check_cluster_id(&self, named: Option<&str>) -> Result<(), ErrorCode> {
+        match named {
+            Some(named) if named != self.config.cluster_id => {
+                Err(ErrorCode::INCONSISTENT_CLUSTER_ID)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a request that names its receiver means this node and this directory (KIP-853).
+    pub(super) fn is_for_this_voter(&self, id: NodeId, directory_id: Uuid) -> bool {
+        if is_off(Mutation::VoterKeyNotChecked) {
+            return true;
+        }
+        (id < 0 || Some(id) == self.config.id)
+            && (directory_id.is_zero() || directory_id == self.config.directory_id)
+    }
+
+    pub(super) fn wire_topic(&self) -> Str<'static> {
+        self.config.topic.name.clone().into()
+    }
+
+    pub(super) fn wire_cluster_id(&self) -> Option<Str<'static>> {
+        Some(self.config.cluster_id.clone().into())
+    }
+
+    pub(super) fn wire_leader(&self) -> NodeId {
+        self.leader.unwrap_or(-1)
+    }
+
+    /// The leader and where it listens, if both are known.
+    pub(super) fn leader_address(&self) -> Option<(NodeId, Address)> {
+        let leader = self.leader?;
+        let listener = &self.config.listener;
+        let address = self.leader_endpoints.get(listener);
+        let address = address.or_else(|| self.voters().address(leader, listener))?;
+        Some((leader, address.clone()))
+    }
+
+    /// The endpoint of the leader among those in a response, on the listener of the quorum.
+    pub(super) fn endpoints_in<'e, E>(
+        &self,
+        leader: NodeId,
+        endpoints: &'e [E],
+        parts: impl Fn(&'e E) -> (NodeId, &'e Str<'e>, i32),
+    ) -> Endpoints {
+        let found = endpoints.iter().map(parts).find(|(id, ..)| *id == leader);
+        match found {
+            Some((_, host, port)) => match u16::try_from(port) {
+                Ok(port) => {
+                    let address = Address::new(host.as_ref(), port);
+                    Endpoints::one(&self.config.listener, address)
+                }
+                Err(_) => Endpoints::EMPTY,
+            },
+            None => self.voter_endpoints(leader).unwrap_or_default(),
+        }
+    }
+
+    /// Sorts out an answer, or the lack of one.
+    pub(super) fn answered(&mut self, call: CallId, answer: Result<Response, CallError>) {
+        let Some((peer, kind)) = self.calls.answered(call) else {
+            return;
+        };
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => return self.call_failed(peer, kind, error),
+        };
+        match (kind, response) {
+            (Kind::Vote | Kind::PreVote, Response::Vote(r)) => self.vote_answered(peer, kind, &r),
+            (Kind::Begin, Response::BeginQuorumEpoch(r)) => self.begin_answered(peer, &r),
+            (Kind::End, Response::EndQuorumEpoch(r)) => self.end_answered(peer, &r),
+            (Kind::Fetch, Response::Fetch(r)) => self.fetch_answered(peer, r),
+            (Kind::FetchSnapshot, Response::FetchSnapshot(r)) => self.snapshot_answered(peer, r),
+            (Kind::Update, Response::UpdateRaftVoter(r)) => self.update_answered(peer, &r),
+            (Kind::Join, Response::AddRaftVoter(r)) => self.join_answered(peer, r.error_code),
+            (Kind::Join, Response::RemoveRaftVoter(r)) => self.join_answered(peer, r.error_code),
+            (Kind::Versions, Response::ApiVersions(r)) => self.versions_answered(peer, &r),
+            _ => {
+                self.misbehaved(Some(peer), "answered something that it was not asked");
+                self.back_off(peer);
+            }
+        }
+    }
+
+    fn call_failed(&mut self, peer: NodeId, kind: Kind, error: CallError) {
+        self.back_off(peer);
+        match kind {
+            Kind::PreVote => self.pre_vote_failed(error),
+            Kind::Versions => self.versions_failed(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn back_off(&mut self, peer: NodeId) {
+        let until = self.now.plus(self.config.retry_backoff_ms);
+        self.calls.back_off(peer, until);
+    }
+
+    /// The request as a whole was refused, or the response lacks its partition.
+    pub(super) fn failed_answer(&mut self, peer: NodeId, error_code: i16) {
+        let error = ErrorCode(error_code);
+        if error != ErrorCode::BROKER_NOT_AVAILABLE {
+            let name = error.name().unwrap_or("an unknown error");
+            self.misbehaved(
+                Some(peer),
+                format!("refused a request with {name} ({error_code})"),
+            );
+        }
+        self.back_off(peer);
+    }
+
+    /// Learns from a response who leads. Whether the body is to be looked at.
+    pub(super) fn take_head(&mut self, peer: NodeId, head: Head) -> bool {
+        if head.epoch < self.epoch || head.error == ErrorCode::UNKNOWN_LEADER_EPOCH {
+            return false;
+        }
+        let leader = (head.leader >= 0).then_some(head.leader);
+        let news = head.epoch > self.epoch
+            || head.error == ErrorCode::FENCED_LEADER_EPOCH
+            || head.error == ErrorCode::NOT_LEADER_OR_FOLLOWER;
+        if news {
+            self.learn_leader(Some(peer), head.epoch, leader, head.endpoints);
+            if head.error != ErrorCode::NONE {
+                // Whom it names may not lead yet, or not any more.
+                self.back_off_from_wrong_leader(peer);
+            }
+            return false;
+        }
+        if leader.is_some() && self.leader.is_none() {
+            self.learn_leader(Some(peer), head.epoch, leader, head.endpoints);
+        }
+        match head.error {
+            ErrorCode::NONE => true,
+            ErrorCode::INVALID_VOTER_KEY => false,
+            ErrorCode::BROKER_NOT_AVAILABLE => {
+                self.back_off(peer);
+                false
+            }
+            error => {
+                self.failed_answer(peer, error.0);
+                false
+            }
+        }
+    }
+
+    fn back_off_from_wrong_leader(&mut self, peer: NodeId) {
+        if self.calls.is_ready(peer) {
+            self.back_off(peer);
+        }
+    }
+
+    /// Somebody says who leads an epoch. Whether this can be.
+    pub(super) fn learn_leader(
+        &mut self,
+        from: Option<NodeId>,
+        epoch: Epoch,
+        leader: Option<NodeId>,
+        endpoints: Endpoints,
+    ) -> bool {
+        if epoch < self.epoch {
+            return true;
+        }
+        if !self.may_lead(epoch, leader) {
+            let what = format!(
+                "says that {leader:?} leads epoch {epoch}, led by {:?}",
+                self.leader
+            );
+            self.misbehaved(from, what);
+            return false;
+        }
+        if epoch > self.epoch {
+            self.enter_epoch(epoch);
+            match leader {
+                Some(leader) if !endpoints.is_empty() => self.become_follower(leader, endpoints),
+                leader => self.become_unattached(leader),
+            }
+        } else if let Some(leader) = leader
+            && Some(leader) != self.config.id
+            && !endpoints.is_empty()
+        {
+            let knows_less = endpoints.len() > self.leader_endpoints.len();
+            let follows = matches!(self.role, Role::Follower(_));
+            if self.leader.is_none() || knows_less || !(follows || self.is_asking()) {
+                self.become_follower(leader, endpoints);
+            }
+        }
+        true
+    }
+
+    fn is_asking(&self) -> bool {
+        matches!(self.role, Role::Prospective(_))
+    }
+
+    /// There is one leader in an epoch, and a node knows whether it is itself.
+    fn may_lead(&self, epoch: Epoch, leader: Option<NodeId>) -> bool {
+        let Some(leader) = leader else {
+            return true;
+        };
+        if epoch > self.epoch {
+            return Some(leader) != self.config.id;
+        }
+        match self.role {
+            Role::Leader(_) | Role::Resigned(_) => Some(leader) == self.config.id,
+            _ => Some(leader) != self.config.id && self.leader.is_none_or(|known| known == leader),
+        }
+    }
+
+    pub(super) fn serve_versions(&mut self, token: Token) {
+        use kwire_protocol::messages::api_versions_response::SupportedFeatureKey;
+        let versions = KRaftVersions::SUPPORTED;
+        let response = ApiVersionsResponse {
+            supported_features: vec![SupportedFeatureKey {
+                name: "kraft.version".into(),
+                min_version: versions.min,
+                max_version: versions.max,
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        self.reply(token, response);
+    }
+}
