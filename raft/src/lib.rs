@@ -2,5 +2,6 @@
 
 pub mod control;
 pub mod driver;
+pub mod log;
 pub mod types;
 pub mod voters;
