@@ -4,6 +4,7 @@ pub mod config;
 pub mod control;
 pub mod driver;
 pub mod epochs;
+pub mod log;
 pub mod membership;
 pub mod message;
 pub mod mutation;

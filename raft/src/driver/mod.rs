@@ -6,6 +6,7 @@
 //! sending, answering, and, for an asynchronous disk, syncing.
 
 mod listener;
+mod memory;
 mod store;
 
 use std::collections::VecDeque;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use kwire_protocol::records::NewRecord;
 
 pub use listener::{Listener, ListenerEvent};
+pub use memory::{MemoryBarrier, MemoryError, MemoryLog, MemoryState};
 pub use store::{Barrier, Installed, LogStore, StateStore};
 
 use crate::config::Config;

@@ -1,0 +1,5 @@
+//! The few things that a log asks of a file system.
+
+mod seed;
+
+pub(crate) use seed::Seed;

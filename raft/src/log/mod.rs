@@ -1,0 +1,4 @@
+//! The log and its snapshots, in Kafka's own format.
+
+pub mod files;
+pub mod snapshot;
