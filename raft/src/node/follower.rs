@@ -42,19 +42,14 @@ impl Follower {
 
 impl Node {
     pub(super) fn follower_timeout(&self, follower: &Follower) -> Instant {
+        // What is due and was not done waits for something else than time.
+        let future = |at: Instant| if at > self.now { at } else { Instant::NEVER };
         let update = if self.wants_update() {
-            follower.update_at
+            future(follower.update_at)
         } else {
             Instant::NEVER
         };
-        if self.is_voter() {
-            follower.fetch_until.min(update)
-        } else if follower.fetch_until > self.now {
-            // An observer whose leader is silent asks others; that the timer ran out is no event.
-            follower.fetch_until.min(update)
-        } else {
-            update
-        }
+        future(follower.fetch_until).min(update)
     }
 
     pub(super) fn pump_follower(&mut self) {

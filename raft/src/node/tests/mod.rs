@@ -1,1 +1,4 @@
-//! Tests of the node.
+//! Tests of the node: a state, an input, and what it asks for.
+
+mod cluster;
+mod harness;
