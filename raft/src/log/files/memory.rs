@@ -40,7 +40,7 @@ struct Content {
 #[derive(Clone, Debug)]
 enum Change {
     Link(String, Shared),
-    Rename(String, String),
+    Rename(String, String, Shared),
     Remove(String),
 }
 
@@ -91,7 +91,10 @@ impl MemoryFiles {
         let mut copies = Copies::default();
         let change = |copies: &mut Copies, change: &Change| match change {
             Change::Link(name, content) => Change::Link(name.clone(), copies.of(content)),
-            other => other.clone(),
+            Change::Rename(from, to, content) => {
+                Change::Rename(from.clone(), to.clone(), copies.of(content))
+            }
+            Change::Remove(name) => Change::Remove(name.clone()),
         };
         let copy = Disk {
             names: copies.of_all(&disk.names),
@@ -226,16 +229,21 @@ impl Disk {
 }
 
 impl Change {
-    /// A change whose file is not there does nothing: what made the file was lost.
     fn apply(&self, names: &mut BTreeMap<String, Shared>) {
         match self {
             Change::Link(name, content) => {
                 names.insert(name.clone(), Arc::clone(content));
             }
-            Change::Rename(from, to) => {
-                if let Some(content) = names.remove(from) {
-                    names.insert(to.clone(), content);
+            // It is a file that is renamed: another may have the old name, if what gave it away
+            // was lost.
+            Change::Rename(from, to, content) => {
+                if names
+                    .get(from)
+                    .is_some_and(|found| Arc::ptr_eq(found, content))
+                {
+                    names.remove(from);
                 }
+                names.insert(to.clone(), Arc::clone(content));
             }
             Change::Remove(name) => {
                 names.remove(name);
@@ -355,8 +363,8 @@ impl Files for MemoryFiles {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        lock(&self.0).get(from)?;
-        self.change(Change::Rename(from.to_owned(), to.to_owned()))
+        let content = Arc::clone(lock(&self.0).get(from)?);
+        self.change(Change::Rename(from.to_owned(), to.to_owned(), content))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
