@@ -104,7 +104,7 @@ impl MemoryLog {
         self.synced_number = Arc::new(AtomicU64::new(self.issued_number));
         // A snapshot beyond the end of the log stands for what the log lost.
         if let Some(&id) = self.snapshots.keys().next_back()
-            && id > self.durable.end_id()
+            && (id.offset > self.durable.end || id > self.durable.end_id())
         {
             self.durable = Batched::starting_at(id.offset);
         }

@@ -1,0 +1,6 @@
+//! The log on a disk: crashes, damage, directories of Java's.
+
+mod common;
+mod crash;
+mod damage;
+mod stores;
