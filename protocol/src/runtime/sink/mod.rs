@@ -417,6 +417,40 @@ pub trait Sink<'m> {
         self.aside(|s| s.end_struct_slow(unknown))
     }
 
+    /// Puts the last fields of a struct without known tagged fields, and its end: the run has a
+    /// byte more than the fields take, which is the number of tagged fields if there are none.
+    ///
+    /// # Errors
+    /// When unknown tagged fields are not ascending, or the version has none.
+    #[inline(always)]
+    fn run_to_end<const N: usize>(
+        &mut self,
+        run: WriteRun<N>,
+        unknown: &UnknownTags,
+    ) -> Result<()> {
+        if self.flexible() && unknown.is_empty() {
+            self.run(run);
+            return Ok(());
+        }
+        let bytes = run.finish();
+        self.aside(|s| s.run_to_end_slow(bytes, unknown))
+    }
+
+    /// The same where the end is not a zero byte. It gets the bytes as a value, for the run not to
+    /// be in memory elsewhere: reading wider than it was written would wait for the writes.
+    ///
+    /// # Errors
+    /// When unknown tagged fields are not ascending, or the version has none.
+    #[inline(never)]
+    fn run_to_end_slow<const N: usize>(
+        &mut self,
+        bytes: [u8; N],
+        unknown: &UnknownTags,
+    ) -> Result<()> {
+        self.put(bytes.get(..N - 1).unwrap_or(&[]));
+        self.end_struct(unknown)
+    }
+
     /// Puts the end of a struct that has unknown tagged fields and no known ones.
     ///
     /// # Errors
