@@ -292,6 +292,27 @@ fn cutting() {
 }
 
 #[test]
+fn cutting_within_a_segment() {
+    use Step::*;
+    let mut steps = Vec::new();
+    // Segments have three batches: the cuts fall on every one of them, some beyond what is
+    // durable, some below.
+    for round in 0..4 {
+        let base = 4 * i64::from(round);
+        steps.extend([
+            Append(1, 1 + round),
+            Append(1, 1 + round),
+            Append(1, 1 + round),
+            Truncate(base + 4),
+            Append(1, 1 + round),
+            Sync,
+            Truncate(base + 4),
+        ]);
+    }
+    everywhere(&steps, 6);
+}
+
+#[test]
 fn snapshots() {
     use Step::*;
     let steps = [
