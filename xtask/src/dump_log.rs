@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::jars::{self, Release};
-use crate::java;
+use crate::{java, paths};
 
 /// Read segments, indexes and snapshots with Kafka's own `DumpLogSegments`.
 ///
@@ -19,7 +19,10 @@ pub(crate) struct Args {
     /// Print the command, as a JSON array without the arguments, instead of running it.
     #[arg(long)]
     print_command: bool,
-    /// What the tool is to do.
+    /// Open the directory of a metadata log as a controller does, instead, and read it to its end. It may be written to.
+    #[arg(long)]
+    open: bool,
+    /// What the tool is to do; with `--open`, the directory.
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
 }
@@ -31,11 +34,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
         jars::fetch_tools(&args.release)?.join("*")
     };
     let mut command = Command::new(java::tool("java"));
-    command
-        .arg("-Dfile.encoding=UTF-8")
-        .arg("-cp")
-        .arg(jars)
-        .arg("org.apache.kafka.tools.DumpLogSegments");
+    command.arg("-Dfile.encoding=UTF-8").arg("-cp").arg(jars);
+    if args.open {
+        // Java compiles a program of one file by itself.
+        command.arg(paths::workspace_root().join("xtask/java/src/kwire/OpenLog.java"));
+    } else {
+        command.arg("org.apache.kafka.tools.DumpLogSegments");
+    }
     if args.print_command {
         println!("{}", java::command_line(&command)?);
         return Ok(());
@@ -43,9 +48,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let status = command.args(args.arguments).status();
     let status = status
         .map_err(|error| jars::explain(error, command.get_program()))
-        .context("DumpLogSegments did not start")?;
+        .context("Kafka's reader did not start")?;
     if !status.success() {
-        bail!("DumpLogSegments failed ({status})");
+        bail!("Kafka's reader failed ({status})");
     }
     Ok(())
 }

@@ -186,33 +186,45 @@ fn the_election_states_that_java_wrote() {
     }
 }
 
-/// What the tool says, without the lines that name the files.
-fn dump(dir: &Path, names: &[String], flags: &[&str]) -> Option<String> {
-    let test = "what Java says of our log";
-    let Ok(words) = std::env::var("KWIRE_DUMP_LOG") else {
+/// The command in an environment variable, if Java is to be asked.
+fn java(variable: &str, flags: &str) -> Option<Command> {
+    let Ok(words) = std::env::var(variable) else {
         let required = std::env::var("KWIRE_REQUIRE_JAVA").is_ok_and(|value| value == "1");
-        let why = "KWIRE_DUMP_LOG is not set; `cargo xtask dump-log --print-command` prints what \
-                   to set it to";
+        let why = format!(
+            "{variable} is not set; `cargo xtask dump-log {flags}--print-command` prints what to \
+             set it to"
+        );
         assert!(!required, "KWIRE_REQUIRE_JAVA is set, but {why}");
         // Past the test harness, which shows nothing of tests that pass.
-        let _ = writeln!(std::io::stderr(), "{test}: skipped: {why}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "what Java says of our log: skipped: {why}"
+        );
         return None;
     };
-    let words: Vec<String> = serde_json::from_str(&words).expect("KWIRE_DUMP_LOG is a JSON array");
-    let (program, arguments) = words.split_first().expect("KWIRE_DUMP_LOG is not empty");
+    let words: Vec<String> = serde_json::from_str(&words).expect("a JSON array of words");
+    let (program, arguments) = words.split_first().expect("an array that is not empty");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Some(command)
+}
+
+fn run(command: &mut Command) -> (String, String) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}\n{complaints}");
+    (said, complaints)
+}
+
+/// What the tool says of some files, which it must not complain about.
+fn dump(dir: &Path, names: &[String], flags: &[&str]) -> Option<String> {
+    let mut command = java("KWIRE_DUMP_LOG", "")?;
     let paths: Vec<_> = names
         .iter()
         .map(|name| dir.join(name).display().to_string())
         .collect();
-    let output = Command::new(program)
-        .args(arguments)
-        .args(["--files", &paths.join(",")])
-        .args(flags)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let said = String::from_utf8(output.stdout).unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{complaints}");
+    let (said, complaints) = run(command.args(["--files", &paths.join(",")]).args(flags));
     for word in [
         "Mismatch",
         "mismatch",
@@ -248,10 +260,10 @@ fn voters() -> VoterSet {
 }
 
 /// A log with control batches, several epochs, small and large batches, in several segments.
-fn write(dir: &Path) -> (Vec<Bytes>, Offset) {
+fn write(dir: &Path, topic: Topic) -> (Vec<Bytes>, Offset) {
     let options = LogOptions {
         segment_bytes: 60_000,
-        ..LogOptions::new(Topic::performance_test())
+        ..LogOptions::new(topic)
     };
     let files = StdFiles::new(dir).unwrap();
     let mut log = FileLog::open(files, options).unwrap();
@@ -311,7 +323,7 @@ fn field<'a>(line: &'a str, name: &str) -> &'a str {
 fn java_reads_what_was_written() {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path().join("__raft_performance_test-0");
-    let (batches, end) = write(&dir);
+    let (batches, end) = write(&dir, Topic::performance_test());
     let logs = names_in(&dir, ".log");
     assert!(logs.len() > 5, "{logs:?}");
     let Some(said) = dump(&dir, &logs, &["--print-data-log", "--deep-iteration"]) else {
@@ -374,6 +386,62 @@ fn java_reads_what_was_written() {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(said.contains("partitionLeaderEpoch: 9"));
+}
+
+/// The log goes on after its snapshot, and what came before an earlier one is deleted.
+fn write_more(dir: &Path) -> OffsetAndEpoch {
+    let options = LogOptions {
+        segment_bytes: 60_000,
+        ..LogOptions::new(Topic::cluster_metadata())
+    };
+    let mut log = FileLog::open(StdFiles::new(dir).unwrap(), options).unwrap();
+    let id = log.snapshots().next_back().unwrap().id;
+    for _ in 0..20 {
+        let batch = batch(log.end(), 12, 50, 60);
+        log.append(log.end(), &batch).unwrap();
+    }
+    log.delete_before(id).unwrap();
+    // Not closed: as a process that was killed leaves it.
+    sync(&mut log);
+    id
+}
+
+#[test]
+fn a_controller_opens_what_was_written() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("__cluster_metadata-0");
+    write(&dir, Topic::cluster_metadata());
+    let id = write_more(&dir);
+    let options = LogOptions::new(Topic::cluster_metadata());
+    let ours = |options| FileLog::open(StdFiles::new(&dir).unwrap(), options).unwrap();
+    let mut log = ours(options.clone());
+    let found = log.recovered().unwrap();
+    let bytes = contents(&log, found.log_start, found.log_end);
+    drop(log);
+    let Some(mut command) = java("KWIRE_OPEN_LOG", "--open ") else {
+        return;
+    };
+    let (said, complaints) = run(command.arg(&dir));
+    assert_eq!(complaints, "");
+    let has = |line: String| assert!(said.lines().any(|l| l == line), "{line}: {said}");
+    has(format!("end {}", found.log_end));
+    has("epoch 12".to_owned());
+    has(format!("latest {} {}", id.offset, id.epoch));
+    let ends = found.epochs.iter().skip(1).map(|start| start.offset);
+    for (start, end) in found.epochs.iter().zip(ends.chain([found.log_end])) {
+        has(format!("epoch {0} ends {end} {0}", start.epoch));
+    }
+    for batch in Batches::new(&bytes) {
+        let batch = batch.unwrap();
+        let header = batch.header().unwrap();
+        let (base, last) = (header.base_offset, header.last_offset());
+        let epoch = header.partition_leader_epoch;
+        has(format!("batch {base} {last} {epoch} {}", header.crc));
+    }
+    // And it is ours again.
+    let mut log = ours(options);
+    assert_eq!(log.recovered().unwrap(), found);
+    assert_eq!(log.recovery().dropped, None);
 }
 
 #[test]
