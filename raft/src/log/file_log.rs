@@ -421,7 +421,7 @@ impl<F: Files> FileLog<F> {
         for segment in self.segments.drain(..whole.saturating_sub(1)) {
             remove_segment(&self.files, segment.base)?;
         }
-        self.shelf.remove_before(&self.files, start, Some(id))?;
+        self.shelf.retain(&self.files, |other| *other >= id)?;
         let describe = || self.files.describe("");
         let synced = self.files.sync_dir();
         synced.map_err(LogError::io(describe, "sync"))?;

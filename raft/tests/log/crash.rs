@@ -295,18 +295,17 @@ fn cutting() {
 fn cutting_within_a_segment() {
     use Step::*;
     let mut steps = Vec::new();
-    // Segments have three batches: the cuts fall on every one of them, some beyond what is
-    // durable, some below.
+    // Segments have two batches: the cuts fall on either of them, some beyond what is durable, some
+    // below.
     for round in 0..4 {
-        let base = 4 * i64::from(round);
+        let cut = Truncate(2 * i64::from(round) + 2);
         steps.extend([
             Append(1, 1 + round),
             Append(1, 1 + round),
-            Append(1, 1 + round),
-            Truncate(base + 4),
+            cut.clone(),
             Append(1, 1 + round),
             Sync,
-            Truncate(base + 4),
+            cut,
         ]);
     }
     everywhere(&steps, 6);
