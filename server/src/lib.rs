@@ -4,6 +4,7 @@
 //! tokio speak with other nodes and with clients ([`listen`], [`peers`]). They talk through
 //! channels only; nothing but the node's thread touches the node.
 
+pub mod config;
 pub mod listen;
 pub mod peers;
 pub mod runner;
