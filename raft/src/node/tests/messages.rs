@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use kwire_protocol::messages::*;
-use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
+use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, NewRecord};
 
 use super::harness::{Harness, calls, config, directory, endpoints, reply_to, voter};
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::voters::VoterSet;
 
 pub(super) const TOPIC: &str = "__cluster_metadata";
 
-/// Runs a test at the first and at the last of the versions, and at those between.
+/// Runs a test at each of the versions.
 pub(super) fn at_each(versions: RangeInclusive<i16>, test: impl Fn(i16)) {
     for version in versions {
         test(version);
@@ -435,7 +435,8 @@ pub(super) fn batch(base: Offset, epoch: Epoch, values: &[&[u8]]) -> Bytes {
             value: Some(value),
             ..Default::default()
         };
-        builder.try_append(&record).expect("a small record");
+        let appended = builder.try_append(&record).expect("a small record");
+        assert!(matches!(appended, Append::Done { .. }));
     }
     builder.finish().expect("a batch").into()
 }

@@ -2,5 +2,7 @@
 
 mod cluster;
 mod fetch_serving;
+mod fetching;
 mod harness;
 mod messages;
+mod snapshots;
