@@ -1,8 +1,13 @@
 //! Tests of the node: a state, an input, and what it asks for.
 
+mod appends;
+mod changes;
 mod cluster;
+mod describe;
 mod fetch_serving;
 mod fetching;
 mod harness;
 mod messages;
+mod robust;
 mod snapshots;
+mod updates;
