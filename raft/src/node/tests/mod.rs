@@ -2,3 +2,6 @@
 
 mod cluster;
 mod harness;
+mod start;
+mod states;
+mod votes;
