@@ -30,6 +30,11 @@ struct Accepted {
 
 impl Node {
     /// A fetch from the leader, or its snapshot; from somebody else, if an observer cannot reach it.
+    ///
+    /// In Kafka a voter that cannot reach its leader asks a bootstrap server too. Ours does not: one
+    /// fetch is under way at most, and a bootstrap server that does not answer would keep the voter
+    /// from its leader until the fetch timer ends in an election. A voter learns of a new leader by
+    /// BeginQuorumEpoch, or by the election that its timer starts.
     pub(super) fn fetch_from_leader(&mut self) {
         let (Role::Follower(follower), Some(leader)) = (&self.role, self.leader) else {
             return;

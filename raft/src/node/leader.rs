@@ -163,7 +163,8 @@ impl Node {
         } else {
             leader.quorum_until
         };
-        let begin = if self.voters().len() > 1 {
+        let is_other = |id: NodeId| Some(id) != self.config.id;
+        let begin = if self.voters().ids().any(is_other) {
             leader.begin_at
         } else {
             Instant::NEVER

@@ -38,11 +38,13 @@ impl Node {
         let Some(mut shutdown) = self.shutdown.filter(|s| !s.is_over) else {
             return;
         };
-        let alone = self.voters().len() <= 1;
+        let own = self.config.key();
+        let is_alone = own.is_some_and(|own| self.voters().is_only(own));
+        let matters = self.is_voter() && !is_alone;
         let is_busy = match &self.role {
             // Somebody else has to take over first.
-            Role::Resigned(_) => !alone && self.epoch == shutdown.epoch,
-            Role::Candidate(_) | Role::Prospective(_) => !alone,
+            Role::Resigned(_) => matters && self.epoch == shutdown.epoch,
+            Role::Candidate(_) | Role::Prospective(_) => matters,
             _ => false,
         };
         let timed_out = shutdown.until <= self.now;

@@ -10,4 +10,7 @@ mod harness;
 mod messages;
 mod robust;
 mod snapshots;
+mod start;
+mod states;
 mod updates;
+mod votes;
