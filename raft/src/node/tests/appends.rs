@@ -163,7 +163,7 @@ fn what_waits_for_the_disk_is_limited() {
 fn what_waits_is_forgotten_with_the_leadership() {
     let mut h = static_leader(&[0, 1, 2]);
     append(&mut h, b"a").expect("it leads");
-    let (_, outputs) = h.request(1, begin(1, 9).into());
+    let (_, outputs) = h.request(1, begin(1, 9));
     let appends = disk_ops(&outputs);
     assert!(!appends.iter().any(|op| matches!(op, DiskOp::Append { .. })));
     assert_eq!(h.node.log_end().offset, 1);

@@ -337,7 +337,7 @@ fn crc(bytes: &[u8]) -> u32 {
 #[test]
 fn the_answer_of_an_epoch_that_is_over_is_ignored() {
     let (mut h, call) = follower();
-    h.request(1, begin(2, 6).into());
+    h.request(1, begin(2, 6));
     let outputs = answer(&mut h, call, with_records(batch(20, 5, &[b"old"])));
     assert_eq!(outputs, []);
     assert_eq!(h.node.log_end().offset, 20);

@@ -33,7 +33,7 @@ pub(super) fn on_the_wire(version: i16, request: &Request) -> Request {
 
 impl Harness {
     /// A request that goes over the wire at a version, and everything that it leads to.
-    pub(super) fn send_at(
+    pub(super) fn send_wire(
         &mut self,
         version: i16,
         request: impl Into<Request>,
@@ -42,10 +42,10 @@ impl Harness {
     }
 
     /// The same, and the answer as it is read at that version; of a Fetch, without records.
-    pub(super) fn ask_at(&mut self, version: i16, request: impl Into<Request>) -> Response {
+    pub(super) fn ask_wire(&mut self, version: i16, request: impl Into<Request>) -> Response {
         let request = request.into();
         let api = request.api_key();
-        let (token, outputs) = self.send_at(version, request);
+        let (token, outputs) = self.send_wire(version, request);
         let response = reply_to(token, &outputs).expect("it answers at once");
         let mut bytes = Vec::new();
         response
@@ -55,8 +55,8 @@ impl Harness {
         decoded.expect("a raft API").expect("what was written")
     }
 
-    pub(super) fn fetch_at(&mut self, version: i16, fetch: FetchRequest<'static>) -> Partition {
-        match self.ask_at(version, fetch) {
+    pub(super) fn fetch_wire(&mut self, version: i16, fetch: FetchRequest<'static>) -> Partition {
+        match self.ask_wire(version, fetch) {
             Response::Fetch(mut response) => {
                 assert_eq!(response.error_code, 0);
                 response.responses.remove(0).partitions.remove(0)
@@ -175,7 +175,7 @@ pub(super) fn following(
 ) -> (Harness, CallId, FetchRequest<'static>) {
     let mut h = Harness::with(config, recovered);
     h.settle();
-    let (_, outputs) = h.request(1, begin(leader, epoch).into());
+    let (_, outputs) = h.request(1, begin(leader, epoch));
     let (call, request) = Harness::call_of(&outputs, is_fetch);
     match request {
         Request::Fetch(fetch) => (h, call, fetch),
@@ -183,7 +183,7 @@ pub(super) fn following(
     }
 }
 
-pub(super) fn begin(leader: NodeId, epoch: Epoch) -> BeginQuorumEpochRequest<'static> {
+pub(super) fn begin(leader: NodeId, epoch: Epoch) -> Request {
     let named = endpoints(leader);
     let listeners =
         named.iter().map(
@@ -194,7 +194,7 @@ pub(super) fn begin(leader: NodeId, epoch: Epoch) -> BeginQuorumEpochRequest<'st
                 ..Default::default()
             },
         );
-    BeginQuorumEpochRequest {
+    Request::BeginQuorumEpoch(BeginQuorumEpochRequest {
         cluster_id: Some("cluster".into()),
         voter_id: -1,
         topics: vec![begin_quorum_epoch_request::TopicData {
@@ -208,7 +208,7 @@ pub(super) fn begin(leader: NodeId, epoch: Epoch) -> BeginQuorumEpochRequest<'st
         }],
         leader_endpoints: listeners.collect(),
         ..Default::default()
-    }
+    })
 }
 
 /// A Fetch that waits for half a second.
@@ -452,7 +452,6 @@ macro_rules! requests {
 }
 
 requests! {
-    BeginQuorumEpochRequest => BeginQuorumEpoch,
     FetchRequest => Fetch,
     FetchSnapshotRequest => FetchSnapshot,
     DescribeQuorumRequest => DescribeQuorum,

@@ -181,7 +181,7 @@ impl Fuzz {
                 update(id, epoch, (short(range.0), short(range.1))).into()
             }
             8 => describe(TOPIC, i32::from(self.chance(3))).into(),
-            9 => begin(self.leader().max(0), epoch).into(),
+            9 => begin(self.leader().max(0), epoch),
             _ => Request::Vote(vote_request(id, epoch, self.chance(1))),
         };
         if !matches!(request, Request::Fetch(_)) {
