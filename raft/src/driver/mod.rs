@@ -8,6 +8,8 @@
 mod listener;
 mod memory;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -7,7 +7,7 @@ mod describe;
 mod fetch_serving;
 mod fetching;
 mod harness;
-mod messages;
+pub(crate) mod messages;
 mod robust;
 mod snapshots;
 mod start;
