@@ -5,6 +5,11 @@
 //! channels only; nothing but the node's thread touches the node.
 
 pub mod config;
+pub mod directory;
 pub mod listen;
 pub mod peers;
+pub mod record;
 pub mod runner;
+pub mod server;
+pub mod verify;
+pub mod workload;

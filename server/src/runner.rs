@@ -130,6 +130,16 @@ pub trait Surroundings: Send + 'static {
 
     /// Something happened to the node.
     fn event(&mut self, driver: &FileDriver, event: &Event);
+
+    /// Its turn, after each round of inputs: appends what it wants to. Returns when it wants
+    /// another, if nothing happens before.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    fn work(&mut self, driver: &mut FileDriver, now: Instant) -> Result<Instant, FileDriverError> {
+        let _ = (driver, now);
+        Ok(Instant::NEVER)
+    }
 }
 
 /// A node's thread.
@@ -165,12 +175,13 @@ impl Runner {
 /// # Errors
 /// When the stores cannot be read, the node cannot start with them, or there are no more threads.
 pub fn start<S: Surroundings>(
-    config: Config,
+    mut config: Config,
     log: FileLog,
     state: FileStateStore,
     surroundings: impl FnOnce(Handle) -> S,
 ) -> Result<Runner, StartError> {
     let clock = Clock::now();
+    config.epoch_millis = time_of_day_ms();
     let driver = Driver::new(Instant(0), config, Disk::Asynchronous, log, state)?;
     let (inputs, received) = mpsc::channel();
     let handle = Handle { inputs };
@@ -223,6 +234,14 @@ impl From<io::Error> for StartError {
     }
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn time_of_day_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
 /// The thread that makes the log durable, one barrier after the other.
 fn start_syncing(handle: Handle) -> io::Result<mpsc::Sender<(IoId, FileBarrier)>> {
     let (syncs, received) = mpsc::channel::<(IoId, FileBarrier)>();
@@ -260,8 +279,9 @@ impl<S: Surroundings> Running<S> {
 
     fn run_to_the_end(&mut self) -> Result<(), FileDriverError> {
         self.do_effects();
+        let mut work_at = Instant::NEVER;
         loop {
-            match self.received.recv_timeout(self.patience()) {
+            match self.received.recv_timeout(self.patience(work_at)) {
                 Ok(input) => {
                     if !self.take(input)? {
                         return Ok(());
@@ -276,8 +296,9 @@ impl<S: Surroundings> Running<S> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            if self.driver.poll_timeout() <= self.now() {
-                let now = self.now();
+            let now = self.now();
+            work_at = self.surroundings.work(&mut self.driver, now)?;
+            if self.driver.poll_timeout() <= now {
                 self.driver.timeout(now)?;
             }
             self.do_effects();
@@ -288,8 +309,8 @@ impl<S: Surroundings> Running<S> {
         Instant(u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn patience(&self) -> Duration {
-        let at = self.driver.poll_timeout();
+    fn patience(&self, work_at: Instant) -> Duration {
+        let at = self.driver.poll_timeout().min(work_at);
         // Waiting for ever is not something that a channel can do.
         Duration::from_millis(at.since(self.now()).min(3_600_000))
     }
