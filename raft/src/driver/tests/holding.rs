@@ -108,6 +108,28 @@ fn other_failures_of_the_log_stop_the_driver_as_well() {
     assert!(leader.said().is_empty());
 }
 
+/// A leader that lies does not stop the node.
+#[test]
+fn a_log_is_not_cut_within_a_batch() {
+    let (mut machine, call) = follower(Disk::Synchronous);
+    let two = batch(0, 5, &[b"a", b"b"]);
+    machine.answer(call, fetched(1, 5, |p| p.records = Some(two.into())));
+    let (call, _) = fetch_in(&machine.said()).expect("it fetches on");
+    let cut = |to| {
+        fetched(1, 5, |partition| {
+            partition.diverging_epoch.epoch = 5;
+            partition.diverging_epoch.end_offset = to;
+        })
+    };
+    assert!(machine.answer(call, cut(1)));
+    assert_eq!(machine.driver.node().log_end().offset, 2);
+    machine.now = machine.now.plus(20);
+    machine.driver.timeout(machine.now).expect("it works");
+    let (call, _) = fetch_in(&machine.said()).expect("it asks again");
+    assert!(machine.answer(call, cut(0)));
+    assert_eq!(machine.driver.node().log_end().offset, 0);
+}
+
 #[test]
 fn an_acknowledgement_waits_for_its_barrier() {
     let (mut machine, call) = follower(Disk::Asynchronous);
