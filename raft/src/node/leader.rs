@@ -139,7 +139,8 @@ impl Node {
         self.drain_if_due();
         self.expire_parked();
         self.pump_change();
-        if self.has_lost_its_majority() {
+        // Its election may have been under way when it was told to shut down.
+        if self.has_lost_its_majority() || self.shutdown.is_some() {
             self.resign_now();
             return;
         }
