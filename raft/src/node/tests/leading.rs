@@ -2,13 +2,14 @@
 
 use kwire_protocol::ErrorCode;
 use kwire_protocol::messages::leader_change_message;
+use kwire_protocol::records::NewRecord;
 use kwire_protocol::records::control::ControlMessage;
 
 use super::harness::*;
 use super::states::*;
 use crate::config::Config;
 use crate::control::Control;
-use crate::node::{DiskOp, Event, IoId, Node, Output, RoleName};
+use crate::node::{DiskOp, Event, Incoming, IoId, Node, Output, RoleName, Token};
 use crate::types::{NodeId, Offset, Recovered};
 use crate::voters::VoterSet;
 
@@ -61,6 +62,7 @@ fn observers_and_other_directories_commit_nothing() {
     h.settle();
     h.elect_asking();
     fetches(&mut h, 7, END + 1);
+    fetches(&mut h, 8, END + 1);
     let mut other_disk = key(1);
     other_disk.directory_id = Some(directory(50));
     h.request(17, fetch(other_disk, EPOCH, END + 1, EPOCH, 0));
@@ -83,10 +85,18 @@ fn observers_and_other_directories_commit_nothing() {
 #[test]
 fn the_high_watermark_never_goes_back() {
     let mut h = leader(&[0, 1, 2]);
-    fetches(&mut h, 1, END + 1);
-    // KAFKA-15312: it lost its disk.
-    fetches(&mut h, 1, 3);
-    assert_eq!(h.node.high_watermark(), Some(END + 1));
+    h.node
+        .append(h.now, EPOCH, &[NewRecord::default(); 3])
+        .expect("it leads");
+    h.node.handle_timeout(h.now);
+    h.settle();
+    fetches(&mut h, 1, END + 4);
+    assert_eq!(h.node.high_watermark(), Some(END + 4));
+    // KAFKA-15312: it lost its disk, or the end of it.
+    for offset in [END + 2, 3] {
+        fetches(&mut h, 1, offset);
+        assert_eq!(h.node.high_watermark(), Some(END + 4), "{offset}");
+    }
 }
 
 /// The leader counts its own records once they are durable.
@@ -97,6 +107,28 @@ fn the_leaders_own_records_count_once_they_are_durable() {
     assert_eq!(h.node.high_watermark(), None, "nothing was synced yet");
     h.settle();
     assert_eq!(h.node.high_watermark(), Some(END + 1));
+
+    // Of three, one other has it: that is one.
+    let mut h = leader(&[0, 1, 2]);
+    fetches(&mut h, 1, END + 1);
+    h.node
+        .append(h.now, EPOCH, &[NewRecord::default()])
+        .expect("it leads");
+    h.node.handle_timeout(h.now);
+    let outputs = h.drain();
+    let append = outputs.iter().find_map(|output| match output {
+        Output::Disk { id, .. } => Some(*id),
+        _ => None,
+    });
+    let incoming = Incoming {
+        token: Token(55),
+        version: 17,
+        request: fetch(key(1), EPOCH, END + 2, EPOCH, 500),
+    };
+    h.node.handle_request(h.now, incoming);
+    assert_eq!(h.node.high_watermark(), Some(END + 1));
+    h.node.handle_disk(h.now, append.expect("an append"));
+    assert_eq!(h.node.high_watermark(), Some(END + 2));
 }
 
 /// KAFKA-16530: a leader that is no voter counts the voters alone.
@@ -202,11 +234,11 @@ fn who_waits_for_a_leader_hears_of_its_end_once_that_is_saved() {
     let resign: End = |node, now| node.resign(now, EPOCH);
     let newer_leader: End = |node, now| {
         let request = super::states::begin(2, EPOCH + 1).into();
-        let token = crate::node::Token(77);
+        let token = Token(77);
         let version = 1;
         node.handle_request(
             now,
-            crate::node::Incoming {
+            Incoming {
                 token,
                 version,
                 request,
@@ -215,11 +247,11 @@ fn who_waits_for_a_leader_hears_of_its_end_once_that_is_saved() {
     };
     let newer_vote: End = |node, now| {
         let request = vote(2, EPOCH + 1, false).into();
-        let token = crate::node::Token(77);
+        let token = Token(77);
         let version = 2;
         node.handle_request(
             now,
-            crate::node::Incoming {
+            Incoming {
                 token,
                 version,
                 request,

@@ -185,8 +185,7 @@ fn another_leader_of_the_epoch_is_noticed() {
         (State::Prospective, 0),
     ] {
         for error in [NONE, ErrorCode::NOT_LEADER_OR_FOLLOWER] {
-            if state == State::Leader && error == NONE || state == State::Resigned && error == NONE
-            {
+            if matches!(state, State::Leader | State::Resigned) && error == NONE {
                 continue; // It knows the leader, and does not ask the answer.
             }
             let (mut h, call) = asking(state);

@@ -15,7 +15,8 @@ fn start(recovered: Recovered) -> (Harness, Vec<crate::node::Output>) {
 
 #[test]
 fn without_a_file_it_starts_unattached_in_epoch_0() {
-    let (h, outputs) = start(Recovered::default());
+    let mut h = Harness::new(&[0, 1, 2]);
+    let outputs = h.settle();
     assert_eq!(h.state(), (RoleName::Unattached, 0, None, None));
     assert_eq!(saves(&outputs), [], "nothing is to be remembered");
 }

@@ -210,10 +210,12 @@ fn any_other_partition_is_refused_as_a_whole() {
     });
 }
 
+type Change = fn(&mut vote_request::PartitionData);
+
 #[test]
 fn impossible_asks_are_refused_before_anything_changes() {
     at_versions(0..=2, |version| {
-        let changes: [(&str, fn(&mut vote_request::PartitionData)); 5] = [
+        let changes: [(&str, Change); 5] = [
             ("offset", |ask| ask.last_offset = -1),
             ("epoch of the log", |ask| ask.last_offset_epoch = -1),
             ("log as new as the vote", |ask| {
