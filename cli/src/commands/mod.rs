@@ -8,3 +8,4 @@ pub(crate) mod encode;
 pub(crate) mod explain;
 pub(crate) mod frame;
 pub(crate) mod records;
+pub(crate) mod server;

@@ -181,7 +181,7 @@ impl Node {
     }
 
     fn begin_download(&mut self, peer: NodeId, id: OffsetAndEpoch) {
-        if self.log.snapshot_size(id).is_some() || id.offset < self.log.start() {
+        if self.log.snapshot_size(id).is_some() || self.is_past(id.offset) {
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
@@ -195,6 +195,11 @@ impl Node {
                 is_installing: false,
             });
         }
+    }
+
+    /// Whether a log that ends at an offset would lack what this node knows to be committed.
+    pub(super) fn is_past(&self, end: Offset) -> bool {
+        end < self.high_watermark.unwrap_or(0).max(self.log.start())
     }
 
     /// The leader's log has something else from here on.
@@ -225,14 +230,15 @@ impl Node {
 
     fn append_fetched(&mut self, peer: NodeId, records: Bytes) {
         let accepted = self.accept(&records);
-        if let Some(refused) = accepted.refused {
+        let is_empty = accepted.len == 0;
+        // The last batch may be cut off, as long as there is a whole one before it.
+        let partial = || "sent less than a batch".to_owned();
+        let refused = accepted.refused.or_else(|| is_empty.then(partial));
+        if let Some(refused) = refused {
             self.misbehaved(Some(peer), refused);
-            if accepted.len == 0 {
-                self.back_off(peer);
-            }
         }
-        if accepted.len == 0 {
-            return;
+        if is_empty {
+            return self.back_off(peer);
         }
         let base = self.log.end();
         let batches = records.slice(..accepted.len);

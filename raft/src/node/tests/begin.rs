@@ -3,6 +3,7 @@
 use kwire_protocol::{ErrorCode, Uuid};
 
 use super::harness::*;
+use super::messages::{at_each, on_the_wire};
 use super::states::*;
 use crate::message::{Request, Response};
 use crate::node::RoleName;
@@ -12,7 +13,7 @@ const NONE: ErrorCode = ErrorCode::NONE;
 
 #[test]
 fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for state in State::ALL {
             let mut h = state.reach();
             let mut request = begin(1, EPOCH + 1);
@@ -39,7 +40,7 @@ fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
 
 #[test]
 fn an_older_epoch_is_fenced() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for state in State::ALL {
             let mut h = state.reach();
             let answer = heard(&h.ask_at(version, begin(2, EPOCH - 1)));
@@ -52,7 +53,7 @@ fn an_older_epoch_is_fenced() {
 
 #[test]
 fn a_negative_leader_is_invalid() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         let mut h = State::Unattached.reach();
         let answer = heard(&h.ask_at(version, begin(-1, EPOCH + 1)));
         assert_eq!(answer, (ErrorCode::INVALID_REQUEST, -1, EPOCH));
@@ -62,7 +63,7 @@ fn a_negative_leader_is_invalid() {
 /// Kafka's node dies of this. Ours says so and stays what it is.
 #[test]
 fn two_leaders_of_one_epoch_are_noticed() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for state in [
             State::Follower,
             State::Leader,
@@ -87,7 +88,7 @@ fn two_leaders_of_one_epoch_are_noticed() {
 
 #[test]
 fn a_leader_that_is_known_already_is_acknowledged() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for state in [
             State::Follower,
             State::FollowerFetched,
@@ -147,7 +148,7 @@ fn the_leader_counts_even_if_the_message_was_for_another_voter() {
         (0, directory(4), ErrorCode::INVALID_VOTER_KEY),
         (2, Uuid::ZERO, ErrorCode::INVALID_VOTER_KEY),
     ];
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for (id, directory_id, expected) in cases {
             let mut h = State::Unattached.reach();
             let mut request = begin(1, EPOCH + 1);
@@ -163,7 +164,7 @@ fn the_leader_counts_even_if_the_message_was_for_another_voter() {
 
 #[test]
 fn from_version_1_on_the_answer_says_where_the_leader_listens() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         let mut h = State::Follower.reach();
         let Response::BeginQuorumEpoch(response) = h.ask_at(version, begin(2, EPOCH - 1)) else {
             panic!("not an answer to it");
@@ -209,10 +210,10 @@ fn the_leader_reminds_who_does_not_fetch() {
 
 #[test]
 fn what_the_leader_says() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         let (_, mut calls) = State::Leader.reach_asking(&[0, 1, 2]);
         let (_, to, request) = calls.remove(1);
-        let Request::BeginQuorumEpoch(request) = at_version(version, &request) else {
+        let Request::BeginQuorumEpoch(request) = on_the_wire(version, &request) else {
             panic!("not a begin");
         };
         assert_eq!(to, 2);

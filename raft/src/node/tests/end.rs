@@ -3,6 +3,7 @@
 use kwire_protocol::{ErrorCode, Uuid};
 
 use super::harness::*;
+use super::messages::{at_each, on_the_wire};
 use super::states::*;
 use crate::message::Request;
 use crate::node::{CallError, RoleName};
@@ -11,7 +12,7 @@ const NONE: ErrorCode = ErrorCode::NONE;
 
 #[test]
 fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         let mut h = State::Follower.reach();
         let good = end(version, 1, EPOCH, &[0]);
         let mut foreign = good.clone();
@@ -34,7 +35,7 @@ fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
 
 #[test]
 fn an_older_epoch_is_fenced_and_nobody_cannot_end_one() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for state in State::ALL {
             let leader = state.leader().unwrap_or(-1);
             let mut h = state.reach();
@@ -49,10 +50,10 @@ fn an_older_epoch_is_fenced_and_nobody_cannot_end_one() {
 
 #[test]
 fn the_first_successor_stands_at_once() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for state in [State::Follower, State::FollowerFetched] {
             let mut h = state.reach();
-            let request = at_version(version, &end(version, 1, EPOCH, &[0, 2]).into());
+            let request = on_the_wire(version, &end(version, 1, EPOCH, &[0, 2]).into());
             let (token, outputs) = h.request(version, request);
             let answer = reply_to(token, &outputs).expect("an answer");
             assert_eq!(heard(&answer), (NONE, 1, EPOCH));
@@ -72,7 +73,7 @@ fn the_others_wait_by_their_place() {
         (&[1, 2], 1_000),
         (&[], 1_000),
     ];
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         for (successors, pause) in cases {
             let mut h = State::FollowerFetched.reach();
             let answer = h.ask_at(version, end(version, 1, EPOCH, successors));
@@ -106,7 +107,7 @@ fn a_successor_with_another_directory_is_another() {
 
 #[test]
 fn the_end_of_an_epoch_tells_that_there_is_one() {
-    at_versions(0..=1, |version| {
+    at_each(0..=1, |version| {
         let mut h = State::Leader.reach();
         let answer = h.ask_at(version, end(version, 1, EPOCH + 1, &[2, 0]));
         assert_eq!(heard(&answer), (NONE, 1, EPOCH + 1));
@@ -151,8 +152,8 @@ fn who_resigns_tells_all_voters_until_they_know() {
     let outputs = h.settle();
     assert_eq!(asked(&outputs), [(1, "end"), (2, "end"), (3, "end")]);
     let requests = calls(&outputs);
-    at_versions(0..=1, |version| {
-        let Request::EndQuorumEpoch(request) = at_version(version, &requests[0].2) else {
+    at_each(0..=1, |version| {
+        let Request::EndQuorumEpoch(request) = on_the_wire(version, &requests[0].2) else {
             panic!("not an end");
         };
         let news = &request.topics[0].partitions[0];

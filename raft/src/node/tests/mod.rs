@@ -3,9 +3,11 @@
 mod begin;
 mod cluster;
 mod end;
+mod fetch_serving;
 mod harness;
 mod hostile;
 mod leading;
+mod messages;
 mod pre_votes;
 mod responses;
 mod shutdown;

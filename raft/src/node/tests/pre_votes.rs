@@ -4,6 +4,7 @@
 use kwire_protocol::ErrorCode;
 
 use super::harness::*;
+use super::messages::{at_each, on_the_wire};
 use super::states::*;
 use crate::message::Request;
 use crate::node::{CallError, CallId, Output, Role, RoleName};
@@ -29,7 +30,7 @@ fn it_asks_in_the_present_epoch() {
     let mut h = State::Unattached.reach();
     let outputs = h.pass_election_timer();
     for (_, to, request) in calls(&outputs) {
-        let Request::Vote(request) = at_version(2, &request) else {
+        let Request::Vote(request) = on_the_wire(2, &request) else {
             panic!("not a vote");
         };
         assert_eq!(request.cluster_id.as_deref(), Some("cluster"));
@@ -52,8 +53,8 @@ fn a_majority_makes_a_candidate_of_the_next_epoch() {
     assert_eq!(saves(&outputs), [(EPOCH + 1, None, Some(0))]);
     assert_eq!(asked(&outputs), [(1, "vote"), (2, "vote")]);
     let (_, to, request) = calls(&outputs).remove(0);
-    at_versions(0..=2, |version| {
-        let Request::Vote(request) = at_version(version, &request) else {
+    at_each(0..=2, |version| {
+        let Request::Vote(request) = on_the_wire(version, &request) else {
             panic!("not a vote");
         };
         let ask = &request.topics[0].partitions[0];

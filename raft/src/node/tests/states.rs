@@ -1,7 +1,6 @@
 //! Node 0 of the voters 0, 1 and 2 in each state that it can be in, all in one epoch; and what its
 //! peers say, as it arrives at each version.
 
-use bytes::Bytes;
 use kwire_protocol::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, EndQuorumEpochRequest,
     EndQuorumEpochResponse, FetchRequest, FetchResponse, VoteRequest, begin_quorum_epoch_request,
@@ -221,37 +220,11 @@ impl Harness {
         outputs
     }
 
-    /// A request as it arrives at a version, and its answer as it arrives there.
-    pub(super) fn ask_at(&mut self, version: i16, request: impl Into<Request>) -> Response {
-        let request = request.into();
-        let api_key = request.api_key();
-        let answer = self.ask(version, at_version(version, &request));
-        let mut bytes = Vec::new();
-        answer.encode(version, &mut bytes).expect("it can be said");
-        let decoded = Response::decode(api_key, version, &Bytes::from(bytes));
-        decoded.expect("a raft API").expect("its own bytes")
-    }
-
     /// Its state in one line: role, epoch, leader, vote.
     pub(super) fn state(&self) -> (RoleName, Epoch, Option<NodeId>, Option<NodeId>) {
         let node = &self.node;
         let voted = node.voted().map(|voted| voted.id);
         (node.role(), node.epoch(), node.leader(), voted)
-    }
-}
-
-/// A request as it arrives at a version: what the version cannot say is lost.
-pub(super) fn at_version(version: i16, request: &Request) -> Request {
-    let mut bytes = Vec::new();
-    request.encode(version, &mut bytes).expect("it can be said");
-    let decoded = Request::decode(request.api_key(), version, &Bytes::from(bytes));
-    decoded.expect("a raft API").expect("its own bytes")
-}
-
-/// Runs a test at several versions.
-pub(super) fn at_versions(versions: std::ops::RangeInclusive<i16>, test: impl Fn(i16)) {
-    for version in versions {
-        test(version);
     }
 }
 
@@ -541,19 +514,3 @@ pub(super) fn asked(outputs: &[Output]) -> Vec<(NodeId, &'static str)> {
     let all = calls(outputs).into_iter();
     all.map(|(_, to, request)| (to, name(&request))).collect()
 }
-
-macro_rules! into_request {
-    ($($name:ident: $body:ident),*) => {
-        $(impl From<$body<'static>> for Request {
-            fn from(body: $body<'static>) -> Request {
-                Request::$name(body)
-            }
-        })*
-    };
-}
-
-into_request!(
-    Vote: VoteRequest,
-    BeginQuorumEpoch: BeginQuorumEpochRequest,
-    EndQuorumEpoch: EndQuorumEpochRequest
-);
