@@ -25,6 +25,9 @@ pub(super) struct Leader {
     /// The offset of this leader's first record. The high watermark has to pass it before
     /// anything counts as committed.
     pub(super) epoch_start: Offset,
+    /// The high watermark that the node knew before it led. Nobody hears of it now, but it is still
+    /// committed when another one leads.
+    pub(super) known_before: Option<Offset>,
     /// What each replica but this one has. Voters stand under their key in the voter set.
     pub(super) replicas: BTreeMap<ReplicaKey, Replica>,
     /// When voters that do not fetch are told again who leads.
