@@ -9,7 +9,7 @@ use super::harness::*;
 use super::states::*;
 use crate::config::Config;
 use crate::control::Control;
-use crate::node::{DiskOp, Event, Incoming, IoId, Node, Output, RoleName, Token};
+use crate::node::{AppendError, DiskOp, Event, Incoming, IoId, Node, Output, RoleName, Token};
 use crate::types::{NodeId, Offset, Recovered};
 use crate::voters::VoterSet;
 
@@ -401,4 +401,51 @@ fn the_first_batch_names_who_voted() {
         leader: Some(0),
     };
     assert!(events(&outputs).contains(&told));
+}
+
+#[test]
+fn a_leader_says_so_once_it_is_saved() {
+    let (mut h, calls) = State::Candidate.reach_asking(&[0, 1, 2]);
+    let response = vote_response(EPOCH, None, true);
+    h.node.handle_answer(h.now, calls[0].0, Ok(response.into()));
+    let outputs = h.drain();
+    let saved = outputs.iter().find_map(|output| match output {
+        Output::Disk {
+            id,
+            op: DiskOp::SaveQuorumState { .. },
+        } => Some(*id),
+        _ => None,
+    });
+    assert!(saved.is_some());
+    for output in &outputs {
+        if let Output::Send { after, .. } = output {
+            assert_eq!(*after, saved);
+        }
+    }
+    assert_eq!(asked(&outputs), [(1, "begin"), (2, "begin")]);
+    let incoming = Incoming {
+        token: Token(55),
+        version: 17,
+        request: fetch(key(1), EPOCH, END, LAST_EPOCH, 0),
+    };
+    h.node.handle_request(h.now, incoming);
+    let gate = h.drain().into_iter().find_map(|output| match output {
+        Output::ReplyWithLog { after, .. } => Some(after),
+        _ => None,
+    });
+    assert_eq!(gate, Some(saved), "its records neither");
+}
+
+#[test]
+fn who_led_takes_no_records_any_more() {
+    let mut h = leader(&[0, 1, 2]);
+    let record = [NewRecord::default()];
+    let wrong = h.node.append(h.now, EPOCH + 1, &record);
+    assert_eq!(wrong, Err(AppendError::WrongEpoch { epoch: EPOCH }));
+    h.node.append(h.now, EPOCH, &record).expect("it leads");
+    h.request(1, begin(2, EPOCH + 1).into());
+    let (epoch, leader) = (EPOCH + 1, Some(2));
+    let refused = h.node.append(h.now, EPOCH, &record);
+    assert_eq!(refused, Err(AppendError::NotLeader { epoch, leader }));
+    assert_eq!(h.node.log_end().offset, END + 1, "what waited is gone");
 }

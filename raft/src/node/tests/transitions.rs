@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::node::{Event, RoleName};
 use crate::types::{Instant, Recovered};
-use crate::voters::VoterSet;
+use crate::voters::{Endpoints, VoterSet};
 
 const NONE: ErrorCode = ErrorCode::NONE;
 
@@ -228,6 +228,22 @@ fn the_high_watermark_outlives_all_but_becoming_leader() {
     );
 }
 
+/// A leader that commits nothing in its epoch leaves with what it knew before.
+#[test]
+fn a_leader_without_a_high_watermark_has_the_former_one_afterwards() {
+    let (mut h, calls) = State::Follower.reach_asking(&[0, 1, 2]);
+    let mut response = fetch_response(EPOCH, Some(1), NONE);
+    response.responses[0].partitions[0].high_watermark = 7;
+    h.answer(calls[0].0, response);
+    h.elect_asking();
+    assert_eq!(h.node.high_watermark(), None);
+    h.request(1, begin(2, EPOCH + 2).into());
+    assert_eq!(
+        (h.node.role(), h.node.high_watermark()),
+        (RoleName::Follower, Some(7))
+    );
+}
+
 #[test]
 fn a_candidate_with_a_majority_leads() {
     let (mut h, calls) = State::Candidate.reach_asking(&[0, 1, 2]);
@@ -310,4 +326,58 @@ fn who_becomes_a_voter_starts_its_election_timer() {
     h.node.handle_timeout(h.now);
     h.settle();
     assert!(h.node.election_timer() < h.now.plus(2_000));
+}
+
+/// The fetch timer: an answer of the leader puts it off, and nothing else does.
+#[test]
+fn only_answers_of_the_leader_keep_a_follower() {
+    let (mut h, mut calls) = State::Follower.reach_asking(&[0, 1, 2]);
+    h.node.config.endpoints = Endpoints::EMPTY; // It has nothing to tell its leader.
+    for _ in 0..5 {
+        h.now = h.now.plus(1_500);
+        let (call, _, _) = calls.remove(0);
+        let outputs = h.answer(call, fetch_response(EPOCH, Some(1), NONE));
+        assert_eq!(h.node.election_timer(), h.now.plus(2_000));
+        calls = super::harness::calls(&outputs);
+    }
+    let until = h.node.election_timer();
+    for error in [
+        ErrorCode::BROKER_NOT_AVAILABLE,
+        ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        ErrorCode::UNKNOWN_LEADER_EPOCH,
+    ] {
+        let (call, _, _) = calls.remove(0);
+        h.answer(call, fetch_response(EPOCH, Some(1), error));
+        calls = super::harness::calls(&h.pass(20));
+        assert_eq!(h.node.election_timer(), until, "{error:?}");
+    }
+    h.ask_at(1, begin(1, EPOCH));
+    h.ask_at(2, vote(2, EPOCH, false));
+    assert_eq!(h.node.election_timer(), until);
+}
+
+/// A fetch in the epoch of an election that has no outcome yet, as from who looks for its leader.
+#[test]
+fn who_does_not_lead_names_the_leader_if_it_knows_one() {
+    for state in State::ALL
+        .into_iter()
+        .filter(|state| *state != State::Leader)
+    {
+        for (epoch, expected) in [
+            (EPOCH - 1, ErrorCode::FENCED_LEADER_EPOCH),
+            (EPOCH, ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            (EPOCH + 1, ErrorCode::UNKNOWN_LEADER_EPOCH),
+        ] {
+            let mut h = state.reach();
+            let answer = h.ask(17, fetch(key(2), epoch, 0, 0, 500));
+            assert_eq!(fetch_error(&answer), expected, "{state:?}");
+            let crate::message::Response::Fetch(answer) = answer else {
+                panic!("not a fetch");
+            };
+            let named = &answer.responses[0].partitions[0].current_leader;
+            let leader = state.leader().unwrap_or(-1);
+            assert_eq!((named.leader_id, named.leader_epoch), (leader, EPOCH));
+            assert_eq!((h.node.role(), h.node.epoch()), (state.role(), EPOCH));
+        }
+    }
 }
