@@ -17,7 +17,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use kwire_protocol::ApiKey;
 
-use commands::{apis, batch, decode, describe, encode, explain, frame, records, server};
+use commands::{
+    apis, batch, decode, describe, encode, explain, frame, records, server, verify_log,
+};
 use failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -49,6 +51,7 @@ enum Command {
     Explain(explain::Args),
     Records(records::Args),
     Server(server::Args),
+    VerifyLog(verify_log::Args),
 }
 
 /// The program: reads its command line, does what that says, and tells how it went.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Batch(args) => batch::run(&args, &mut out),
         Command::Server(args) => server::run(&args, &mut out),
+        Command::VerifyLog(args) => verify_log::run(&args, &mut out),
     };
     // Also after a failure: what was found before it is worth having.
     let flushed = out.flush().map_err(Failure::from);

@@ -11,4 +11,5 @@ pub mod peers;
 pub mod record;
 pub mod runner;
 pub mod server;
+pub mod verify;
 pub mod workload;

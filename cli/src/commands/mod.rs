@@ -9,3 +9,4 @@ pub(crate) mod explain;
 pub(crate) mod frame;
 pub(crate) mod records;
 pub(crate) mod server;
+pub(crate) mod verify_log;
