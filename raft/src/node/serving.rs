@@ -164,6 +164,11 @@ impl Node {
         if ask.replica.id >= 0 {
             self.replica_fetched(ask.replica, ask.offset);
         }
+        if !matches!(self.role, Role::Leader(_)) {
+            // What it acknowledged committed that this leader is no voter any more.
+            let partition = self.fetch_answer(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+            return self.reply(token, self.fetch_response(version, partition));
+        }
         let parked = Parked {
             token,
             version,
@@ -171,10 +176,6 @@ impl Node {
             max_bytes: ask.max_bytes,
             until: self.now.plus(ask.max_wait_ms),
         };
-        if !matches!(self.role, Role::Leader(_)) {
-            // The fetch committed the removal of this leader.
-            return self.answer_parked_in_vain(parked);
-        }
         let knows_less = ask.high_watermark < self.high_watermark.unwrap_or(-1);
         if ask.offset < self.log.end() || ask.max_wait_ms == 0 || knows_less {
             return self.reply_with_log(parked);
@@ -223,17 +224,13 @@ impl Node {
     /// This node does not lead any more, and has saved what it is now; who waited for it is told.
     pub(super) fn answer_waiting(&mut self, leader: super::leader::Leader) {
         for parked in leader.parked {
-            self.answer_parked_in_vain(parked);
+            let partition = self.fetch_answer(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+            let response = self.fetch_response(parked.version, partition);
+            self.reply(parked.token, response);
         }
         if let Some(change) = leader.change {
             self.answer_change(change, ErrorCode::NOT_LEADER_OR_FOLLOWER);
         }
-    }
-
-    fn answer_parked_in_vain(&mut self, parked: Parked) {
-        let partition = self.fetch_answer(ErrorCode::NOT_LEADER_OR_FOLLOWER);
-        let response = self.fetch_response(parked.version, partition);
-        self.reply(parked.token, response);
     }
 
     fn fetch_answer(&self, error: ErrorCode) -> fetch_response::PartitionData<'static> {

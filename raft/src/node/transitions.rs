@@ -123,8 +123,8 @@ impl Node {
         self.voted = None;
         self.leader = self.config.id;
         self.leader_endpoints = self.config.endpoints.clone();
-        self.high_watermark = None;
-        let leader = Leader::new(self.now, &self.config, self.log.end(), self.voters());
+        let mut leader = Leader::new(self.now, &self.config, self.log.end(), self.voters());
+        leader.known_before = self.high_watermark.take();
         self.role = Role::Leader(Box::new(leader));
         self.save();
         self.start_leading(granting);
@@ -169,7 +169,10 @@ impl Node {
             self.calls.reset();
         }
         match &mut self.role {
-            Role::Leader(leader) => return std::mem::take(&mut **leader),
+            Role::Leader(leader) => {
+                self.high_watermark = self.high_watermark.or(leader.known_before);
+                return std::mem::take(&mut **leader);
+            }
             Role::Follower(follower) if follower.download.is_some() => {
                 self.disk_op(DiskOp::DropUnfinishedSnapshots);
             }

@@ -22,7 +22,7 @@ fn code(response: Option<Response>) -> Option<ErrorCode> {
 }
 
 fn error(h: &mut Harness, version: i16, request: impl Into<Request>) -> ErrorCode {
-    code(Some(h.ask_wire(version, request))).expect("an answer")
+    code(Some(h.ask_at(version, request))).expect("an answer")
 }
 
 fn ids(h: &Harness) -> Vec<i32> {
@@ -34,7 +34,7 @@ fn adding(version: i16, change: impl FnOnce(&mut Harness)) -> (Harness, Token, C
     let mut h = dynamic_leader(&[0, 1, 2]);
     h.caught_up(&[3]);
     change(&mut h);
-    let (token, outputs) = h.send_wire(version, add(3));
+    let (token, outputs) = h.send_at(version, add(3));
     assert_eq!(reply_to(token, &outputs), None);
     let (call, _) = Harness::call_of(&outputs, is_versions);
     (h, token, call)
@@ -72,7 +72,7 @@ fn version_1_may_be_answered_before_the_commit() {
     h.caught_up(&[3]);
     let mut early = add(3);
     early.ack_when_committed = false;
-    let (token, outputs) = h.send_wire(1, early);
+    let (token, outputs) = h.send_at(1, early);
     let (call, _) = Harness::call_of(&outputs, is_versions);
     let code = answered(&mut h, call, token, (0, 1));
     assert_eq!(code, Some(ErrorCode::NONE));
@@ -80,7 +80,7 @@ fn version_1_may_be_answered_before_the_commit() {
     // The next change waits for the commit all the same (KAFKA-20740).
     assert_eq!(error(&mut h, 0, remove(1)), ErrorCode::REQUEST_TIMED_OUT);
     h.caught_up(&[1, 2]);
-    let (token, outputs) = h.send_wire(0, remove(1));
+    let (token, outputs) = h.send_at(0, remove(1));
     assert_eq!(reply_to(token, &outputs), None);
 }
 
@@ -167,7 +167,7 @@ fn a_change_that_was_given_up_still_stands_in_the_way_until_it_is_committed() {
     assert_eq!(h.node.role(), RoleName::Leader);
     assert_eq!(error(&mut h, 0, remove(1)), ErrorCode::REQUEST_TIMED_OUT);
     h.caught_up(&[1, 2]);
-    let (token, outputs) = h.send_wire(0, remove(1));
+    let (token, outputs) = h.send_at(0, remove(1));
     assert_eq!(reply_to(token, &outputs), None, "it is under way");
 }
 
@@ -202,7 +202,7 @@ fn the_new_voter_has_to_answer_understand_and_be_caught_up() {
         let mut h = dynamic_leader(&[0, 1, 2]);
         let epoch = h.node.epoch();
         h.request(18, fetch(3, epoch, 1, epoch).into());
-        let (token, outputs) = h.send_wire(version, add(3));
+        let (token, outputs) = h.send_at(version, add(3));
         let (call, _) = Harness::call_of(&outputs, is_versions);
         assert_eq!(answered(&mut h, call, token, (0, 1)), timed_out, "lagging");
         assert_eq!(ids(&h), [0, 1, 2]);
@@ -212,7 +212,7 @@ fn the_new_voter_has_to_answer_understand_and_be_caught_up() {
         h.caught_up(&[3]);
         let mut other = add(3);
         other.voter_directory_id = directory(33);
-        let (token, outputs) = h.send_wire(version, other);
+        let (token, outputs) = h.send_at(version, other);
         let (call, _) = Harness::call_of(&outputs, is_versions);
         assert_eq!(answered(&mut h, call, token, (0, 1)), timed_out);
     });
@@ -246,7 +246,7 @@ fn who_asked_hears_that_the_leader_leads_no_longer() {
     let (_, outputs) = h.request(1, begin(1, 9));
     assert_eq!(code(reply_to(token, &outputs)), not_leader);
     let mut h = dynamic_leader(&[0, 1, 2]);
-    let (token, _) = h.send_wire(0, remove(2));
+    let (token, _) = h.send_at(0, remove(2));
     let epoch = h.node.epoch();
     h.node.resign(h.now, epoch);
     let outputs = h.settle();
@@ -256,7 +256,7 @@ fn who_asked_hears_that_the_leader_leads_no_longer() {
 #[test]
 fn a_voter_is_removed_and_answered_when_it_is_committed() {
     let mut h = dynamic_leader(&[0, 1, 2]);
-    let (token, outputs) = h.send_wire(0, remove(2));
+    let (token, outputs) = h.send_at(0, remove(2));
     assert_eq!(disk_ops(&outputs).len(), 1);
     assert_eq!(ids(&h), [0, 1]);
     let outputs = h.caught_up(&[2]);
@@ -299,7 +299,7 @@ fn remove_is_refused_for_these_reasons_in_this_order() {
 #[test]
 fn a_leader_that_removes_itself_leads_until_the_others_have_committed_it() {
     let mut h = dynamic_leader(&[0, 1, 2]);
-    let (token, _) = h.send_wire(0, remove(0));
+    let (token, _) = h.send_at(0, remove(0));
     assert_eq!(h.node.role(), RoleName::Leader);
     let outputs = h.caught_up(&[1]);
     assert_eq!(code(reply_to(token, &outputs)), None, "it does not count");
@@ -322,7 +322,7 @@ fn a_lone_voter_goes_on_when_another_joins_it() {
     let mut h = dynamic_leader(&[0]);
     h.wait(60_000);
     h.caught_up(&[1]);
-    let (token, outputs) = h.send_wire(1, add(1));
+    let (token, outputs) = h.send_at(1, add(1));
     let (call, _) = Harness::call_of(&outputs, is_versions);
     answered(&mut h, call, token, (0, 1));
     h.wait(100);

@@ -16,7 +16,7 @@ fn asked(
     topic: &'static str,
     partition: i32,
 ) -> DescribeQuorumResponse<'static> {
-    match h.ask_wire(version, describe(topic, partition)) {
+    match h.ask_at(version, describe(topic, partition)) {
         Response::DescribeQuorum(response) => response,
         other => panic!("{other:?}"),
     }

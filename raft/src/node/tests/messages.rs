@@ -38,7 +38,7 @@ pub(crate) fn on_the_wire(version: i16, request: &Request) -> Request {
 
 impl Harness {
     /// A request that goes over the wire at a version, and everything that it leads to.
-    pub(super) fn send_wire(
+    pub(super) fn send_at(
         &mut self,
         version: i16,
         request: impl Into<Request>,
@@ -47,10 +47,10 @@ impl Harness {
     }
 
     /// The same, and the answer as it is read at that version; of a Fetch, without records.
-    pub(super) fn ask_wire(&mut self, version: i16, request: impl Into<Request>) -> Response {
+    pub(super) fn ask_at(&mut self, version: i16, request: impl Into<Request>) -> Response {
         let request = request.into();
         let api = request.api_key();
-        let (token, outputs) = self.send_wire(version, request);
+        let (token, outputs) = self.send_at(version, request);
         let response = reply_to(token, &outputs).expect("it answers at once");
         let mut bytes = Vec::new();
         response
@@ -60,8 +60,8 @@ impl Harness {
         decoded.expect("a raft API").expect("what was written")
     }
 
-    pub(super) fn fetch_wire(&mut self, version: i16, fetch: FetchRequest<'static>) -> Partition {
-        match self.ask_wire(version, fetch) {
+    pub(super) fn fetch_at(&mut self, version: i16, fetch: FetchRequest<'static>) -> Partition {
+        match self.ask_at(version, fetch) {
             Response::Fetch(mut response) => {
                 assert_eq!(response.error_code, 0);
                 response.responses.remove(0).partitions.remove(0)
@@ -457,6 +457,9 @@ macro_rules! requests {
 }
 
 requests! {
+    VoteRequest => Vote,
+    BeginQuorumEpochRequest => BeginQuorumEpoch,
+    EndQuorumEpochRequest => EndQuorumEpoch,
     FetchRequest => Fetch,
     FetchSnapshotRequest => FetchSnapshot,
     DescribeQuorumRequest => DescribeQuorum,

@@ -383,6 +383,10 @@ impl Fuzz {
         assert!(self.node.flushed() <= self.end);
         let committed = self.node.high_watermark().unwrap_or(0);
         assert!(committed <= self.end, "{committed} beyond {}", self.end);
+        if self.node.role() != RoleName::Leader {
+            // Only a leader has somebody wait.
+            assert!(self.unanswered.is_empty(), "{:?}", self.unanswered);
+        }
         self.roles.insert(name(self.node.role()));
     }
 

@@ -39,7 +39,7 @@ fn snapshot_read(token: Token, outputs: &[Output]) -> Option<(OffsetAndEpoch, u6
 }
 
 fn asked(h: &mut Harness, version: i16, request: impl Into<Request>) -> SnapshotPart {
-    match h.ask_wire(version, request) {
+    match h.ask_at(version, request) {
         Response::FetchSnapshot(mut response) => {
             assert_eq!(response.error_code, 0);
             response.topics.remove(0).partitions.remove(0)
@@ -55,7 +55,7 @@ fn a_part_is_served_from_its_position() {
         let epoch = h.node.epoch();
         let mut request = fetch_snapshot(1, epoch, ID, 30);
         request.max_bytes = 10;
-        let (token, outputs) = h.send_wire(version, request.clone());
+        let (token, outputs) = h.send_at(version, request.clone());
         assert_eq!(snapshot_read(token, &outputs), Some((ID, 30, 10)));
         let answer = asked(&mut h, version, request);
         assert_eq!(answer.error_code, 0);
@@ -97,7 +97,7 @@ fn requests_for_snapshots_are_refused_for_these_reasons() {
 
         let mut cluster = fetch_snapshot(1, epoch, ID, 0);
         cluster.cluster_id = Some("other".into());
-        let Response::FetchSnapshot(refused) = h.ask_wire(version, cluster) else {
+        let Response::FetchSnapshot(refused) = h.ask_at(version, cluster) else {
             panic!("it is refused");
         };
         let inconsistent = ErrorCode::INCONSISTENT_CLUSTER_ID.0;
@@ -122,7 +122,7 @@ fn a_follower_says_who_leads_instead() {
     at_each(0..=1, |version| {
         let (mut h, ..) = following(config(0, &[0, 1, 2]), disk(), 1, 5);
         let request = fetch_snapshot(2, 5, ID, 0);
-        let Response::FetchSnapshot(answer) = h.ask_wire(version, request) else {
+        let Response::FetchSnapshot(answer) = h.ask_at(version, request) else {
             panic!("it answers");
         };
         let part = &answer.topics[0].partitions[0];
@@ -143,12 +143,12 @@ fn who_fetches_a_snapshot_follows() {
     let epoch = h.node.epoch();
     for _ in 0..10 {
         h.wait(1_000);
-        h.send_wire(1, fetch_snapshot(1, epoch, ID, 0));
+        h.send_at(1, fetch_snapshot(1, epoch, ID, 0));
         assert_eq!(h.node.role(), RoleName::Leader);
     }
     for _ in 0..4 {
         h.wait(1_000);
-        h.send_wire(1, fetch_snapshot(7, epoch, ID, 0));
+        h.send_at(1, fetch_snapshot(7, epoch, ID, 0));
     }
     assert_eq!(h.node.role(), RoleName::Resigned, "7 is no voter");
 }
@@ -158,10 +158,10 @@ fn a_snapshot_in_use_is_kept_for_a_while() {
     let later = OffsetAndEpoch::new(18, 3);
     let mut h = elected(config(0, &[0, 1, 2]), with_snapshot(disk(), later, 90, 0));
     let epoch = h.node.epoch();
-    h.send_wire(1, fetch_snapshot(1, epoch, ID, 0));
+    h.send_at(1, fetch_snapshot(1, epoch, ID, 0));
     let refused = h.node.delete_before(h.now, later);
     assert_eq!(refused, Err(SnapshotError::InUse(ID)));
-    h.send_wire(18, fetch(1, epoch, 15, 3));
+    h.send_at(18, fetch(1, epoch, 15, 3));
     let now = h.now;
     h.node.delete_before(now, later).expect("it is done with");
     assert_eq!(disk_ops(&h.settle()), [DiskOp::DeleteBefore { id: later }]);
@@ -179,10 +179,10 @@ fn the_log_starts_where_the_first_snapshot_ends() {
     h.node.delete_before(now, ID).expect("there is one");
     h.settle();
     let epoch = h.node.epoch();
-    let answer = h.fetch_wire(18, fetch(1, epoch, 15, 3));
+    let answer = h.fetch_at(18, fetch(1, epoch, 15, 3));
     assert_eq!(answer.snapshot_id.end_offset, -1);
     assert_eq!(answer.log_start_offset, 15);
-    let answer = h.fetch_wire(18, fetch(1, epoch, 14, 3));
+    let answer = h.fetch_at(18, fetch(1, epoch, 14, 3));
     assert_eq!(answer.snapshot_id.end_offset, 15);
 }
 
@@ -491,9 +491,9 @@ fn waiting_for_a_part_is_no_progress() {
     let now = h.now;
     h.node.snapshot_taken(now, info).expect("the log has it");
     let epoch = h.node.epoch();
-    let (token, outputs) = h.send_wire(1, fetch_snapshot(4, epoch, info.id, 0));
+    let (token, outputs) = h.send_at(1, fetch_snapshot(4, epoch, info.id, 0));
     assert!(reply_to(token, &outputs).is_some());
-    h.send_wire(18, fetch(4, epoch, 1, epoch));
+    h.send_at(18, fetch(4, epoch, 1, epoch));
     let (_, outputs) = h.request(1, add(4).into());
     let is_versions = |request: &Request| matches!(request, Request::ApiVersions(_));
     let (call, _) = Harness::call_of(&outputs, is_versions);

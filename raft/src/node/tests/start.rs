@@ -3,11 +3,13 @@
 use super::harness::*;
 use super::states::*;
 use crate::config::Config;
-use crate::node::{Node, RoleName, StartError};
+use crate::control::Control;
+use crate::node::{DiskOp, Node, Output, RoleName, StartError};
 use crate::types::{Instant, QuorumState, Recovered, ReplicaKey};
+use crate::voters::VoterSet;
 
 /// How a node starts that finds this.
-fn start(recovered: Recovered) -> (Harness, Vec<crate::node::Output>) {
+fn start(recovered: Recovered) -> (Harness, Vec<Output>) {
     let mut h = Harness::with(config(0, &[0, 1, 2]), recovered);
     let outputs = h.settle();
     (h, outputs)
@@ -15,7 +17,8 @@ fn start(recovered: Recovered) -> (Harness, Vec<crate::node::Output>) {
 
 #[test]
 fn without_a_file_it_starts_unattached_in_epoch_0() {
-    let (h, outputs) = start(Recovered::default());
+    let mut h = Harness::new(&[0, 1, 2]);
+    let outputs = h.settle();
     assert_eq!(h.state(), (RoleName::Unattached, 0, None, None));
     assert_eq!(saves(&outputs), [], "nothing is to be remembered");
 }
@@ -216,4 +219,29 @@ fn a_vote_is_kept_when_the_leader_of_its_epoch_turns_up() {
     // And is gone in the next epoch.
     h.request(1, begin(2, EPOCH + 1).into());
     assert_eq!(h.state(), (RoleName::Follower, EPOCH + 1, Some(2), None));
+}
+
+/// The last record counts, committed or not; and no longer when it is truncated.
+#[test]
+fn the_form_of_the_file_follows_the_last_kraft_version() {
+    let voters: VoterSet = [voter(0), voter(1), voter(3)].into_iter().collect();
+    let mut recovered = stored(EPOCH, Some(1), None);
+    recovered.controls = vec![(8, Control::KRaftVersion(1)), (9, Control::Voters(voters))];
+    let (mut h, _) = start(recovered);
+    let form = |outputs: &[Output]| {
+        let save = disk_ops(outputs).into_iter().find_map(|op| match op {
+            DiskOp::SaveQuorumState {
+                kraft_version,
+                voters,
+                ..
+            } => Some((kraft_version, voters)),
+            _ => None,
+        });
+        save.expect("a new epoch is saved")
+    };
+    let (_, outputs) = h.request(1, begin(1, EPOCH + 1).into());
+    assert_eq!(form(&outputs), (1, vec![0, 1, 3]));
+    h.node.membership.truncate_end(8);
+    let (_, outputs) = h.request(1, begin(1, EPOCH + 2).into());
+    assert_eq!(form(&outputs), (0, vec![0, 1, 2]));
 }

@@ -1,7 +1,6 @@
 //! Node 0 of the voters 0, 1 and 2 in each state that it can be in, all in one epoch; and what its
 //! peers say, as it arrives at each version.
 
-use bytes::Bytes;
 use kwire_protocol::messages::{
     BeginQuorumEpochRequest, BeginQuorumEpochResponse, EndQuorumEpochRequest,
     EndQuorumEpochResponse, FetchRequest, FetchResponse, VoteRequest, begin_quorum_epoch_request,
@@ -25,6 +24,9 @@ pub(super) const END: Offset = 10;
 pub(super) const LAST_EPOCH: Epoch = 3;
 /// A leader that is not a voter: nobody knows where it listens.
 pub(super) const STRANGER: NodeId = 9;
+
+/// A request that was sent, and to whom.
+pub(super) type Call = (CallId, NodeId, Request);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -103,6 +105,11 @@ impl State {
     }
 
     pub(super) fn reach_with(self, voters: &[NodeId]) -> Harness {
+        self.reach_asking(voters).0
+    }
+
+    /// A node in the state, and the requests that it sent in it.
+    pub(super) fn reach_asking(self, voters: &[NodeId]) -> (Harness, Vec<Call>) {
         let id = match self {
             State::ObserverUnattached | State::ObserverFollower => 7,
             _ => 0,
@@ -119,27 +126,25 @@ impl State {
             _ => (EPOCH, Some(1), None),
         };
         let mut h = Harness::with(config(id, voters), stored(epoch, leader, voted));
-        let outputs = h.settle();
+        let mut outputs = h.settle();
         match self {
-            State::Prospective | State::ProspectiveVoted => {
-                h.pass_election_timer();
-            }
+            State::Prospective | State::ProspectiveVoted => outputs = h.pass_election_timer(),
             State::ProspectiveLeader => {
                 h.now = h.now.plus(h.node.config().fetch_timeout_ms);
                 h.node.handle_timeout(h.now);
-                h.settle();
+                outputs = h.settle();
             }
-            State::Leader => h.elect(),
+            State::Leader if h.node.role() != RoleName::Leader => outputs = h.elect_asking(),
             State::FollowerFetched => {
                 let (call, _, _) = calls(&outputs).remove(0);
-                h.answer(call, fetch_response(EPOCH, Some(1), ErrorCode::NONE));
+                outputs = h.answer(call, fetch_response(EPOCH, Some(1), ErrorCode::NONE));
             }
             _ => {}
         }
         assert_eq!(h.node.role(), self.role(), "{self:?}");
         assert_eq!(h.node.epoch(), EPOCH, "{self:?}");
         assert_eq!(h.node.leader(), self.leader(), "{self:?}");
-        h
+        (h, calls(&outputs))
     }
 }
 
@@ -172,6 +177,21 @@ impl crate::node::Node {
 }
 
 impl Harness {
+    /// Wins the elections that its timers start; what it asks for as the leader.
+    pub(super) fn elect_asking(&mut self) -> Vec<Output> {
+        let mut outputs = self.pass_election_timer();
+        let mut open = calls(&outputs);
+        while self.node.role() != RoleName::Leader {
+            let (call, _, request) = open.pop().expect("it asks for enough votes");
+            assert!(matches!(request, Request::Vote(_)));
+            outputs = self.answer(call, vote_response(self.node.epoch(), None, true));
+            if !calls(&outputs).is_empty() {
+                open = calls(&outputs);
+            }
+        }
+        outputs
+    }
+
     /// Lets time pass until its own timer changes its role, whatever requests expire before; what
     /// it asks for then.
     pub(super) fn pass_election_timer(&mut self) -> Vec<Output> {
@@ -200,49 +220,11 @@ impl Harness {
         outputs
     }
 
-    /// A request as it arrives at a version, and its answer as it arrives there.
-    pub(super) fn ask_at(&mut self, version: i16, request: impl Into<Request>) -> Response {
-        let request = request.into();
-        let api_key = request.api_key();
-        let answer = self.ask(version, at_version(version, &request));
-        let mut bytes = Vec::new();
-        answer.encode(version, &mut bytes).expect("it can be said");
-        let decoded = Response::decode(api_key, version, &Bytes::from(bytes));
-        decoded.expect("a raft API").expect("its own bytes")
-    }
-
     /// Its state in one line: role, epoch, leader, vote.
     pub(super) fn state(&self) -> (RoleName, Epoch, Option<NodeId>, Option<NodeId>) {
         let node = &self.node;
         let voted = node.voted().map(|voted| voted.id);
         (node.role(), node.epoch(), node.leader(), voted)
-    }
-
-    /// The next request of the node to a peer, letting time pass if there is none yet.
-    pub(super) fn next_call(&mut self, outputs: &[Output]) -> (CallId, NodeId, Request) {
-        let mut now = calls(outputs);
-        for _ in 0..100 {
-            if !now.is_empty() {
-                return now.remove(0);
-            }
-            now = calls(&self.time_out());
-        }
-        panic!("it asks nobody");
-    }
-}
-
-/// A request as it arrives at a version: what the version cannot say is lost.
-pub(super) fn at_version(version: i16, request: &Request) -> Request {
-    let mut bytes = Vec::new();
-    request.encode(version, &mut bytes).expect("it can be said");
-    let decoded = Request::decode(request.api_key(), version, &Bytes::from(bytes));
-    decoded.expect("a raft API").expect("its own bytes")
-}
-
-/// Runs a test at several versions.
-pub(super) fn at_versions(versions: std::ops::RangeInclusive<i16>, test: impl Fn(i16)) {
-    for version in versions {
-        test(version);
     }
 }
 
@@ -532,19 +514,3 @@ pub(super) fn asked(outputs: &[Output]) -> Vec<(NodeId, &'static str)> {
     let all = calls(outputs).into_iter();
     all.map(|(_, to, request)| (to, name(&request))).collect()
 }
-
-macro_rules! into_request {
-    ($($name:ident: $body:ident),*) => {
-        $(impl From<$body<'static>> for Request {
-            fn from(body: $body<'static>) -> Request {
-                Request::$name(body)
-            }
-        })*
-    };
-}
-
-into_request!(
-    Vote: VoteRequest,
-    BeginQuorumEpoch: BeginQuorumEpochRequest,
-    EndQuorumEpoch: EndQuorumEpochRequest
-);

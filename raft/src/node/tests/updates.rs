@@ -15,7 +15,7 @@ fn asked(
     h: &mut Harness,
     request: kwire_protocol::messages::UpdateRaftVoterRequest<'static>,
 ) -> UpdateRaftVoterResponse<'static> {
-    match h.ask_wire(0, request) {
+    match h.ask_at(0, request) {
         Response::UpdateRaftVoter(response) => response,
         other => panic!("{other:?}"),
     }

@@ -4,6 +4,7 @@ use kwire_protocol::messages::vote_request;
 use kwire_protocol::{ErrorCode, Uuid};
 
 use super::harness::*;
+use super::messages::at_each;
 use super::states::*;
 use crate::message::{Request, Response};
 use crate::node::{IoId, Output, RoleName, Token};
@@ -110,7 +111,7 @@ fn logs_are_compared_by_epoch_and_then_by_offset() {
         (LAST_EPOCH - 1, END + 100, false),
         (0, 0, false),
     ];
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         for (epoch, offset, expected) in ends {
             for pre_vote in [false, true] {
                 if pre_vote && version < 2 {
@@ -158,7 +159,7 @@ fn the_voted_directory_counts_where_it_is_known() {
 
 #[test]
 fn a_foreign_cluster_is_refused_as_a_whole() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         for state in State::ALL {
             let mut h = state.reach();
             let mut request = vote(1, EPOCH + 1, false);
@@ -178,7 +179,7 @@ fn a_foreign_cluster_is_refused_as_a_whole() {
 
 #[test]
 fn any_other_partition_is_refused_as_a_whole() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         let good = vote(1, EPOCH + 1, false);
         let mut other_topic = good.clone();
         other_topic.topics[0].topic_name = "other".into();
@@ -210,10 +211,12 @@ fn any_other_partition_is_refused_as_a_whole() {
     });
 }
 
+type Change = fn(&mut vote_request::PartitionData);
+
 #[test]
 fn impossible_asks_are_refused_before_anything_changes() {
-    at_versions(0..=2, |version| {
-        let changes: [(&str, fn(&mut vote_request::PartitionData)); 5] = [
+    at_each(0..=2, |version| {
+        let changes: [(&str, Change); 5] = [
             ("offset", |ask| ask.last_offset = -1),
             ("epoch of the log", |ask| ask.last_offset_epoch = -1),
             ("log as new as the vote", |ask| {
@@ -246,7 +249,7 @@ fn impossible_asks_are_refused_before_anything_changes() {
 
 #[test]
 fn an_older_epoch_is_fenced_and_told_the_present_one() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         for state in State::ALL {
             let mut h = state.reach();
             let request = vote(1, EPOCH - 1, version == 2);
@@ -263,7 +266,7 @@ fn an_older_epoch_is_fenced_and_told_the_present_one() {
 
 #[test]
 fn a_newer_epoch_is_entered_whatever_becomes_of_the_vote() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         for state in State::ALL {
             for up_to_date in [true, false] {
                 let mut h = state.reach();
@@ -294,7 +297,7 @@ fn a_vote_meant_for_another_voter_is_not_given() {
         (1, Uuid::ZERO, ErrorCode::INVALID_VOTER_KEY),
         (1, directory(0), ErrorCode::INVALID_VOTER_KEY),
     ];
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         for (id, directory_id, expected) in cases {
             let mut h = State::Unattached.reach();
             let request = vote_with(1, EPOCH + 1, false, |voter, ask| {
@@ -315,7 +318,7 @@ fn a_vote_meant_for_another_voter_is_not_given() {
 
 #[test]
 fn strangers_get_votes_too() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         let mut h = State::Unattached.reach();
         let answer = voted(&h.ask_at(version, vote(STRANGER, EPOCH, false)));
         assert_eq!(answer, (NONE, -1, EPOCH, true));
@@ -324,7 +327,7 @@ fn strangers_get_votes_too() {
 
 #[test]
 fn the_same_candidate_gets_its_vote_again() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         let mut h = State::Unattached.reach();
         for _ in 0..2 {
             assert!(voted(&h.ask_at(version, vote(1, EPOCH, false))).3);
@@ -335,7 +338,7 @@ fn the_same_candidate_gets_its_vote_again() {
 
 #[test]
 fn from_version_1_on_the_answer_says_where_the_leader_listens() {
-    at_versions(0..=2, |version| {
+    at_each(0..=2, |version| {
         let mut h = State::Follower.reach();
         let Response::Vote(response) = h.ask_at(version, vote(2, EPOCH, false)) else {
             panic!("not a vote");
