@@ -15,6 +15,10 @@ use crate::message::Request;
 use crate::mutation::{Mutation, is_off};
 use crate::types::{Epoch, NodeId, Offset, OffsetAndEpoch};
 
+/// No log gets as far. A leader that lies about its snapshot does not leave this node at the last
+/// offset that there is.
+const GREATEST_SNAPSHOT_END: Offset = Offset::MAX / 2;
+
 /// What of the fetched batches becomes part of the log.
 struct Accepted {
     /// Bytes of them.
@@ -185,6 +189,13 @@ impl Node {
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
+            );
+            return self.back_off(peer);
+        }
+        if id.epoch > self.epoch || id.offset > GREATEST_SNAPSHOT_END {
+            self.misbehaved(
+                Some(peer),
+                format!("names snapshot {id}, which nobody can have made"),
             );
             return self.back_off(peer);
         }

@@ -44,7 +44,7 @@ mod serving;
 mod shutdown;
 mod snapshots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transitions;
 mod updates;
 mod vote;

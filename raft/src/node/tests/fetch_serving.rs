@@ -41,7 +41,7 @@ fn error(partition: &Partition) -> ErrorCode {
 }
 
 fn top_level(h: &mut Harness, version: i16, fetch: FetchRequest<'static>) -> ErrorCode {
-    match h.ask_at(version, fetch) {
+    match h.ask_wire(version, fetch) {
         Response::Fetch(response) => {
             assert!(response.responses.is_empty());
             ErrorCode(response.error_code)
@@ -86,7 +86,7 @@ fn another_cluster_or_topic_is_refused_as_a_whole() {
         }
         let mut unnamed = good();
         unnamed.cluster_id = None;
-        let answer = h.fetch_at(version, unnamed);
+        let answer = h.fetch_wire(version, unnamed);
         assert_ne!(error(&answer), ErrorCode::INCONSISTENT_CLUSTER_ID);
     });
 }
@@ -96,10 +96,10 @@ fn the_topic_has_a_name_up_to_version_12_and_an_id_from_13_on() {
     let mut h = leader();
     let mut by_name = fetch(1, 1, 0, 0);
     by_name.topics[0].topic_id = crate::types::Uuid::ZERO;
-    h.fetch_at(12, by_name.clone());
+    h.fetch_wire(12, by_name.clone());
     let mut by_id = fetch(1, 1, 0, 0);
     by_id.topics[0].topic = "".into();
-    h.fetch_at(13, by_id);
+    h.fetch_wire(13, by_id);
     // Not even the right name helps.
     assert_eq!(top_level(&mut h, 13, by_name), ErrorCode::INVALID_REQUEST);
 }
@@ -122,11 +122,11 @@ fn numbers_below_zero_and_epochs_that_cannot_be_are_invalid() {
             own,
             negative_epoch,
         ] {
-            let answer = h.fetch_at(version, request);
+            let answer = h.fetch_wire(version, request);
             assert_eq!(error(&answer), ErrorCode::INVALID_REQUEST, "{version}");
         }
         // Before the epoch is looked at.
-        let answer = h.fetch_at(version, fetch(1, epoch - 1, -1, 0));
+        let answer = h.fetch_wire(version, fetch(1, epoch - 1, -1, 0));
         assert_eq!(error(&answer), ErrorCode::INVALID_REQUEST);
     });
 }
@@ -136,9 +136,9 @@ fn the_epoch_is_the_leaders_or_refused_and_the_leader_does_not_move() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        let older = h.fetch_at(version, fetch(1, epoch - 1, 0, 0));
+        let older = h.fetch_wire(version, fetch(1, epoch - 1, 0, 0));
         assert_eq!(error(&older), ErrorCode::FENCED_LEADER_EPOCH);
-        let newer = h.fetch_at(version, fetch(1, epoch + 1, 0, 0));
+        let newer = h.fetch_wire(version, fetch(1, epoch + 1, 0, 0));
         assert_eq!(error(&newer), ErrorCode::UNKNOWN_LEADER_EPOCH);
         assert_eq!(h.node.role(), RoleName::Leader);
         assert_eq!(h.node.epoch(), epoch);
@@ -153,11 +153,11 @@ fn the_epoch_is_the_leaders_or_refused_and_the_leader_does_not_move() {
 fn only_the_leader_answers_with_records() {
     at_each(ALL, |version| {
         let (mut h, ..) = following(config(0, &[0, 1, 2]), Recovered::default(), 1, 5);
-        let answer = h.fetch_at(version, fetch(2, 5, 0, 0));
+        let answer = h.fetch_wire(version, fetch(2, 5, 0, 0));
         assert_eq!(error(&answer), ErrorCode::NOT_LEADER_OR_FOLLOWER);
         assert_eq!(answer.current_leader.leader_id, 1);
         assert_eq!(answer.current_leader.leader_epoch, 5);
-        let older = h.fetch_at(version, fetch(2, 4, 0, 0));
+        let older = h.fetch_wire(version, fetch(2, 4, 0, 0));
         assert_eq!(error(&older), ErrorCode::FENCED_LEADER_EPOCH);
     });
 }
@@ -167,7 +167,7 @@ fn endpoints_are_named_from_version_17_on() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        match h.ask_at(version, fetch(1, epoch + 1, 0, 0)) {
+        match h.ask_wire(version, fetch(1, epoch + 1, 0, 0)) {
             Response::Fetch(response) if version >= 17 => {
                 let [node] = &response.node_endpoints[..] else {
                     panic!("version {version}: {response:?}");
@@ -186,11 +186,11 @@ fn records_are_read_up_to_the_end_of_the_log_committed_or_not() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        let (token, outputs) = h.send_at(version, fetch(1, epoch, 20, 3));
+        let (token, outputs) = h.send_wire(version, fetch(1, epoch, 20, 3));
         assert_eq!(log_read(token, &outputs), Some((20, 21, 1 << 20)));
         let mut small = fetch(1, epoch, 20, 3);
         small.max_bytes = -7;
-        let (token, outputs) = h.send_at(version, small);
+        let (token, outputs) = h.send_wire(version, small);
         assert_eq!(log_read(token, &outputs), Some((20, 21, 0)), "one batch");
     });
 }
@@ -201,7 +201,7 @@ fn a_log_that_diverges_is_told_where_at_once() {
         let mut h = leader();
         let epoch = h.node.epoch();
         let mut diverging = |offset, last| {
-            let answer = h.fetch_at(version, fetch(1, epoch, offset, last));
+            let answer = h.fetch_wire(version, fetch(1, epoch, offset, last));
             assert_eq!(error(&answer), ErrorCode::NONE);
             let found = answer.diverging_epoch;
             (found.epoch, found.end_offset)
@@ -227,7 +227,7 @@ fn what_only_a_snapshot_has_is_answered_with_its_id() {
         let mut h = elected(config(0, &[0, 1, 2]), disk);
         let epoch = h.node.epoch();
         let mut snapshot = |offset, last| {
-            let answer = h.fetch_at(version, fetch(1, epoch, offset, last));
+            let answer = h.fetch_wire(version, fetch(1, epoch, offset, last));
             let id = answer.snapshot_id;
             let none = (id.end_offset, id.epoch) == (-1, -1);
             (!none).then(|| OffsetAndEpoch::new(id.end_offset, id.epoch))
@@ -248,12 +248,12 @@ fn an_empty_log_gets_the_snapshot_even_if_the_leader_has_all_records() {
     let disk = with_log(Recovered::default(), &[(1, 0), (3, 10)], 20);
     let mut h = elected(config(0, &[0, 1, 2]), with_snapshot(disk, latest, 80, 0));
     let epoch = h.node.epoch();
-    let answer = h.fetch_at(NEWEST, fetch(1, epoch, 0, 0));
+    let answer = h.fetch_wire(NEWEST, fetch(1, epoch, 0, 0));
     assert_eq!(answer.snapshot_id.end_offset, 15);
     // The bootstrap checkpoint is for nobody else.
     let mut h = elected(config(0, &[]), formatted(&[0, 1, 2]));
     let epoch = h.node.epoch();
-    let answer = h.fetch_at(NEWEST, fetch(1, epoch, 0, 0));
+    let answer = h.fetch_wire(NEWEST, fetch(1, epoch, 0, 0));
     assert_eq!(answer.snapshot_id.end_offset, -1);
 }
 
@@ -264,7 +264,7 @@ fn the_end_of_an_epoch_at_the_first_snapshot_is_that_snapshot() {
     let disk = with_log(Recovered::default(), &[(3, 10)], 20);
     let mut h = elected(config(0, &[0, 1, 2]), with_snapshot(disk, id, 80, 10));
     let epoch = h.node.epoch();
-    let answer = h.fetch_at(NEWEST, fetch(1, epoch, 12, 1));
+    let answer = h.fetch_wire(NEWEST, fetch(1, epoch, 12, 1));
     let found = answer.diverging_epoch;
     assert_eq!((found.end_offset, found.epoch), (10, 1));
 }
@@ -274,7 +274,7 @@ fn a_fetch_at_the_end_waits_for_records() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        let (token, outputs) = h.send_at(version, fetch(-1, epoch, 21, epoch));
+        let (token, outputs) = h.send_wire(version, fetch(-1, epoch, 21, epoch));
         assert_eq!(reply_to(token, &outputs), None);
         let outputs = append(&mut h, b"news");
         assert_eq!(log_read(token, &outputs), Some((21, 22, 1 << 20)));
@@ -286,7 +286,7 @@ fn a_fetch_waits_no_longer_than_it_said() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        let (token, outputs) = h.send_at(version, fetch(-1, epoch, 21, epoch));
+        let (token, outputs) = h.send_wire(version, fetch(-1, epoch, 21, epoch));
         assert_eq!(reply_to(token, &outputs), None);
         let outputs = h.wait(499);
         assert_eq!(reply_to(token, &outputs), None);
@@ -299,7 +299,7 @@ fn a_fetch_waits_no_longer_than_it_said() {
 
         let mut hurried = fetch(-1, epoch, 21, epoch);
         hurried.max_wait_ms = 0;
-        let (token, outputs) = h.send_at(version, hurried);
+        let (token, outputs) = h.send_wire(version, hurried);
         assert_eq!(log_read(token, &outputs), Some((21, 21, 1 << 20)));
     });
 }
@@ -309,7 +309,7 @@ fn waiting_fetches_hear_of_the_high_watermark() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        let (token, outputs) = h.send_at(version, fetch(-1, epoch, 21, epoch));
+        let (token, outputs) = h.send_wire(version, fetch(-1, epoch, 21, epoch));
         assert_eq!(reply_to(token, &outputs), None);
         let outputs = h.caught_up(&[1]);
         assert_eq!(h.node.high_watermark(), Some(21));
@@ -332,7 +332,7 @@ fn a_fetcher_that_knows_a_lower_high_watermark_does_not_wait() {
         if version < 18 {
             request.topics[0].partitions[0].high_watermark = i64::MAX;
         }
-        let (token, outputs) = h.send_at(version, request);
+        let (token, outputs) = h.send_wire(version, request);
         log_read(token, &outputs).is_some()
     };
     assert!(is_answered(18, -1), "it knows of none");
@@ -349,7 +349,7 @@ fn a_fetcher_that_knows_no_high_watermark_waits_while_there_is_none() {
     let epoch = h.node.epoch();
     let mut request = fetch(-1, epoch, 21, epoch);
     request.topics[0].partitions[0].high_watermark = -1;
-    let (token, outputs) = h.send_at(NEWEST, request);
+    let (token, outputs) = h.send_wire(NEWEST, request);
     assert_eq!(reply_to(token, &outputs), None);
 }
 
@@ -358,8 +358,8 @@ fn who_waits_hears_that_the_leader_leads_no_longer() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        let (token, _) = h.send_at(version, fetch(-1, epoch, 21, epoch));
-        let (_, outputs) = h.request(1, begin(1, epoch + 1).into());
+        let (token, _) = h.send_wire(version, fetch(-1, epoch, 21, epoch));
+        let (_, outputs) = h.request(1, begin(1, epoch + 1));
         let Some(Response::Fetch(answer)) = reply_to(token, &outputs) else {
             panic!("it is answered");
         };
@@ -368,7 +368,7 @@ fn who_waits_hears_that_the_leader_leads_no_longer() {
 
         let mut h = leader();
         let epoch = h.node.epoch();
-        let (token, _) = h.send_at(version, fetch(-1, epoch, 21, epoch));
+        let (token, _) = h.send_wire(version, fetch(-1, epoch, 21, epoch));
         h.node.resign(h.now, epoch);
         let outputs = h.settle();
         let Some(Response::Fetch(answer)) = reply_to(token, &outputs) else {
@@ -388,7 +388,7 @@ fn consumers_change_nothing_of_the_leader() {
         let epoch = h.node.epoch();
         let mut request = fetch(-1, epoch, 20, 3);
         request.max_wait_ms = 0;
-        h.send_at(version, request);
+        h.send_wire(version, request);
         assert!(h.node == before);
     });
 }
@@ -398,14 +398,14 @@ fn a_directory_counts_from_version_17_on() {
     at_each(ALL, |version| {
         let mut h = elected(config(0, &[]), formatted(&[0, 1, 2]));
         let end = h.node.log_end();
-        h.send_at(version, fetch(1, end.epoch, end.offset, end.epoch));
+        h.send_wire(version, fetch(1, end.epoch, end.offset, end.epoch));
         // A voter of the log that does not say its directory may be another replica.
         assert_eq!(h.node.high_watermark().is_some(), version >= 17);
 
         let mut other = elected(config(0, &[]), formatted(&[0, 1, 2]));
         let mut request = fetch(1, end.epoch, end.offset, end.epoch);
         request.topics[0].partitions[0].replica_directory_id = directory(9);
-        other.send_at(version, request);
+        other.send_wire(version, request);
         assert_eq!(other.node.high_watermark(), None, "KAFKA-16530");
     });
 }
@@ -416,7 +416,7 @@ fn any_directory_is_that_of_a_static_voter() {
     at_each(ALL, |version| {
         let mut h = leader();
         let epoch = h.node.epoch();
-        h.send_at(version, fetch(1, epoch, 21, epoch));
+        h.send_wire(version, fetch(1, epoch, 21, epoch));
         assert_eq!(h.node.high_watermark(), Some(21));
     });
 }
@@ -425,14 +425,14 @@ fn any_directory_is_that_of_a_static_voter() {
 fn the_high_watermark_passes_the_first_record_of_the_epoch_before_it_counts() {
     let mut h = leader();
     let epoch = h.node.epoch();
-    h.send_at(NEWEST, fetch(1, epoch, 20, 3));
-    h.send_at(NEWEST, fetch(2, epoch, 20, 3));
+    h.send_wire(NEWEST, fetch(1, epoch, 20, 3));
+    h.send_wire(NEWEST, fetch(2, epoch, 20, 3));
     assert_eq!(
         h.node.high_watermark(),
         None,
         "all have 20, of older epochs"
     );
-    h.send_at(NEWEST, fetch(1, epoch, 21, epoch));
+    h.send_wire(NEWEST, fetch(1, epoch, 21, epoch));
     assert_eq!(h.node.high_watermark(), Some(21));
 }
 
@@ -443,12 +443,12 @@ fn a_fetch_offset_may_go_back_and_the_high_watermark_does_not() {
     let epoch = h.node.epoch();
     h.caught_up(&[1, 2]);
     assert_eq!(h.node.high_watermark(), Some(21));
-    h.send_at(NEWEST, fetch(1, epoch, 3, 1));
-    h.send_at(NEWEST, fetch(2, epoch, 3, 1));
+    h.send_wire(NEWEST, fetch(1, epoch, 3, 1));
+    h.send_wire(NEWEST, fetch(2, epoch, 3, 1));
     assert_eq!(h.node.high_watermark(), Some(21));
     append(&mut h, b"more");
     assert_eq!(h.node.high_watermark(), Some(21));
-    h.send_at(NEWEST, fetch(1, epoch, 22, epoch));
+    h.send_wire(NEWEST, fetch(1, epoch, 22, epoch));
     assert_eq!(h.node.high_watermark(), Some(22));
 }
 
@@ -488,7 +488,7 @@ fn a_fetch_that_ends_the_leadership_is_answered() {
     let end = h.node.log_end();
     h.request(18, fetch(1, end.epoch, end.offset, end.epoch).into());
     assert_eq!(h.node.role(), RoleName::Leader, "one of two");
-    let (token, outputs) = h.send_at(NEWEST, fetch(2, end.epoch, end.offset, end.epoch));
+    let (token, outputs) = h.send_wire(NEWEST, fetch(2, end.epoch, end.offset, end.epoch));
     assert_eq!(h.node.role(), RoleName::Resigned);
     assert!(reply_to(removal, &outputs).is_some());
     let Some(Response::Fetch(answer)) = reply_to(token, &outputs) else {
