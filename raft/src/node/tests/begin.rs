@@ -18,7 +18,7 @@ fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
             let mut h = state.reach();
             let mut request = begin(1, EPOCH + 1);
             request.cluster_id = Some("other".into());
-            let answer = refusal(&h.ask_wire(version, request));
+            let answer = refusal(&h.ask_at(version, request));
             assert_eq!(answer, (ErrorCode::INCONSISTENT_CLUSTER_ID, false));
             let good = begin(1, EPOCH + 1);
             let mut other_topic = good.clone();
@@ -30,7 +30,7 @@ fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
             let mut two = good.clone();
             two.topics.extend(good.topics);
             for bad in [other_topic, other_partition, none, two] {
-                let answer = refusal(&h.ask_wire(version, bad));
+                let answer = refusal(&h.ask_at(version, bad));
                 assert_eq!(answer, (ErrorCode::INVALID_REQUEST, false));
             }
             assert_eq!((h.node.role(), h.node.epoch()), (state.role(), EPOCH));
@@ -43,7 +43,7 @@ fn an_older_epoch_is_fenced() {
     at_each(0..=1, |version| {
         for state in State::ALL {
             let mut h = state.reach();
-            let answer = heard(&h.ask_wire(version, begin(2, EPOCH - 1)));
+            let answer = heard(&h.ask_at(version, begin(2, EPOCH - 1)));
             let leader = state.leader().unwrap_or(-1);
             assert_eq!(answer, (ErrorCode::FENCED_LEADER_EPOCH, leader, EPOCH));
             assert_eq!(h.node.role(), state.role());
@@ -55,7 +55,7 @@ fn an_older_epoch_is_fenced() {
 fn a_negative_leader_is_invalid() {
     at_each(0..=1, |version| {
         let mut h = State::Unattached.reach();
-        let answer = heard(&h.ask_wire(version, begin(-1, EPOCH + 1)));
+        let answer = heard(&h.ask_at(version, begin(-1, EPOCH + 1)));
         assert_eq!(answer, (ErrorCode::INVALID_REQUEST, -1, EPOCH));
     });
 }
@@ -97,7 +97,7 @@ fn a_leader_that_is_known_already_is_acknowledged() {
             let mut h = state.reach();
             let until = h.node.election_timer();
             h.now = h.now.plus(100);
-            let answer = heard(&h.ask_wire(version, begin(1, EPOCH)));
+            let answer = heard(&h.ask_at(version, begin(1, EPOCH)));
             assert_eq!(answer, (NONE, 1, EPOCH));
             assert_eq!(h.node.election_timer(), until, "it says nothing new");
         }
@@ -116,7 +116,7 @@ fn more_endpoints_are_news_and_fewer_are_not() {
     );
     assert_eq!(saves(&outputs), []);
     assert!(
-        !voted(&h.ask_wire(2, vote(2, EPOCH, true))).3,
+        !voted(&h.ask_at(2, vote(2, EPOCH, true))).3,
         "it had fetched from it"
     );
     let (_, outputs) = h.request(1, begin_at(1, EPOCH, &endpoints(1)).into());
@@ -129,13 +129,13 @@ fn the_requests_endpoints_come_before_the_voter_sets() {
     let moved = Endpoints::one(LISTENER, Address::new("elsewhere", 7));
     for (version, expected) in [(0, endpoints(1)), (1, moved.clone())] {
         let mut h = State::Unattached.reach();
-        h.ask_wire(version, begin_at(1, EPOCH + 1, &moved));
+        h.ask_at(version, begin_at(1, EPOCH + 1, &moved));
         assert_eq!(h.node.leader_endpoints, expected);
     }
     // Without the quorum's listener they are of no use.
     let other = Endpoints::one("EXTERNAL", Address::new("elsewhere", 7));
     let mut h = State::Unattached.reach();
-    h.ask_wire(1, begin_at(1, EPOCH + 1, &other));
+    h.ask_at(1, begin_at(1, EPOCH + 1, &other));
     assert_eq!(h.node.leader_endpoints, endpoints(1));
 }
 
@@ -155,7 +155,7 @@ fn the_leader_counts_even_if_the_message_was_for_another_voter() {
             request.voter_id = id;
             request.topics[0].partitions[0].voter_directory_id = directory_id;
             let expected = if version == 0 { NONE } else { expected };
-            let answer = heard(&h.ask_wire(version, request));
+            let answer = heard(&h.ask_at(version, request));
             assert_eq!(answer, (expected, 1, EPOCH + 1));
             assert_eq!(h.node.role(), RoleName::Follower);
         }
@@ -166,7 +166,7 @@ fn the_leader_counts_even_if_the_message_was_for_another_voter() {
 fn from_version_1_on_the_answer_says_where_the_leader_listens() {
     at_each(0..=1, |version| {
         let mut h = State::Follower.reach();
-        let Response::BeginQuorumEpoch(response) = h.ask_wire(version, begin(2, EPOCH - 1)) else {
+        let Response::BeginQuorumEpoch(response) = h.ask_at(version, begin(2, EPOCH - 1)) else {
             panic!("not an answer to it");
         };
         let named: Vec<_> = response

@@ -17,7 +17,7 @@ fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
         let good = end(version, 1, EPOCH, &[0]);
         let mut foreign = good.clone();
         foreign.cluster_id = Some("other".into());
-        let answer = refusal(&h.ask_wire(version, foreign));
+        let answer = refusal(&h.ask_at(version, foreign));
         assert_eq!(answer, (ErrorCode::INCONSISTENT_CLUSTER_ID, false));
         let mut other_topic = good.clone();
         other_topic.topics[0].topic_name = "other".into();
@@ -26,7 +26,7 @@ fn a_foreign_cluster_or_partition_is_refused_as_a_whole() {
         let mut none = good.clone();
         none.topics.clear();
         for bad in [other_topic, other_partition, none] {
-            let answer = refusal(&h.ask_wire(version, bad));
+            let answer = refusal(&h.ask_at(version, bad));
             assert_eq!(answer, (ErrorCode::INVALID_REQUEST, false));
         }
         assert_eq!(h.node.role(), RoleName::Follower);
@@ -39,9 +39,9 @@ fn an_older_epoch_is_fenced_and_nobody_cannot_end_one() {
         for state in State::ALL {
             let leader = state.leader().unwrap_or(-1);
             let mut h = state.reach();
-            let answer = heard(&h.ask_wire(version, end(version, 1, EPOCH - 1, &[0])));
+            let answer = heard(&h.ask_at(version, end(version, 1, EPOCH - 1, &[0])));
             assert_eq!(answer, (ErrorCode::FENCED_LEADER_EPOCH, leader, EPOCH));
-            let answer = heard(&h.ask_wire(version, end(version, -1, EPOCH + 1, &[0])));
+            let answer = heard(&h.ask_at(version, end(version, -1, EPOCH + 1, &[0])));
             assert_eq!(answer, (ErrorCode::INVALID_REQUEST, leader, EPOCH));
             assert_eq!(h.node.role(), state.role());
         }
@@ -76,7 +76,7 @@ fn the_others_wait_by_their_place() {
     at_each(0..=1, |version| {
         for (successors, pause) in cases {
             let mut h = State::FollowerFetched.reach();
-            let answer = h.ask_wire(version, end(version, 1, EPOCH, successors));
+            let answer = h.ask_at(version, end(version, 1, EPOCH, successors));
             assert_eq!(heard(&answer), (NONE, 1, EPOCH));
             assert_eq!(h.node.role(), RoleName::Follower);
             let until = h.now.plus(pause);
@@ -94,10 +94,10 @@ fn a_successor_with_another_directory_is_another() {
     let mut request = end(1, 1, EPOCH, &[0]);
     let named = &mut request.topics[0].partitions[0].preferred_candidates[0];
     named.candidate_directory_id = directory(8);
-    h.ask_wire(1, request.clone());
+    h.ask_at(1, request.clone());
     assert_eq!(h.node.election_timer(), h.now.plus(1_000));
     request.topics[0].partitions[0].preferred_candidates[0].candidate_directory_id = Uuid::ZERO;
-    h.ask_wire(1, request);
+    h.ask_at(1, request);
     assert_eq!(
         h.node.role(),
         RoleName::Prospective,
@@ -109,7 +109,7 @@ fn a_successor_with_another_directory_is_another() {
 fn the_end_of_an_epoch_tells_that_there_is_one() {
     at_each(0..=1, |version| {
         let mut h = State::Leader.reach();
-        let answer = h.ask_wire(version, end(version, 1, EPOCH + 1, &[2, 0]));
+        let answer = h.ask_at(version, end(version, 1, EPOCH + 1, &[2, 0]));
         assert_eq!(heard(&answer), (NONE, 1, EPOCH + 1));
         assert_eq!(h.state(), (RoleName::Follower, EPOCH + 1, Some(1), None));
         assert_eq!(h.node.election_timer(), h.now.plus(500));
@@ -119,7 +119,7 @@ fn the_end_of_an_epoch_tells_that_there_is_one() {
 #[test]
 fn an_observer_does_not_stand_for_it() {
     let mut h = State::ObserverFollower.reach();
-    let answer = h.ask_wire(0, end(0, 1, EPOCH, &[7]));
+    let answer = h.ask_at(0, end(0, 1, EPOCH, &[7]));
     assert_eq!(heard(&answer), (NONE, 1, EPOCH));
     h.pass(10_000);
     assert_eq!(h.node.role(), RoleName::Follower);

@@ -120,7 +120,7 @@ fn a_lost_pre_vote_ends_at_once_with_the_leader_it_had() {
     assert_eq!(saves(&outputs), []);
     assert_eq!(asked(&outputs), [(1, "fetch")]);
     // It did not fetch since, so it would vote for others.
-    assert!(voted(&h.ask_wire(2, vote(2, EPOCH, true))).3);
+    assert!(voted(&h.ask_at(2, vote(2, EPOCH, true))).3);
 }
 
 #[test]
@@ -193,13 +193,13 @@ fn a_silent_peer_is_asked_again_while_the_outcome_is_open() {
 #[test]
 fn two_prospectives_grant_each_other() {
     let (mut h, one, _) = prospective(State::Unattached);
-    assert!(voted(&h.ask_wire(2, vote(1, EPOCH, true))).3);
+    assert!(voted(&h.ask_at(2, vote(1, EPOCH, true))).3);
     assert_eq!(h.node.role(), RoleName::Prospective);
     h.answer(one, vote_response(EPOCH, None, true));
     assert_eq!(h.node.role(), RoleName::Candidate);
     // The other one asks for its epoch, in which the node itself stands.
-    assert!(!voted(&h.ask_wire(2, vote(1, EPOCH + 1, false))).3);
-    assert!(voted(&h.ask_wire(2, vote(2, EPOCH + 1, true))).3);
+    assert!(!voted(&h.ask_at(2, vote(1, EPOCH + 1, false))).3);
+    assert!(voted(&h.ask_at(2, vote(2, EPOCH + 1, true))).3);
 }
 
 #[test]
@@ -217,12 +217,12 @@ fn answers_do_not_count_after_it_became_a_follower() {
 #[test]
 fn a_begin_of_another_epoch_ends_it() {
     let (mut h, _, _) = prospective(State::Follower);
-    let answer = h.ask_wire(1, begin(2, EPOCH + 1));
+    let answer = h.ask_at(1, begin(2, EPOCH + 1));
     assert_eq!(heard(&answer), (NONE, 2, EPOCH + 1));
     assert_eq!(h.node.role(), RoleName::Follower);
     // That of the leader that it is not sure of does not.
     let (mut h, _, _) = prospective(State::Follower);
-    let answer = h.ask_wire(1, begin(1, EPOCH));
+    let answer = h.ask_at(1, begin(1, EPOCH));
     assert_eq!(heard(&answer), (NONE, 1, EPOCH));
     assert_eq!(h.node.role(), RoleName::Prospective);
 }

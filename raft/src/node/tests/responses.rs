@@ -168,7 +168,7 @@ fn what_comes_with_the_news_of_the_leader_is_taken() {
     assert_eq!(h.state(), (RoleName::Follower, EPOCH, Some(to), None));
     assert_eq!(h.node.high_watermark(), Some(4));
     assert!(
-        !voted(&h.ask_wire(2, vote(2, EPOCH, true))).3,
+        !voted(&h.ask_at(2, vote(2, EPOCH, true))).3,
         "it has fetched"
     );
 }
@@ -530,6 +530,6 @@ fn an_observer_without_an_id_asks_as_nobody() {
     assert_eq!(h.state(), (RoleName::Follower, 2, Some(to), None));
     h.pass(30_000);
     assert_eq!(h.node.role(), RoleName::Follower);
-    let answer = h.ask_wire(2, vote_with(1, 9, false, |voter, _| *voter = 5));
+    let answer = h.ask_at(2, vote_with(1, 9, false, |voter, _| *voter = 5));
     assert_eq!(voted(&answer).0, ErrorCode::INVALID_VOTER_KEY);
 }

@@ -166,9 +166,9 @@ fn requests_to_the_leader_are_refused_and_votes_are_not() {
     at_each(0..=2, |version| {
         let mut h = State::Unattached.reach();
         shut_down(&mut h);
-        assert!(voted(&h.ask_wire(version, vote(1, EPOCH, false))).3);
+        assert!(voted(&h.ask_at(version, vote(1, EPOCH, false))).3);
     });
-    assert!(voted(&h.ask_wire(2, vote(1, EPOCH, true))).3);
+    assert!(voted(&h.ask_at(2, vote(1, EPOCH, true))).3);
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn the_leader_of_the_same_epoch_is_followed_by_who_knows_none() {
     for state in State::ALL {
         let mut h = state.reach();
         let before = h.node.voted();
-        let answer = h.ask_wire(1, begin(2, EPOCH));
+        let answer = h.ask_at(1, begin(2, EPOCH));
         match state.leader() {
             None => {
                 assert_eq!(heard(&answer), (NONE, 2, EPOCH), "{state:?}");
@@ -351,8 +351,8 @@ fn only_answers_of_the_leader_keep_a_follower() {
         calls = super::harness::calls(&h.pass(20));
         assert_eq!(h.node.election_timer(), until, "{error:?}");
     }
-    h.ask_wire(1, begin(1, EPOCH));
-    h.ask_wire(2, vote(2, EPOCH, false));
+    h.ask_at(1, begin(1, EPOCH));
+    h.ask_at(2, vote(2, EPOCH, false));
     assert_eq!(h.node.election_timer(), until);
 }
 

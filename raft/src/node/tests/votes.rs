@@ -29,7 +29,7 @@ fn granted(state: State, from: i32, pre_vote: bool, up_to_date: bool) -> bool {
             // As long as the node's own, but for the record that a leader wrote in this epoch.
             ask.last_offset = END - i64::from(!up_to_date);
         });
-        let answer = h.ask_wire(version, request);
+        let answer = h.ask_at(version, request);
         let (error, leader, epoch, granted) = voted(&answer);
         let what = format!("{state:?} {version} {end}");
         assert_eq!(error, NONE, "{what}");
@@ -121,7 +121,7 @@ fn logs_are_compared_by_epoch_and_then_by_offset() {
                 let request = vote_with(1, EPOCH, pre_vote, |_, ask| {
                     (ask.last_offset_epoch, ask.last_offset) = (epoch, offset);
                 });
-                let (error, _, _, granted) = voted(&h.ask_wire(version, request));
+                let (error, _, _, granted) = voted(&h.ask_at(version, request));
                 assert_eq!(
                     (error, granted),
                     (NONE, expected),
@@ -145,7 +145,7 @@ fn the_voted_directory_counts_where_it_is_known() {
         );
         h.settle();
         let request = vote_with(1, EPOCH, false, |_, ask| ask.replica_directory_id = asked);
-        voted(&h.ask_wire(2, request)).3
+        voted(&h.ask_at(2, request)).3
     };
     assert!(vote_of(Some(directory(1)), directory(1)));
     assert!(!vote_of(Some(directory(1)), directory(99)), "another disk");
@@ -164,7 +164,7 @@ fn a_foreign_cluster_is_refused_as_a_whole() {
             let mut h = state.reach();
             let mut request = vote(1, EPOCH + 1, false);
             request.cluster_id = Some("other".into());
-            let answer = h.ask_wire(version, request);
+            let answer = h.ask_at(version, request);
             assert_eq!(
                 refusal(&answer),
                 (ErrorCode::INCONSISTENT_CLUSTER_ID, false)
@@ -172,7 +172,7 @@ fn a_foreign_cluster_is_refused_as_a_whole() {
             assert_eq!(h.node.epoch(), EPOCH, "{state:?}");
             let mut request = vote(1, EPOCH, false);
             request.cluster_id = None;
-            assert_eq!(refusal(&h.ask_wire(version, request)), (NONE, true));
+            assert_eq!(refusal(&h.ask_at(version, request)), (NONE, true));
         }
     });
 }
@@ -204,7 +204,7 @@ fn any_other_partition_is_refused_as_a_whole() {
             two_partitions,
         ] {
             let mut h = State::Unattached.reach();
-            let answer = h.ask_wire(version, bad);
+            let answer = h.ask_at(version, bad);
             assert_eq!(refusal(&answer), (ErrorCode::INVALID_REQUEST, false));
             assert_eq!(h.node.epoch(), EPOCH);
         }
@@ -231,7 +231,7 @@ fn impossible_asks_are_refused_before_anything_changes() {
             for state in State::ALL {
                 let mut h = state.reach();
                 let request = vote_with(1, EPOCH + 1, false, |_, ask| change(ask));
-                let (error, leader, epoch, granted) = voted(&h.ask_wire(version, request));
+                let (error, leader, epoch, granted) = voted(&h.ask_at(version, request));
                 assert_eq!(error, ErrorCode::INVALID_REQUEST, "{what}");
                 let expected = (state.leader().unwrap_or(-1), EPOCH, false);
                 assert_eq!((leader, epoch, granted), expected, "{what} {state:?}");
@@ -243,7 +243,7 @@ fn impossible_asks_are_refused_before_anything_changes() {
     for (last_epoch, expected) in [(EPOCH, NONE), (EPOCH + 1, ErrorCode::INVALID_REQUEST)] {
         let mut h = State::Unattached.reach();
         let request = vote_with(1, EPOCH, true, |_, ask| ask.last_offset_epoch = last_epoch);
-        assert_eq!(voted(&h.ask_wire(2, request)).0, expected);
+        assert_eq!(voted(&h.ask_at(2, request)).0, expected);
     }
 }
 
@@ -253,7 +253,7 @@ fn an_older_epoch_is_fenced_and_told_the_present_one() {
         for state in State::ALL {
             let mut h = state.reach();
             let request = vote(1, EPOCH - 1, version == 2);
-            let answer = voted(&h.ask_wire(version, request));
+            let answer = voted(&h.ask_at(version, request));
             let leader = state.leader().unwrap_or(-1);
             assert_eq!(
                 answer,
@@ -275,7 +275,7 @@ fn a_newer_epoch_is_entered_whatever_becomes_of_the_vote() {
                     ask.last_offset = if up_to_date { end.offset } else { 0 };
                     ask.last_offset_epoch = if up_to_date { end.epoch } else { 0 };
                 });
-                let answer = voted(&h.ask_wire(version, request));
+                let answer = voted(&h.ask_at(version, request));
                 assert_eq!(answer, (NONE, -1, EPOCH + 1, up_to_date), "{state:?}");
                 let vote = up_to_date.then_some(1);
                 assert_eq!(h.state(), (RoleName::Unattached, EPOCH + 1, None, vote));
@@ -303,7 +303,7 @@ fn a_vote_meant_for_another_voter_is_not_given() {
             let request = vote_with(1, EPOCH + 1, false, |voter, ask| {
                 (*voter, ask.voter_directory_id) = (id, directory_id);
             });
-            let (error, _, epoch, granted) = voted(&h.ask_wire(version, request));
+            let (error, _, epoch, granted) = voted(&h.ask_at(version, request));
             // Version 0 cannot name the voter.
             let expected = if version == 0 { NONE } else { expected };
             assert_eq!(
@@ -320,7 +320,7 @@ fn a_vote_meant_for_another_voter_is_not_given() {
 fn strangers_get_votes_too() {
     at_each(0..=2, |version| {
         let mut h = State::Unattached.reach();
-        let answer = voted(&h.ask_wire(version, vote(STRANGER, EPOCH, false)));
+        let answer = voted(&h.ask_at(version, vote(STRANGER, EPOCH, false)));
         assert_eq!(answer, (NONE, -1, EPOCH, true));
     });
 }
@@ -330,9 +330,9 @@ fn the_same_candidate_gets_its_vote_again() {
     at_each(0..=2, |version| {
         let mut h = State::Unattached.reach();
         for _ in 0..2 {
-            assert!(voted(&h.ask_wire(version, vote(1, EPOCH, false))).3);
+            assert!(voted(&h.ask_at(version, vote(1, EPOCH, false))).3);
         }
-        assert!(!voted(&h.ask_wire(version, vote(2, EPOCH, false))).3);
+        assert!(!voted(&h.ask_at(version, vote(2, EPOCH, false))).3);
     });
 }
 
@@ -340,7 +340,7 @@ fn the_same_candidate_gets_its_vote_again() {
 fn from_version_1_on_the_answer_says_where_the_leader_listens() {
     at_each(0..=2, |version| {
         let mut h = State::Follower.reach();
-        let Response::Vote(response) = h.ask_wire(version, vote(2, EPOCH, false)) else {
+        let Response::Vote(response) = h.ask_at(version, vote(2, EPOCH, false)) else {
             panic!("not a vote");
         };
         let named: Vec<_> = response
@@ -358,19 +358,19 @@ fn a_vote_draws_the_election_timer_anew() {
     let mut h = State::Unattached.reach();
     let until = h.node.election_timer();
     h.now = h.now.plus(900);
-    assert!(voted(&h.ask_wire(2, vote(1, EPOCH, false))).3);
+    assert!(voted(&h.ask_at(2, vote(1, EPOCH, false))).3);
     assert!(h.node.election_timer() >= h.now.plus(1_000));
     assert_ne!(h.node.election_timer(), until);
 
     let mut h = State::Prospective.reach();
     h.now = h.now.plus(900);
-    assert!(voted(&h.ask_wire(2, vote(1, EPOCH, false))).3);
+    assert!(voted(&h.ask_at(2, vote(1, EPOCH, false))).3);
     assert!(h.node.election_timer() >= h.now.plus(1_000));
     // A refusal does not, nor does a pre-vote.
     let until = h.node.election_timer();
     h.now = h.now.plus(900);
-    assert!(!voted(&h.ask_wire(2, vote(2, EPOCH, false))).3);
-    assert!(voted(&h.ask_wire(2, vote(2, EPOCH, true))).3);
+    assert!(!voted(&h.ask_at(2, vote(2, EPOCH, false))).3);
+    assert!(voted(&h.ask_at(2, vote(2, EPOCH, true))).3);
     assert_eq!(h.node.election_timer(), until);
 }
 
