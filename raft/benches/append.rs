@@ -12,7 +12,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant as Clock};
 
-use kwire_protocol::records::NewRecord;
 use kwire_raft::Config;
 use kwire_raft::driver::{Barrier, Disk, Driver, Effect, LogStore};
 use kwire_raft::log::files::StdFiles;
@@ -130,12 +129,7 @@ fn append(record: usize, count: usize, sync: Sync, time: Duration) -> Result<Fig
     });
 
     let value = vec![0x5a_u8; record];
-    let new = NewRecord {
-        timestamp: 1_700_000_000_000,
-        value: Some(&value),
-        ..Default::default()
-    };
-    let records = vec![new; count];
+    let records = vec![value.as_slice(); count];
     let start = Clock::now();
     let now = |start: Clock| Instant(u64::try_from(start.elapsed().as_millis()).unwrap_or(0));
     let begin = driver.node().log_end().offset;

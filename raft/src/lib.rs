@@ -15,7 +15,6 @@
 //! A voter that is alone leads at once, and what it appends is committed once its disk has it:
 //!
 //! ```
-//! use kwire_protocol::records::NewRecord;
 //! use kwire_raft::driver::{Disk, Driver, MemoryLog, MemoryState};
 //! use kwire_raft::types::{Instant, ReplicaKey, Uuid};
 //! use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter};
@@ -37,8 +36,7 @@
 //! let (log, state) = (MemoryLog::new(), MemoryState::new());
 //! let mut driver = Driver::new(now, config, Disk::Synchronous, log, state)?;
 //! let epoch = driver.node().epoch();
-//! let record = NewRecord { value: Some(b"hello"), ..Default::default() };
-//! let offset = driver.append(now, epoch, &[record])??;
+//! let offset = driver.append(now, epoch, &[b"hello"])??;
 //! driver.timeout(driver.poll_timeout())?;
 //! assert!(driver.node().high_watermark() > Some(offset));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

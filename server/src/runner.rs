@@ -235,7 +235,7 @@ impl From<io::Error> for StartError {
 }
 
 /// Milliseconds since 1970.
-pub(crate) fn time_of_day_ms() -> i64 {
+fn time_of_day_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -6,12 +6,11 @@ use std::fmt;
 use std::time::{Duration, Instant as Clock};
 
 use hdrhistogram::Histogram;
-use kwire_protocol::records::NewRecord;
 use kwire_raft::node::AppendError;
 use kwire_raft::types::{Epoch, Instant, Offset};
 
 use crate::record::{self, Random, Serial};
-use crate::runner::{FileDriver, FileDriverError, time_of_day_ms};
+use crate::runner::{FileDriver, FileDriverError};
 
 /// The most bytes that may wait to be committed. The disk alone has a bound in the node's
 /// configuration; this one is for followers that do not keep up.
@@ -251,13 +250,7 @@ impl Leading {
         for number in self.made..self.made + records {
             record::write(Serial { epoch, number }, size, random, buffer);
         }
-        let timestamp = time_of_day_ms();
-        let record = |value| NewRecord {
-            timestamp,
-            value: Some(value),
-            ..Default::default()
-        };
-        let new: Vec<NewRecord<'_>> = buffer.chunks_exact(size).map(record).collect();
+        let new: Vec<&[u8]> = buffer.chunks_exact(size).collect();
         let last = match driver.append(now, self.epoch, &new)? {
             Ok(last) => last,
             Err(AppendError::Full { .. }) => return Ok(false),

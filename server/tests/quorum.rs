@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kwire_protocol::records::NewRecord;
 use kwire_raft::Config;
 use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::{FileLog, FileStateStore, LogOptions};
@@ -109,11 +108,7 @@ async fn append(member: &Member, value: &'static [u8]) -> Offset {
     let (sent, appended) = tokio::sync::oneshot::channel();
     let command = move |driver: &mut FileDriver, now| {
         let epoch = driver.node().epoch();
-        let record = NewRecord {
-            value: Some(value),
-            ..Default::default()
-        };
-        let offset = driver.append(now, epoch, &[record])?;
+        let offset = driver.append(now, epoch, &[value])?;
         sent.send(offset.expect("it leads"))
             .expect("somebody waits");
         Ok(())

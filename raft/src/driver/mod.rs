@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
-use kwire_protocol::records::{Batches, NewRecord};
+use kwire_protocol::records::Batches;
 
 pub use listener::{Listener, ListenerEvent};
 pub use memory::{MemoryBarrier, MemoryError, MemoryLog, MemoryState};
@@ -342,7 +342,7 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         Ok(result)
     }
 
-    /// Appends records; see [`Node::append`].
+    /// Appends a record for each value; see [`Node::append`].
     ///
     /// # Errors
     /// The outer one when a store failed, the inner one when the node refuses.
@@ -350,9 +350,9 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         &mut self,
         now: Instant,
         epoch: Epoch,
-        records: &[NewRecord<'_>],
+        values: &[&[u8]],
     ) -> Result<Result<Offset, AppendError>, ErrorOf<L, S>> {
-        self.command(now, |node| node.append(now, epoch, records))
+        self.command(now, |node| node.append(now, epoch, values))
     }
 
     /// Batches of the log up to the high watermark, or nothing if there are none.

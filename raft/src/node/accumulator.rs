@@ -3,16 +3,13 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use kwire_protocol::records::{
-    Append, BatchBuilder, BatchOptions, HEADER_LEN, NO_TIMESTAMP, NewRecord,
-};
+use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, HEADER_LEN, NewRecord};
 
 use super::append::AppendError;
 use crate::types::{Epoch, Instant, Offset};
 
-/// What [`BatchBuilder`] needs for a record beside its key, value and headers, at most.
+/// What a record takes beside its value, at most.
 const RECORD_OVERHEAD: usize = 40;
-const HEADER_OVERHEAD: usize = 10;
 
 /// Batches that wait for the log. Records of one append are in one batch, so that they are in the
 /// log together or not at all.
@@ -25,6 +22,9 @@ pub(super) struct Accumulator {
     count: i64,
     /// When the first of the records came.
     since: Instant,
+    /// The timestamp of the open batch. Java's nodes read only batches whose records all have the
+    /// same, no key and no headers: at any other they end their process.
+    timestamp_ms: i64,
 }
 
 impl Accumulator {
@@ -46,19 +46,20 @@ impl Accumulator {
         self.since
     }
 
-    /// Adds records; returns the offset of the last, which follow one another from `next` on.
+    /// Adds a record for each value; returns the offset of the last, which follow one another from `next` on.
     pub(super) fn append(
         &mut self,
         now: Instant,
         epoch: Epoch,
         next: Offset,
-        records: &[NewRecord<'_>],
+        timestamp_ms: i64,
+        values: &[&[u8]],
         max_batch_bytes: usize,
     ) -> Result<Offset, AppendError> {
-        if let Some(record) = records.iter().find(|r| r.timestamp < NO_TIMESTAMP) {
-            return Err(AppendError::NegativeTimestamp(record.timestamp));
-        }
-        let needed = records.iter().map(len_bound).sum::<usize>();
+        let needed = values
+            .iter()
+            .map(|value| value.len() + RECORD_OVERHEAD)
+            .sum::<usize>();
         let limit = max_batch_bytes.saturating_sub(HEADER_LEN);
         if needed > limit {
             return Err(AppendError::TooLarge { needed, limit });
@@ -74,19 +75,25 @@ impl Accumulator {
             };
             let builder = BatchBuilder::new(options);
             self.open = Some(builder.expect("plain options"));
+            self.timestamp_ms = timestamp_ms;
         }
         if self.count == 0 {
             self.since = now;
         }
         let open = self.open.as_mut().expect("just opened");
         let mut last = next;
-        for record in records {
-            match open.try_append(record) {
+        for value in values {
+            let record = NewRecord {
+                timestamp: self.timestamp_ms,
+                value: Some(value),
+                ..Default::default()
+            };
+            match open.try_append(&record) {
                 Ok(Append::Done { offset }) => last = offset,
-                refused => unreachable!("its size and its timestamp were checked: {refused:?}"),
+                refused => unreachable!("its size was checked: {refused:?}"),
             }
         }
-        self.count += i64::try_from(records.len()).expect("records in memory");
+        self.count += i64::try_from(values.len()).expect("records in memory");
         Ok(last)
     }
 
@@ -108,14 +115,4 @@ impl Accumulator {
         self.ready_bytes = 0;
         std::mem::take(&mut self.ready)
     }
-}
-
-/// The most bytes that a record takes.
-fn len_bound(record: &NewRecord<'_>) -> usize {
-    let headers = record.headers.iter();
-    let headers = headers.map(|h| h.key.len() + h.value.map_or(0, <[u8]>::len) + HEADER_OVERHEAD);
-    RECORD_OVERHEAD
-        + record.key.map_or(0, <[u8]>::len)
-        + record.value.map_or(0, <[u8]>::len)
-        + headers.sum::<usize>()
 }

@@ -4,9 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use kwire_protocol::records::{
-    Batch, Batches, NewRecord, set_base_offset, set_partition_leader_epoch,
-};
+use kwire_protocol::records::{Batch, Batches, set_base_offset, set_partition_leader_epoch};
 
 use super::output::DiskOp;
 use super::{Node, Role};
@@ -43,8 +41,6 @@ pub enum AppendError {
         /// The bytes that wait.
         pending: usize,
     },
-    /// A timestamp below -1.
-    NegativeTimestamp(i64),
     /// The bytes are not whole batches of magic 2 with records and a right checksum, in which
     /// offsets follow one another.
     Batch(String),
@@ -71,9 +67,6 @@ impl fmt::Display for AppendError {
             AppendError::Full { pending } => {
                 write!(f, "{pending} bytes wait for the disk: try again later")
             }
-            AppendError::NegativeTimestamp(timestamp) => {
-                write!(f, "timestamp {timestamp}: it has to be -1 (none) or above")
-            }
             AppendError::Batch(what) => write!(f, "batch: {what}"),
         }
     }
@@ -82,7 +75,7 @@ impl fmt::Display for AppendError {
 impl std::error::Error for AppendError {}
 
 impl Node {
-    /// Appends records as one unit: all of them will be committed, or none. They may share a batch
+    /// Appends a record for each value as one unit: all of them will be committed, or none. They may share a batch
     /// with others, and wait for a flush under way, `append_linger_ms` at most. Returns the offset
     /// of the last; it is committed once the high watermark is above, in the same epoch.
     ///
@@ -92,14 +85,15 @@ impl Node {
         &mut self,
         now: Instant,
         epoch: Epoch,
-        records: &[NewRecord<'_>],
+        values: &[&[u8]],
     ) -> Result<Offset, AppendError> {
         self.at(now);
         self.check_append(epoch)?;
-        if records.is_empty() {
+        if values.is_empty() {
             return Err(AppendError::Empty);
         }
         let (now, max_batch_bytes) = (self.now, self.config.max_batch_bytes);
+        let timestamp_ms = self.wall_clock_ms();
         let end = self.log.end();
         let Role::Leader(leader) = &mut self.role else {
             unreachable!("it was checked");
@@ -107,11 +101,12 @@ impl Node {
         let next = end + leader.accumulator.count();
         leader
             .accumulator
-            .append(now, epoch, next, records, max_batch_bytes)
+            .append(now, epoch, next, timestamp_ms, values, max_batch_bytes)
     }
 
     /// Appends whole batches as a client made them: only their offsets and epochs change. Returns
-    /// the first's base offset.
+    /// the first's base offset. Java's nodes cannot be among the voters then: they end their process
+    /// at a record with a key, a header, or another timestamp than its batch's.
     ///
     /// # Errors
     /// See [`AppendError`].

@@ -1,7 +1,5 @@
 //! Nothing leaves before what it depends on is durable, or after that failed.
 
-use kwire_protocol::records::NewRecord;
-
 use super::stores::*;
 use crate::driver::{Barrier, Disk, DriverError, MemoryLog, MemoryState};
 use crate::message::Response;
@@ -156,11 +154,7 @@ fn an_acknowledgement_waits_for_its_barrier() {
 
 fn append(machine: &mut Machine, value: &[u8]) {
     let epoch = machine.driver.node().epoch();
-    let record = NewRecord {
-        value: Some(value),
-        ..Default::default()
-    };
-    let appended = machine.driver.append(machine.now, epoch, &[record]);
+    let appended = machine.driver.append(machine.now, epoch, &[value]);
     appended.expect("it works").expect("it leads");
     machine.driver.timeout(machine.now).expect("it works");
 }

@@ -1,7 +1,5 @@
 //! What a listener hears.
 
-use kwire_protocol::records::NewRecord;
-
 use super::stores::*;
 use crate::driver::{Disk, Listener, ListenerEvent, MemoryLog, MemoryState};
 use crate::node::RoleName;
@@ -33,11 +31,7 @@ fn hear(listener: &mut Listener, machine: &Machine) -> Vec<Heard> {
 
 fn append(machine: &mut Machine, value: &[u8]) {
     let epoch = machine.driver.node().epoch();
-    let record = NewRecord {
-        value: Some(value),
-        ..Default::default()
-    };
-    let appended = machine.driver.append(machine.now, epoch, &[record]);
+    let appended = machine.driver.append(machine.now, epoch, &[value]);
     appended.expect("it works").expect("it leads");
     machine.driver.timeout(machine.now).expect("it works");
 }

@@ -1,7 +1,7 @@
 //! What the leader appends, when, and how far each replica is.
 
 use kwire_protocol::records::control::ControlMessage;
-use kwire_protocol::records::{Batches, Limits, NewRecord};
+use kwire_protocol::records::{Batches, Limits};
 
 use super::harness::{Harness, config, disk_ops, events, reply_to, voter};
 use super::messages::*;
@@ -9,16 +9,9 @@ use crate::config::Config;
 use crate::node::{AppendError, DiskOp, Event, IoId, Output, RoleName};
 use crate::types::{Instant, Recovered};
 
-fn record(value: &[u8]) -> NewRecord<'_> {
-    NewRecord {
-        value: Some(value),
-        ..Default::default()
-    }
-}
-
 fn append(h: &mut Harness, value: &[u8]) -> Result<i64, AppendError> {
     let (now, epoch) = (h.now, h.node.epoch());
-    h.node.append(now, epoch, &[record(value)])
+    h.node.append(now, epoch, &[value])
 }
 
 /// Lets no time pass; what it writes, and the id of the last operation.
@@ -53,8 +46,8 @@ fn only_the_leader_of_the_epoch_appends() {
     let mut h = static_leader(&[0, 1, 2]);
     let (now, epoch) = (h.now, h.node.epoch());
     let wrong = Err(AppendError::WrongEpoch { epoch });
-    assert_eq!(h.node.append(now, epoch - 1, &[record(b"x")]), wrong);
-    assert_eq!(h.node.append(now, epoch + 1, &[record(b"x")]), wrong);
+    assert_eq!(h.node.append(now, epoch - 1, &[b"x"]), wrong);
+    assert_eq!(h.node.append(now, epoch + 1, &[b"x"]), wrong);
     assert_eq!(h.node.append(now, epoch, &[]), Err(AppendError::Empty));
     assert_eq!(h.drain(), []);
 
@@ -64,7 +57,7 @@ fn only_the_leader_of_the_epoch_appends() {
         epoch: 5,
         leader: Some(1),
     };
-    assert_eq!(h.node.append(now, 5, &[record(b"x")]), Err(refused.clone()));
+    assert_eq!(h.node.append(now, 5, &[b"x"]), Err(refused.clone()));
     let batches = batch(0, 0, &[b"x"]).to_vec();
     assert_eq!(h.node.append_batches(now, 5, batches), Err(refused));
 }
@@ -121,8 +114,7 @@ fn one_append_is_one_batch_or_refused() {
     let mut h = elected(config, Recovered::default());
     let (now, epoch) = (h.now, h.node.epoch());
     assert_eq!(append(&mut h, &[0; 500]), Ok(1));
-    let two = [[1_u8; 300], [2; 300]];
-    let records = two.each_ref().map(|value| record(value));
+    let records: [&[u8]; 2] = [&[1; 300], &[2; 300]];
     assert_eq!(h.node.append(now, epoch, &records), Ok(3));
     let (ops, _) = pumped(&mut h);
     let counts: Vec<usize> = ops.iter().map(|op| values(op).1.len()).collect();
@@ -131,17 +123,6 @@ fn one_append_is_one_batch_or_refused() {
         append(&mut h, &[0; 1_000]),
         Err(AppendError::TooLarge { limit: 939, .. })
     ));
-    let old = NewRecord {
-        timestamp: -2,
-        ..Default::default()
-    };
-    let refused = h.node.append(now, epoch, &[old]);
-    assert_eq!(refused, Err(AppendError::NegativeTimestamp(-2)));
-    let far = NewRecord {
-        timestamp: i64::MAX,
-        ..Default::default()
-    };
-    assert_eq!(h.node.append(now, epoch, &[record(b""), far]), Ok(5));
 }
 
 #[test]
@@ -354,4 +335,41 @@ fn a_lone_voter_commits_what_is_durable() {
     h.node.handle_disk(h.now, flushing.expect("it writes"));
     assert_eq!(h.node.high_watermark(), Some(4));
     assert_eq!(h.node.voters().get(0), Some(&voter(0)));
+}
+
+/// Java's nodes end their process at a record with a key, a header, or a timestamp of its own.
+#[test]
+fn the_records_of_a_batch_are_what_javas_nodes_can_read() {
+    let mut h = elected(config(0, &[0, 1, 2]), Recovered::default());
+    for (ms, value) in [(0, b"a"), (1, b"b"), (2, b"c")] {
+        h.now = h.now.plus(ms);
+        append(&mut h, value).expect("it leads");
+    }
+    h.node.handle_timeout(h.now);
+    let outputs = h.settle();
+    let batches: Vec<_> = disk_ops(&outputs)
+        .into_iter()
+        .filter_map(|op| match op {
+            DiskOp::Append { batches, .. } => Some(batches),
+            _ => None,
+        })
+        .collect();
+    let [batch] = &batches[..] else {
+        panic!("one batch: {outputs:?}");
+    };
+    let batch = Batches::validated(batch)
+        .next()
+        .expect("one")
+        .expect("whole");
+    let base_timestamp = batch.header().expect("of magic 2").base_timestamp;
+    assert!(base_timestamp > 0);
+    let mut scratch = Vec::new();
+    let records = batch
+        .records(&mut scratch, &Limits::default())
+        .expect("plain");
+    for record in records {
+        let record = record.expect("whole");
+        assert_eq!(record.timestamp, base_timestamp);
+        assert_eq!((record.key, record.headers.len()), (None, 0));
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use kwire_protocol::records::{Batches, Limits, NewRecord};
+use kwire_protocol::records::{Batches, Limits};
 
 use super::harness::config;
 use crate::config::Config;
@@ -188,13 +188,7 @@ impl Cluster {
         let now = self.now;
         let driver = self.drivers.get_mut(&leader).expect("a node");
         let epoch = driver.node().epoch();
-        let record = NewRecord {
-            value: Some(value),
-            ..Default::default()
-        };
-        let appended = driver
-            .append(now, epoch, &[record])
-            .expect("its disk works");
+        let appended = driver.append(now, epoch, &[value]).expect("its disk works");
         let offset = appended.expect("it leads");
         self.flush(leader);
         offset

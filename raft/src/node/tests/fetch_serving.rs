@@ -2,7 +2,6 @@
 
 use kwire_protocol::ErrorCode;
 use kwire_protocol::messages::FetchRequest;
-use kwire_protocol::records::NewRecord;
 
 use super::harness::{Harness, config, directory, disk_ops, reply_to};
 use super::messages::*;
@@ -51,12 +50,8 @@ fn top_level(h: &mut Harness, version: i16, fetch: FetchRequest<'static>) -> Err
 }
 
 fn append(h: &mut Harness, value: &[u8]) -> Vec<Output> {
-    let record = NewRecord {
-        value: Some(value),
-        ..Default::default()
-    };
     let (now, epoch) = (h.now, h.node.epoch());
-    h.node.append(now, epoch, &[record]).expect("it leads");
+    h.node.append(now, epoch, &[value]).expect("it leads");
     h.node.handle_timeout(now);
     h.settle()
 }
@@ -458,11 +453,7 @@ fn the_leader_counts_its_own_records_once_they_are_durable() {
     let mut h = static_leader(&[0, 1]);
     h.caught_up(&[1]);
     let (now, epoch) = (h.now, h.node.epoch());
-    let record = NewRecord {
-        value: Some(b"v"),
-        ..Default::default()
-    };
-    h.node.append(now, epoch, &[record]).expect("it leads");
+    h.node.append(now, epoch, &[b"v"]).expect("it leads");
     h.node.handle_timeout(now);
     let outputs = h.drain();
     assert_eq!(disk_ops(&outputs).len(), 1);

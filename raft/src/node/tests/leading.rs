@@ -2,7 +2,6 @@
 
 use kwire_protocol::ErrorCode;
 use kwire_protocol::messages::leader_change_message;
-use kwire_protocol::records::NewRecord;
 use kwire_protocol::records::control::ControlMessage;
 
 use super::harness::*;
@@ -86,7 +85,7 @@ fn observers_and_other_directories_commit_nothing() {
 fn the_high_watermark_never_goes_back() {
     let mut h = leader(&[0, 1, 2]);
     h.node
-        .append(h.now, EPOCH, &[NewRecord::default(); 3])
+        .append(h.now, EPOCH, &[&b"v"[..]; 3])
         .expect("it leads");
     h.node.handle_timeout(h.now);
     h.settle();
@@ -111,9 +110,7 @@ fn the_leaders_own_records_count_once_they_are_durable() {
     // Of three, one other has it: that is one.
     let mut h = leader(&[0, 1, 2]);
     fetches(&mut h, 1, END + 1);
-    h.node
-        .append(h.now, EPOCH, &[NewRecord::default()])
-        .expect("it leads");
+    h.node.append(h.now, EPOCH, &[b"v"]).expect("it leads");
     h.node.handle_timeout(h.now);
     let outputs = h.drain();
     let append = outputs.iter().find_map(|output| match output {
@@ -439,7 +436,7 @@ fn a_leader_says_so_once_it_is_saved() {
 #[test]
 fn who_led_takes_no_records_any_more() {
     let mut h = leader(&[0, 1, 2]);
-    let record = [NewRecord::default()];
+    let record: [&[u8]; 1] = [b"v"];
     let wrong = h.node.append(h.now, EPOCH + 1, &record);
     assert_eq!(wrong, Err(AppendError::WrongEpoch { epoch: EPOCH }));
     h.node.append(h.now, EPOCH, &record).expect("it leads");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kwire_protocol::messages::{AddRaftVoterResponse, RemoveRaftVoterResponse};
-use kwire_protocol::records::{Batches, NewRecord};
+use kwire_protocol::records::Batches;
 
 use super::harness::{config, directory, vote_request, vote_response, voter};
 use super::messages::*;
@@ -343,11 +343,7 @@ impl Fuzz {
                 let _ = self.node.delete_before(now, id);
             }
             _ => {
-                let record = NewRecord {
-                    value: Some(b"value"),
-                    ..Default::default()
-                };
-                let _ = self.node.append(now, epoch, &[record]);
+                let _ = self.node.append(now, epoch, &[b"value"]);
             }
         }
     }
