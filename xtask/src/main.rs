@@ -7,6 +7,7 @@ mod constants;
 mod fuzz;
 mod jars;
 mod java;
+mod model;
 mod oracle;
 mod paths;
 mod replay;
@@ -37,6 +38,7 @@ enum Command {
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Oracle(oracle::Args),
+    Model(model::Args),
     #[command(subcommand)]
     Schemas(schemas::Command),
     Tables(tables::Args),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
         Command::Fuzz(command) => fuzz::run(command),
+        Command::Model(args) => model::run(args),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),
         Command::Tables(args) => tables::run(args),

@@ -46,6 +46,11 @@ impl Accumulator {
         self.since
     }
 
+    #[cfg(feature = "model")]
+    pub(super) fn set_since(&mut self, since: Instant) {
+        self.since = since;
+    }
+
     /// Adds records; returns the offset of the last, which follow one another from `next` on.
     pub(super) fn append(
         &mut self,
