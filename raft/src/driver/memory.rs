@@ -108,6 +108,8 @@ impl MemoryLog {
         {
             self.durable = Batched::starting_at(id.offset);
         }
+        let start = self.durable.start;
+        self.snapshots.retain(|id, _| id.offset >= start);
         self.issued = self.durable.clone();
     }
 
@@ -342,6 +344,11 @@ impl LogStore for MemoryLog {
         self.settle();
         if !self.snapshots.contains_key(&id) {
             return Err(MemoryError::UnknownSnapshot(id));
+        }
+        let (start, end) = (self.issued.start, self.issued.end);
+        if id.offset > end {
+            let from = id.offset;
+            return Err(MemoryError::Outside { from, start, end });
         }
         self.snapshots = self.snapshots.split_off(&id);
         self.issued.start_at(id.offset);

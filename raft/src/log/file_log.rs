@@ -55,8 +55,8 @@ pub struct Range<F> {
     pub position: u64,
     /// How many bytes.
     pub len: u64,
-    /// For a log, the offset after them; for a snapshot, its size.
-    pub next: u64,
+    /// For a log, the offset after them.
+    pub next_offset: Option<Offset>,
 }
 
 impl<F> fmt::Debug for Range<F> {
@@ -64,7 +64,7 @@ impl<F> fmt::Debug for Range<F> {
         f.debug_struct("Range")
             .field("position", &self.position)
             .field("len", &self.len)
-            .field("next", &self.next)
+            .field("next_offset", &self.next_offset)
             .finish_non_exhaustive()
     }
 }
@@ -136,7 +136,7 @@ impl<F: Files> FileLog<F> {
             file: Arc::clone(&segment.file),
             position,
             len,
-            next: next.unsigned_abs(),
+            next_offset: Some(next),
         };
         if from >= until {
             return Ok(range(segment.size, 0, from));
@@ -175,7 +175,7 @@ impl<F: Files> FileLog<F> {
             file: Arc::clone(file),
             position,
             len: (size - position).min(max_bytes as u64),
-            next: size,
+            next_offset: None,
         })
     }
 
@@ -421,7 +421,7 @@ impl<F: Files> FileLog<F> {
         for segment in self.segments.drain(..whole.saturating_sub(1)) {
             remove_segment(&self.files, segment.base)?;
         }
-        self.shelf.remove_before(&self.files, start, Some(id))?;
+        self.shelf.retain(&self.files, |other| *other >= id)?;
         let describe = || self.files.describe("");
         let synced = self.files.sync_dir();
         synced.map_err(LogError::io(describe, "sync"))?;
@@ -484,7 +484,7 @@ impl<F: Files> LogStore for FileLog<F> {
                 let error = io::ErrorKind::UnexpectedEof.into();
                 return Err(LogError::io(name, "read")(error));
             }
-            next = range.next.cast_signed();
+            next = range.next_offset.unwrap_or(until);
             let more = self.segments.iter().any(|segment| segment.base == next);
             if next >= until || !more {
                 return Ok(bytes.into());

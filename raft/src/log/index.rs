@@ -293,3 +293,107 @@ fn save<F: Files>(files: &F, name: &str, bytes: &[u8]) -> io::Result<bool> {
     file.write_at(bytes, 0)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::files::memory::MemoryFiles;
+
+    /// Indexes of batches of ten records and 100 bytes, each a second later than the one before.
+    fn indexes(count: i64, interval: u32) -> Indexes {
+        let mut indexes = Indexes::new(1000);
+        for batch in 0..count {
+            indexes.note(noted(batch), interval);
+        }
+        indexes
+    }
+
+    fn noted(batch: i64) -> Noted {
+        Noted {
+            last: 1000 + 10 * batch + 9,
+            max_timestamp: 1000 * batch,
+            position: 100 * batch.unsigned_abs(),
+            len: 100,
+        }
+    }
+
+    fn positions(indexes: &Indexes) -> Vec<u32> {
+        indexes.offsets.iter().map(|entry| entry.position).collect()
+    }
+
+    #[test]
+    fn an_entry_comes_when_more_than_the_interval_lies_behind_the_last() {
+        assert_eq!(
+            positions(&indexes(8, 99)),
+            [100, 200, 300, 400, 500, 600, 700]
+        );
+        assert_eq!(positions(&indexes(8, 100)), [200, 400, 600]);
+        assert_eq!(positions(&indexes(8, 199)), [200, 400, 600]);
+        assert_eq!(positions(&indexes(8, 200)), [300, 600]);
+        let entry = indexes(8, 200).offsets[0];
+        assert_eq!(entry.relative, 39);
+        assert_eq!(entry.bytes(), [0, 0, 0, 39, 0, 0, 1, 44]);
+    }
+
+    #[test]
+    fn time_entries_ascend_and_the_last_comes_at_the_end() {
+        let mut indexes = indexes(8, 200);
+        let mut late = noted(8);
+        late.max_timestamp = 5;
+        indexes.note(late, 200);
+        let times = |indexes: &Indexes| -> Vec<_> {
+            let entry = |entry: &TimeEntry| (entry.timestamp, entry.relative);
+            indexes.times.iter().map(entry).collect()
+        };
+        assert_eq!(times(&indexes), [(3000, 39), (6000, 69)]);
+        indexes.close();
+        assert_eq!(times(&indexes), [(3000, 39), (6000, 69), (7000, 79)]);
+        indexes.close();
+        assert_eq!(indexes.times.len(), 3);
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_zeros_are_passed_over() {
+        let files = MemoryFiles::new();
+        let mut saved = indexes(8, 100);
+        saved.close();
+        assert!(saved.save(&files).unwrap());
+        assert!(!saved.save(&files).unwrap());
+        let name = names::index(1000);
+        let mut bytes = files.bytes(&name).unwrap();
+        bytes.resize(1000, 0);
+        files.put(&name, bytes);
+        let loaded = Indexes::load(&files, 1000, 800).unwrap().unwrap();
+        assert_eq!(
+            (&loaded.offsets, &loaded.times),
+            (&saved.offsets, &saved.times)
+        );
+        // The last entry would lie beyond the segment.
+        assert!(Indexes::load(&files, 1000, 600).unwrap().is_none());
+        assert!(Indexes::load(&files, 1001, 800).unwrap().is_none());
+    }
+
+    #[test]
+    fn entries_cut_off_come_again_where_they_were() {
+        for end in 0..8 {
+            let mut cut = Indexes::new(1000);
+            let from = cut.restart(indexes(8, 150), 1000 + 10 * end);
+            for batch in (from / 100).cast_signed()..end {
+                cut.note_again(noted(batch), 150);
+            }
+            for batch in end..8 {
+                cut.note(noted(batch), 150);
+            }
+            let whole = indexes(8, 150);
+            assert_eq!(
+                (cut.offsets, cut.times),
+                (whole.offsets, whole.times),
+                "{end}"
+            );
+            assert_eq!(
+                (cut.since_entry, cut.latest),
+                (whole.since_entry, whole.latest)
+            );
+        }
+    }
+}

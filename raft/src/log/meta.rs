@@ -6,6 +6,7 @@ use kwire_protocol::Uuid;
 
 use super::error::LogError;
 use super::files::Files;
+use super::properties::{self, Property, PropertyError, escaped};
 use super::small;
 use crate::types::NodeId;
 
@@ -49,7 +50,7 @@ impl MetaProperties {
         let parsed = text.parse();
         parsed
             .map(Some)
-            .map_err(|error: MetaError| LogError::Malformed {
+            .map_err(|error: PropertyError| LogError::Malformed {
                 file: files.describe(FILE_NAME),
                 line: error.line,
                 reason: error.reason,
@@ -65,28 +66,10 @@ impl MetaProperties {
     }
 }
 
-/// Why a text is no `meta.properties`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MetaError {
-    /// The line, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for MetaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.reason)
-    }
-}
-
-impl std::error::Error for MetaError {}
-
 impl std::str::FromStr for MetaProperties {
-    type Err = MetaError;
+    type Err = PropertyError;
 
-    fn from_str(text: &str) -> Result<MetaProperties, MetaError> {
+    fn from_str(text: &str) -> Result<MetaProperties, PropertyError> {
         let mut meta = MetaProperties {
             node_id: None,
             cluster_id: None,
@@ -94,9 +77,9 @@ impl std::str::FromStr for MetaProperties {
             others: Vec::new(),
         };
         let mut version = None;
-        for (line, logical) in logical_lines(text) {
-            let error = |reason: String| MetaError { line, reason };
-            let (key, value) = pair(&logical).map_err(|reason| error(reason.to_owned()))?;
+        for property in properties::read(text) {
+            let Property { line, key, value } = property?;
+            let error = |reason: String| PropertyError { line, reason };
             // Of two values for one key the later counts, as in Java.
             match key.as_str() {
                 "version" if value == "1" => version = Some(()),
@@ -118,7 +101,7 @@ impl std::str::FromStr for MetaProperties {
                 }
             }
         }
-        let missing = || MetaError {
+        let missing = || PropertyError {
             line: 1,
             reason: "there is no version".to_owned(),
         };
@@ -147,93 +130,6 @@ impl fmt::Display for MetaProperties {
         }
         Ok(())
     }
-}
-
-/// The lines of a properties file that say something, each with the number at which it begins; those
-/// that end in a backslash go on in the next.
-fn logical_lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines = Vec::new();
-    let mut open: Option<(usize, String)> = None;
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim_start_matches([' ', '\t', '\x0c']);
-        let (number, mut logical) = match open.take() {
-            Some(open) => open,
-            None if line.is_empty() || line.starts_with(['#', '!']) => continue,
-            None => (index + 1, String::new()),
-        };
-        let backslashes = line.bytes().rev().take_while(|&byte| byte == b'\\').count();
-        if backslashes % 2 == 1 {
-            logical.push_str(line.get(..line.len() - 1).unwrap_or_default());
-            open = Some((number, logical));
-        } else {
-            logical.push_str(line);
-            lines.push((number, logical));
-        }
-    }
-    lines.extend(open);
-    lines
-}
-
-/// Key and value of a line: between them is `=`, `:` or white space.
-fn pair(line: &str) -> Result<(String, String), &'static str> {
-    let white = |c: char| matches!(c, ' ' | '\t' | '\x0c');
-    let mut escape = false;
-    let end = line.find(|c: char| {
-        let found = !escape && (white(c) || c == '=' || c == ':');
-        escape = c == '\\' && !escape;
-        found
-    });
-    let (key, rest) = line.split_at(end.unwrap_or(line.len()));
-    let rest = rest.trim_start_matches(white);
-    let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
-    Ok((unescaped(key)?, unescaped(value.trim_start_matches(white))?))
-}
-
-fn unescaped(text: &str) -> Result<String, &'static str> {
-    // Java's escapes are UTF-16, of which a character may take two.
-    let mut units = Vec::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        let c = match (c, if c == '\\' { chars.next() } else { None }) {
-            ('\\', Some('t')) => '\t',
-            ('\\', Some('n')) => '\n',
-            ('\\', Some('r')) => '\r',
-            ('\\', Some('f')) => '\x0c',
-            ('\\', Some('u')) => {
-                let digits = chars.as_str().get(..4).ok_or("a \\u without four digits")?;
-                let unit = u16::from_str_radix(digits, 16);
-                units.push(unit.map_err(|_| "a \\u without four digits")?);
-                chars = chars.as_str().get(4..).unwrap_or_default().chars();
-                continue;
-            }
-            ('\\', Some(other)) => other,
-            ('\\', None) => break,
-            (plain, _) => plain,
-        };
-        units.extend_from_slice(c.encode_utf16(&mut [0; 2]));
-    }
-    String::from_utf16(&units).map_err(|_| "half a character")
-}
-
-fn escaped(text: &str, key: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for (index, c) in text.chars().enumerate() {
-        match c {
-            ' ' if key || index == 0 => out.push_str("\\ "),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\x0c' => out.push_str("\\f"),
-            '=' | ':' | '#' | '!' | '\\' => out.extend(['\\', c]),
-            ' '..='~' => out.push(c),
-            other => {
-                for unit in other.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04X}"));
-                }
-            }
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ mod marks;
 pub mod meta;
 mod metadata;
 mod names;
+pub mod properties;
 mod recover;
 mod retention;
 mod scan;

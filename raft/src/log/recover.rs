@@ -428,7 +428,9 @@ impl<F: Files> Opening<F> {
     }
 
     fn finish(mut self, log_start: Offset) -> Result<FileLog<F>, LogError> {
-        let removed = self.shelf.remove_before(&self.files, log_start, None)?;
+        let removed = self
+            .shelf
+            .retain(&self.files, |id| id.offset >= log_start)?;
         self.report.removed.extend(removed);
         let Some(active) = self.segments.last() else {
             return Err(LogError::Failed);
@@ -509,7 +511,7 @@ pub(super) fn restart<F: Files>(
         removed.extend(remove_segment(files, base)?);
     }
     let segment = Segment::create(files, id.offset)?;
-    removed.extend(shelf.remove_before(files, id.offset, Some(id))?);
+    removed.extend(shelf.retain(files, |other| *other == id)?);
     Epochs::default().save(files, true)?;
     state.installing = None;
     state.save(files)?;

@@ -12,7 +12,7 @@ use super::names;
 use super::small;
 use super::snapshot::{self, SnapshotError, SnapshotReader};
 use crate::control::Control;
-use crate::types::{Offset, OffsetAndEpoch, SnapshotInfo};
+use crate::types::{OffsetAndEpoch, SnapshotInfo};
 
 /// Snapshots, by where they end.
 #[derive(Debug)]
@@ -189,19 +189,14 @@ impl<F: File> Shelf<F> {
         Ok(())
     }
 
-    /// Removes those that end before an offset, or at it with another epoch than that of `keep`.
-    /// Gives their names. It is durable when the directory was synced.
-    pub(super) fn remove_before(
+    /// Removes those that have gone out of use. Gives their names. It is durable when the directory
+    /// was synced.
+    pub(super) fn retain(
         &mut self,
         files: &impl Files<File = F>,
-        start: Offset,
-        keep: Option<OffsetAndEpoch>,
+        keep: impl Fn(&OffsetAndEpoch) -> bool,
     ) -> Result<Vec<String>, LogError> {
-        let gone = |id: &OffsetAndEpoch| match keep {
-            Some(keep) => id.offset <= start && *id < keep,
-            None => id.offset < start,
-        };
-        let ids: Vec<_> = self.ids().filter(gone).collect();
+        let ids: Vec<_> = self.ids().filter(|id| !keep(id)).collect();
         ids.into_iter()
             .map(|id| {
                 self.finished.remove(&id);

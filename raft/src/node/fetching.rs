@@ -15,6 +15,10 @@ use crate::message::Request;
 use crate::mutation::{Mutation, is_off};
 use crate::types::{Epoch, NodeId, Offset, OffsetAndEpoch};
 
+/// No log gets as far. A leader that lies about its snapshot does not leave this node at the last
+/// offset that there is.
+const GREATEST_SNAPSHOT_END: Offset = Offset::MAX / 2;
+
 /// What of the fetched batches becomes part of the log.
 struct Accepted {
     /// Bytes of them.
@@ -30,6 +34,11 @@ struct Accepted {
 
 impl Node {
     /// A fetch from the leader, or its snapshot; from somebody else, if an observer cannot reach it.
+    ///
+    /// In Kafka a voter that cannot reach its leader asks a bootstrap server too. Ours does not: one
+    /// fetch is under way at most, and a bootstrap server that does not answer would keep the voter
+    /// from its leader until the fetch timer ends in an election. A voter learns of a new leader by
+    /// BeginQuorumEpoch, or by the election that its timer starts.
     pub(super) fn fetch_from_leader(&mut self) {
         let (Role::Follower(follower), Some(leader)) = (&self.role, self.leader) else {
             return;
@@ -176,10 +185,17 @@ impl Node {
     }
 
     fn begin_download(&mut self, peer: NodeId, id: OffsetAndEpoch) {
-        if self.log.snapshot_size(id).is_some() || id.offset < self.log.start() {
+        if self.log.snapshot_size(id).is_some() || self.is_past(id.offset) {
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
+            );
+            return self.back_off(peer);
+        }
+        if id.epoch > self.epoch || id.offset > GREATEST_SNAPSHOT_END {
+            self.misbehaved(
+                Some(peer),
+                format!("names snapshot {id}, which nobody can have made"),
             );
             return self.back_off(peer);
         }
@@ -190,6 +206,11 @@ impl Node {
                 is_installing: false,
             });
         }
+    }
+
+    /// Whether a log that ends at an offset would lack what this node knows to be committed.
+    pub(super) fn is_past(&self, end: Offset) -> bool {
+        end < self.high_watermark.unwrap_or(0).max(self.log.start())
     }
 
     /// The leader's log has something else from here on.
@@ -220,14 +241,15 @@ impl Node {
 
     fn append_fetched(&mut self, peer: NodeId, records: Bytes) {
         let accepted = self.accept(&records);
-        if let Some(refused) = accepted.refused {
+        let is_empty = accepted.len == 0;
+        // The last batch may be cut off, as long as there is a whole one before it.
+        let partial = || "sent less than a batch".to_owned();
+        let refused = accepted.refused.or_else(|| is_empty.then(partial));
+        if let Some(refused) = refused {
             self.misbehaved(Some(peer), refused);
-            if accepted.len == 0 {
-                self.back_off(peer);
-            }
         }
-        if accepted.len == 0 {
-            return;
+        if is_empty {
+            return self.back_off(peer);
         }
         let base = self.log.end();
         let batches = records.slice(..accepted.len);

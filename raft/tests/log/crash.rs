@@ -292,6 +292,26 @@ fn cutting() {
 }
 
 #[test]
+fn cutting_within_a_segment() {
+    use Step::*;
+    let mut steps = Vec::new();
+    // Segments have two batches: the cuts fall on either of them, some beyond what is durable, some
+    // below.
+    for round in 0..4 {
+        let cut = Truncate(2 * i64::from(round) + 2);
+        steps.extend([
+            Append(1, 1 + round),
+            Append(1, 1 + round),
+            cut.clone(),
+            Append(1, 1 + round),
+            Sync,
+            cut,
+        ]);
+    }
+    everywhere(&steps, 6);
+}
+
+#[test]
 fn snapshots() {
     use Step::*;
     let steps = [

@@ -3,4 +3,6 @@
 mod common;
 mod crash;
 mod damage;
+mod disk;
+mod java;
 mod stores;
