@@ -8,6 +8,7 @@ mod dump_log;
 mod fuzz;
 mod jars;
 mod java;
+mod model;
 mod oracle;
 mod paths;
 mod replay;
@@ -39,6 +40,7 @@ enum Command {
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Oracle(oracle::Args),
+    Model(model::Args),
     #[command(subcommand)]
     Schemas(schemas::Command),
     Tables(tables::Args),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Codegen(args) => codegen::run(args),
         Command::DumpLog(args) => dump_log::run(args),
         Command::Fuzz(command) => fuzz::run(command),
+        Command::Model(args) => model::run(args),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),
         Command::Tables(args) => tables::run(args),

@@ -5,6 +5,8 @@
 //! until what they depend on is durable. What is left for its surroundings is in [`Effect`]:
 //! sending, answering, and, for an asynchronous disk, syncing.
 
+#[cfg(feature = "model")]
+mod check;
 mod listener;
 mod memory;
 mod store;
@@ -115,7 +117,7 @@ where
 pub type ErrorOf<L, S> = DriverError<<L as LogStore>::Error, <S as StateStore>::Error>;
 
 /// A node with its disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver<L: LogStore, S: StateStore> {
     node: Node,
     log: L,
@@ -134,7 +136,7 @@ pub struct Driver<L: LogStore, S: StateStore> {
     has_failed: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Message {
     Send {
         call: CallId,
@@ -147,7 +149,7 @@ enum Message {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Ready {
     Message(Message),
     Notify(Event),

@@ -46,7 +46,13 @@ impl Accumulator {
         self.since
     }
 
-    /// Adds a record for each value; returns the offset of the last, which follow one another from `next` on.
+    #[cfg(feature = "model")]
+    pub(super) fn set_since(&mut self, since: Instant) {
+        self.since = since;
+    }
+
+    /// Adds a record for each value; returns the offset of the last, which follow one another
+    /// from `next` on.
     pub(super) fn append(
         &mut self,
         now: Instant,

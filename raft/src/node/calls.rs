@@ -109,4 +109,21 @@ impl Calls {
             .min()
             .unwrap_or(Instant::NEVER)
     }
+
+    /// What is under way to each node, its call if it is not a pause, and when it ends.
+    #[cfg(feature = "model")]
+    pub(super) fn ways_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (NodeId, Option<&mut CallId>, &mut Instant)> {
+        self.ways.iter_mut().map(|(node, way)| match way {
+            Way::Awaiting { call, until, .. } => (*node, Some(call), until),
+            Way::BackingOff { until } => (*node, None, until),
+        })
+    }
+
+    /// The id of the last call.
+    #[cfg(feature = "model")]
+    pub(super) fn last_mut(&mut self) -> &mut u64 {
+        &mut self.last
+    }
 }

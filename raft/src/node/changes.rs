@@ -24,7 +24,7 @@ const RECENT_FETCH_MS: u64 = 3_600_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Change {
     /// `None` once it is answered.
-    token: Option<Token>,
+    pub(super) token: Option<Token>,
     kind: ChangeKind,
     /// When who asked gives up.
     pub(super) until: Instant,

@@ -84,4 +84,16 @@ impl Disk {
     pub(super) fn flushed(&self) -> Offset {
         self.flushed
     }
+
+    /// Counts operations from the last durable one on.
+    #[cfg(feature = "model")]
+    pub(super) fn rebase(&mut self) {
+        let base = self.durable.0;
+        let saves = self.save.iter_mut();
+        let appends = self.appends.iter_mut().map(|(id, _)| id);
+        for id in saves.chain(appends).chain([&mut self.last]) {
+            id.0 -= base;
+        }
+        self.durable = IoId(0);
+    }
 }

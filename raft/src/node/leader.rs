@@ -33,7 +33,7 @@ pub(super) struct Leader {
     /// When voters that do not fetch are told again who leads.
     pub(super) begin_at: Instant,
     /// When this leader resigns, unless a majority fetches before.
-    quorum_until: Instant,
+    pub(super) quorum_until: Instant,
     /// Voters that fetched since that was last put off.
     fetched: BTreeSet<NodeId>,
     /// Fetches that wait for records.

@@ -30,6 +30,8 @@ mod append;
 mod calls;
 mod candidate;
 mod changes;
+#[cfg(feature = "model")]
+mod check;
 mod describe;
 mod disk;
 mod epochs_rpc;
@@ -56,6 +58,8 @@ use std::hash::{Hash, Hasher};
 
 pub use append::AppendError;
 pub use changes::UpgradeError;
+#[cfg(feature = "model")]
+pub use check::{Normal, Timer};
 pub use output::{CallId, Destination, DiskOp, Event, IoId, Output, Token};
 pub use snapshots::{SnapshotContext, SnapshotError};
 

@@ -16,7 +16,7 @@ const ENDPOINTS_SINCE: i16 = 17;
 /// A Fetch that waits for records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Parked {
-    token: Token,
+    pub(super) token: Token,
     version: i16,
     offset: Offset,
     max_bytes: usize,

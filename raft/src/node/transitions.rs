@@ -28,8 +28,9 @@ impl Node {
             } else {
                 self.resign_role(Vec::new());
             }
-        } else if stored.voted.is_some_and(|voted| self.is_own_key(voted)) {
-            self.leader = None;
+        } else if stored.leader.is_none()
+            && stored.voted.is_some_and(|voted| self.is_own_key(voted))
+        {
             self.voted = self.config.key();
             let votes = Election::new(self.election_deadline(), self.config.key());
             self.role = Role::Candidate(votes);
