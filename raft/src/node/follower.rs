@@ -41,16 +41,24 @@ impl Follower {
 }
 
 impl Node {
+    /// Only what [`pump_follower`](Self::pump_follower) would act upon at that time: the rest is
+    /// looked at when what stands in its way is gone.
     pub(super) fn follower_timeout(&self, follower: &Follower) -> Instant {
-        let update = if self.wants_update() {
+        if follower.download.is_some_and(|d| d.is_installing) {
+            return Instant::NEVER;
+        }
+        let update = if self.wants_update() && self.update_destination().is_some() {
             follower.update_at
         } else {
             Instant::NEVER
         };
-        if self.is_voter() {
-            follower.fetch_until.min(update)
-        } else if follower.fetch_until > self.now {
+        let fetch = if self.is_voter() {
+            self.shutdown.is_none()
+        } else {
             // An observer whose leader is silent asks others; that the timer ran out is no event.
+            follower.fetch_until > self.now
+        };
+        if fetch {
             follower.fetch_until.min(update)
         } else {
             update
