@@ -15,13 +15,13 @@ use crate::versions::Versions;
 
 /// The directory that a machine has, the first or a later one.
 #[must_use]
-pub fn directory(index: usize, generation: u64) -> Uuid {
+pub(crate) fn directory(index: usize, generation: u64) -> Uuid {
     Uuid::from_parts(0x6469_7265_0000_0000 | index as u64, 1 + generation)
 }
 
 /// The id of a machine's node.
 #[must_use]
-pub fn node_id(index: usize) -> NodeId {
+pub(crate) fn node_id(index: usize) -> NodeId {
     NodeId::try_from(index).unwrap_or(NodeId::MAX) + 1
 }
 
@@ -84,7 +84,9 @@ fn config(options: &Options, index: usize, voters: &VoterSet, nameless: bool) ->
         config.static_voters = voters.clone();
     }
     if options.kraft_version > 0 || index % 2 == 1 {
-        config.bootstrap_servers = (0..options.voters).map(|i| address(i, 0)).collect();
+        // Voters come and go: all machines are worth asking.
+        let count = options.voters + options.observers;
+        config.bootstrap_servers = (0..count).map(|i| address(i, 0)).collect();
     }
     config.election_timeout_ms = timers.election_timeout_ms;
     config.election_backoff_max_ms = timers.election_timeout_ms;

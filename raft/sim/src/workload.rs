@@ -131,7 +131,8 @@ impl<L: SimLog> World<L> {
     ) -> Option<Option<Offset>> {
         let mut builder = BatchBuilder::new(BatchOptions::default()).ok()?;
         for record in records {
-            builder.try_append(record).ok()?;
+            let appended = builder.try_append(record).ok()?;
+            debug_assert!(!matches!(appended, kwire_protocol::records::Append::Full));
         }
         let batch = builder.finish().ok()?;
         let count = records.len() as Offset;
@@ -389,7 +390,7 @@ impl<L: SimLog> World<L> {
 
     /// Notes what an answer shows.
     pub(crate) fn mark_reply(&mut self, request: &Request, response: &Response) {
-        for mark in marks_of(request, response) {
+        if let Some(mark) = marks_of(request, response) {
             self.marks.hit(mark);
         }
     }
