@@ -1,6 +1,7 @@
 //! What fails: machines, disks, the network. Nothing here is more than the protocol has to bear,
 //! but for [`Scenario::LostDisk`].
 
+use kwire_raft::message::Request;
 use kwire_raft::node::RoleName;
 use kwire_raft::types::ReplicaKey;
 use kwire_raft::voters::VoterSet;
@@ -257,13 +258,13 @@ impl<L: SimLog> World<L> {
         let Some(losing) = self.hosts[host].key() else {
             return false;
         };
-        let intact = |key: ReplicaKey| {
-            key != losing
-                && self
-                    .hosts
-                    .iter()
-                    .any(|other| other.key().is_some_and(|other| other == key))
+        let joins = |pending: &crate::wire::Pending| {
+            matches!(&*pending.request, Request::AddRaftVoter(r) if r.voter_id == losing.id)
         };
+        if self.tokens.values().any(joins) {
+            return false;
+        }
+        let intact = |key: ReplicaKey| key != losing && self.is_intact(key);
         self.voter_sets().iter().all(|voters| {
             let left = voters.iter().filter(|voter| intact(voter.key)).count();
             left >= voters.majority()

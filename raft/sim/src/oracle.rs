@@ -237,7 +237,10 @@ impl Oracle {
             return Err(format!("nobody sent group {group}, at {offset}"));
         };
         if known.epoch != epoch {
-            return Err(format!("group {group} was taken in epoch {}", known.epoch));
+            return Err(format!(
+                "group {group} was taken in epoch {}, and is committed at {offset} in {epoch}",
+                known.epoch
+            ));
         }
         if index + 1 < known.records {
             return Ok(Some((group, index + 1)));

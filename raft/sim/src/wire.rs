@@ -265,6 +265,9 @@ impl<L: SimLog> World<L> {
                         return None;
                     }
                 };
+                if !self.is_sensible(to, &request) {
+                    return None;
+                }
                 self.deliver(from, call, to, api, version, request);
                 Some(to)
             }

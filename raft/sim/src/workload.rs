@@ -8,7 +8,7 @@ use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
 use kwire_protocol::{ErrorCode, Uuid};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{RoleName, SnapshotError};
-use kwire_raft::types::{Epoch, NodeId, Offset, OffsetAndEpoch};
+use kwire_raft::types::{Epoch, NodeId, Offset, OffsetAndEpoch, ReplicaKey};
 
 use crate::clock::Micros;
 use crate::disk::SimLog;
@@ -116,10 +116,7 @@ impl<L: SimLog> World<L> {
         let took = driver.command(local, |node| node.append(local, epoch, records).ok());
         match took {
             Ok(last) => Some(last),
-            Err(_) => {
-                self.input(host, |driver, now| driver.timeout(now));
-                None
-            }
+            Err(_) => self.took_perhaps(host, epoch, records.len()),
         }
     }
 
@@ -143,11 +140,21 @@ impl<L: SimLog> World<L> {
         let took = driver.command(local, |node| node.append_batches(local, epoch, batch).ok());
         match took {
             Ok(base) => Some(base.map(|base| base + count - 1)),
-            Err(_) => {
-                self.input(host, |driver, now| driver.timeout(now));
-                None
-            }
+            Err(_) => self.took_perhaps(host, epoch, records.len()),
         }
+    }
+
+    /// The disk failed: the records may be on it, or not.
+    fn took_perhaps<T>(&mut self, host: usize, epoch: Epoch, records: usize) -> Option<T> {
+        self.oracle.took(Group {
+            records: records as u16,
+            epoch,
+            last: -1,
+            is_acked: false,
+            committed: None,
+        });
+        self.input(host, |driver, now| driver.timeout(now));
+        None
     }
 
     fn took(&mut self, host: usize, epoch: Epoch, last: Offset, records: u16) {
@@ -327,6 +334,45 @@ impl<L: SimLog> World<L> {
         let at = drawn as usize % voters.len();
         let voter = voters.iter().nth(at)?.key;
         Some(remove_request(voter.id, voter.wire_directory_id()))
+    }
+
+    /// Whether whoever runs the quorum would do that: not if it needed voters whose disk is lost
+    /// from then on, nor if a leader of two voters were removed. What only such a leader has makes
+    /// it no voter, so that it does not stand, and its log longer than the other's, so that it does
+    /// not vote for that one: with Kafka, too, both would wait for ever.
+    pub(crate) fn is_sensible(&self, at: usize, request: &Request) -> bool {
+        let Some(driver) = self.hosts[at].driver() else {
+            return false;
+        };
+        let node = driver.node();
+        let mut keys: Vec<ReplicaKey> = node.voters().iter().map(|voter| voter.key).collect();
+        match request {
+            Request::AddRaftVoter(r) => {
+                let key = ReplicaKey::new(r.voter_id, r.voter_directory_id);
+                if !self.is_intact(key) {
+                    return false;
+                }
+                keys.push(key);
+            }
+            Request::RemoveRaftVoter(r) => {
+                if keys.len() == 2 && Some(r.voter_id) == self.hosts[at].id() {
+                    return false;
+                }
+                keys.retain(|key| key.id != r.voter_id);
+            }
+            _ => return true,
+        }
+        let intact = keys.iter().filter(|key| self.is_intact(**key)).count();
+        intact > keys.len() / 2
+    }
+
+    /// Whether a machine has this replica's disk.
+    pub(crate) fn is_intact(&self, key: ReplicaKey) -> bool {
+        let mut keys = self.hosts.iter().filter_map(|host| host.key());
+        keys.any(|own| {
+            own.id == key.id
+                && (key.directory_id.is_none() || key.directory_id == own.directory_id)
+        })
     }
 
     fn add_request(&self, host: usize) -> Option<Request> {
