@@ -5,11 +5,12 @@
 //! agree to the last record.
 
 use kwire_raft::node::RoleName;
-use kwire_raft::types::ReplicaKey;
-use kwire_raft::voters::VoterSet;
+use kwire_raft::types::{OffsetAndEpoch, ReplicaKey};
+use kwire_raft::voters::{Voter, VoterSet};
 
 use crate::clock::Micros;
 use crate::disk::SimLog;
+use crate::host::Host;
 use crate::marks::Mark;
 use crate::swarm::{Network, Scenario};
 use crate::world::{Event, World};
@@ -67,26 +68,30 @@ impl<L: SimLog> World<L> {
         let power_cut = self.options.power_cut;
         self.links.mend();
         self.links.network = Network::healed(power_cut);
-        let spared = self.draw_spared();
         for host in 0..self.hosts.len() {
             self.hosts[host].paused_until = 0;
             *self.hosts[host].failing.borrow_mut() = Default::default();
-            let is_spared = spared.contains(&host);
-            let must_stop = is_spared || power_cut || self.hosts[host].is_stopping;
-            if self.hosts[host].is_on() && must_stop {
+            if self.hosts[host].is_on() && (power_cut || self.hosts[host].is_stopping) {
                 self.crash(host);
             }
-            if is_spared {
-                self.marks.hit(Mark::CoreOnly);
-                self.hosts[host].is_gone = true;
-            } else {
+        }
+        let spared = self.draw_spared();
+        for host in 0..self.hosts.len() {
+            if !spared.contains(&host) {
                 self.after(0, Event::Start { host });
+                continue;
+            }
+            self.marks.hit(Mark::CoreOnly);
+            self.hosts[host].is_gone = true;
+            if self.hosts[host].is_on() {
+                self.crash(host);
             }
         }
         self.after(10_000, Event::Check);
     }
 
-    /// Machines that stay away: few enough that each voter set which may count has a majority left.
+    /// Machines that stay away: few enough that each voter set which may count has a majority left,
+    /// and somebody can be elected.
     fn draw_spared(&mut self) -> Vec<usize> {
         let mut spared = Vec::new();
         if !self.luck.permille(500) {
@@ -94,28 +99,55 @@ impl<L: SimLog> World<L> {
         }
         let sets: Vec<VoterSet> = self.voter_sets().into_iter().cloned().collect();
         for host in 0..self.hosts.len() {
-            let keys: Vec<ReplicaKey> = self
-                .hosts
-                .iter()
-                .filter(|other| other.index != host && !spared.contains(&other.index))
-                .filter_map(|other| other.key())
-                .collect();
+            if !self.luck.permille(500) {
+                continue;
+            }
+            spared.push(host);
+            let is_left = |key| self.holder(key).is_some_and(|at| !spared.contains(&at));
             let enough = |set: &VoterSet| {
-                let there = set.iter().filter(|voter| {
-                    let same = |key: &ReplicaKey| {
-                        key.id == voter.key.id
-                            && (voter.key.directory_id.is_none()
-                                || voter.key.directory_id == key.directory_id)
-                    };
-                    keys.iter().any(same)
-                });
-                there.count() >= set.majority()
+                let left = set.iter().filter(|voter| is_left(voter.key)).count();
+                left >= set.majority()
             };
-            if sets.iter().all(enough) && self.luck.permille(500) {
-                spared.push(host);
+            if !sets.iter().all(enough) || !self.is_anybody_electable(&spared) {
+                spared.pop();
             }
         }
         spared
+    }
+
+    /// The machine that has a replica's disk.
+    fn holder(&self, key: ReplicaKey) -> Option<usize> {
+        let is = |own: ReplicaKey| {
+            own.id == key.id
+                && (key.directory_id.is_none() || key.directory_id == own.directory_id)
+        };
+        self.hosts
+            .iter()
+            .position(|host| host.key().is_some_and(is))
+    }
+
+    /// Whether a voter by its own log is left whose log no majority of its voters is ahead of.
+    ///
+    /// That there is a majority does not suffice: a voter whose removal is in nobody's log but its
+    /// own and that of the leader, which is gone, is no voter by its own log, so it does not stand,
+    /// and is ahead of the others, so it does not vote for them. Kafka's nodes wait likewise.
+    fn is_anybody_electable(&self, spared: &[usize]) -> bool {
+        let log_end = |at: usize| {
+            let shadow = self.hosts[at].shadow();
+            OffsetAndEpoch::new(shadow.end(), shadow.last_epoch())
+        };
+        let left = |host: &&Host<L>| !spared.contains(&host.index);
+        self.hosts.iter().filter(left).any(|host| {
+            let voters = host.shadow().voters();
+            let voters = voters.map_or(&host.config.static_voters, |(_, voters)| voters);
+            let end = log_end(host.index);
+            let grants = |voter: &&Voter| {
+                self.holder(voter.key)
+                    .is_some_and(|at| !spared.contains(&at) && log_end(at) <= end)
+            };
+            host.key().is_some_and(|key| voters.contains(key))
+                && voters.iter().filter(grants).count() >= voters.majority()
+        })
     }
 
     pub(crate) fn check_recovery(&mut self) {

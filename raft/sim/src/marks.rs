@@ -24,6 +24,8 @@ marks! {
     Elected = "elected",
     /// A candidate did not.
     ElectionLost = "election lost",
+    /// A node that asked for pre-votes went back to its leader.
+    BackToLeader = "back to the leader after pre-votes",
     /// A vote was refused.
     VoteRefused = "vote refused",
     /// A pre-vote was refused.
@@ -114,8 +116,8 @@ marks! {
     Ended = "EndQuorumEpoch taken",
     /// A client's append was acknowledged.
     Acked = "append acknowledged",
-    /// A client's append was lost with its leader, before it was acknowledged.
-    AppendLost = "unacknowledged append lost",
+    /// A client's append was not acknowledged before its leader fell.
+    AppendLost = "append not acknowledged",
     /// A leader described the quorum.
     Described = "quorum described",
     /// A machine stood still.

@@ -335,10 +335,19 @@ impl<L: SimLog> World<L> {
             version,
             request,
         };
+        let before = self.leader_known(to);
         self.input(to, |driver, now| driver.request(now, incoming));
+        if api == ApiKey::BEGIN_QUORUM_EPOCH && self.leader_known(to) != before {
+            self.marks.hit(Mark::Begun);
+        }
         if api == ApiKey::FETCH && self.tokens.contains_key(&token) {
             self.marks.hit(Mark::FetchParked);
         }
+    }
+
+    fn leader_known(&self, at: usize) -> Option<(i32, Option<i32>)> {
+        let node = self.hosts[at].driver()?.node();
+        Some((node.epoch(), node.leader()))
     }
 
     pub(crate) fn reply(&mut self, from: usize, token: Token, response: Response) {

@@ -187,7 +187,7 @@ impl<L: SimLog> World<L> {
         let (epoch, committed) = (node.epoch(), node.high_watermark().unwrap_or(-1));
         let is_leader = node.role() == RoleName::Leader;
         let incarnation = self.hosts[host].incarnation;
-        let mut acked = Vec::new();
+        let (mut acked, mut lost) = (Vec::new(), 0);
         self.client.waiting.retain(|waiting| {
             if waiting.host != host {
                 return true;
@@ -197,8 +197,12 @@ impl<L: SimLog> World<L> {
                 acked.push(waiting.group);
                 return false;
             }
+            lost += u32::from(!leads);
             leads
         });
+        if lost > 0 {
+            self.marks.hit(Mark::AppendLost);
+        }
         for group in acked {
             self.marks.hit(Mark::Acked);
             self.client.acked = self.client.acked.max(group + 1);

@@ -143,6 +143,8 @@ pub struct World<L: SimLog> {
     pub(crate) doomed: Option<usize>,
     pub(crate) recovery: crate::liveness::Recovery,
     roles: Vec<Option<RoleName>>,
+    /// How often each log was truncated, and how many voter sets it had.
+    cuts: Vec<(u64, usize)>,
 }
 
 impl<L: SimLog> World<L> {
@@ -174,9 +176,11 @@ impl<L: SimLog> World<L> {
             doomed: None,
             recovery: crate::liveness::Recovery::default(),
             roles: Vec::new(),
+            cuts: Vec::new(),
             options,
         };
         world.roles = vec![None; world.hosts.len()];
+        world.cuts = vec![(0, 0); world.hosts.len()];
         world.begin();
         world
     }
@@ -479,6 +483,15 @@ impl<L: SimLog> World<L> {
         let Some(driver) = self.hosts[host].driver() else {
             return;
         };
+        let shadow = driver.log().shadow();
+        let cuts = (shadow.truncations(), shadow.all_voters().len());
+        let before = std::mem::replace(&mut self.cuts[host], cuts);
+        if cuts.0 > before.0 {
+            self.marks.hit(Mark::Truncated);
+            if cuts.1 < before.1 {
+                self.marks.hit(Mark::VotersRolledBack);
+            }
+        }
         let role = driver.node().role();
         let before = self.roles[host].replace(role);
         let Some(before) = before.filter(|before| *before != role) else {
@@ -497,6 +510,7 @@ impl<L: SimLog> World<L> {
                 self.tempt(host);
             }
             (RoleName::Candidate, _) => self.marks.hit(Mark::ElectionLost),
+            (RoleName::Prospective, RoleName::Follower) => self.marks.hit(Mark::BackToLeader),
             (_, RoleName::Candidate) => self.tempt(host),
             (RoleName::Leader, RoleName::Resigned) => self.resigned(host),
             _ => {}
@@ -572,6 +586,7 @@ impl<L: SimLog> World<L> {
             _ => {}
         }
         self.roles[host] = Some(role);
+        self.cuts[host] = (0, 0);
         if role == RoleName::Leader {
             self.marks.hit(Mark::Elected);
         }
