@@ -107,6 +107,7 @@ impl MemoryLog {
             && id > self.durable.end_id()
         {
             self.durable = Batched::starting_at(id.offset);
+            self.snapshots = self.snapshots.split_off(&id);
         }
         self.issued = self.durable.clone();
     }
