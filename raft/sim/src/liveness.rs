@@ -9,7 +9,7 @@ use kwire_raft::types::{OffsetAndEpoch, ReplicaKey};
 use kwire_raft::voters::{Voter, VoterSet};
 
 use crate::clock::Micros;
-use crate::disk::SimLog;
+use crate::disk::{Failing, SimLog};
 use crate::host::Host;
 use crate::marks::Mark;
 use crate::swarm::{Network, Scenario};
@@ -70,7 +70,11 @@ impl<L: SimLog> World<L> {
         self.links.network = Network::healed(power_cut);
         for host in 0..self.hosts.len() {
             self.hosts[host].paused_until = 0;
-            *self.hosts[host].failing.borrow_mut() = Default::default();
+            let has_failed = self.hosts[host].failing.borrow().has_failed;
+            *self.hosts[host].failing.borrow_mut() = Failing {
+                has_failed,
+                ..Default::default()
+            };
             if self.hosts[host].is_on() && (power_cut || self.hosts[host].is_stopping) {
                 self.crash(host);
             }
