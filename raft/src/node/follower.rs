@@ -38,6 +38,13 @@ impl Follower {
             has_updated: false,
         }
     }
+
+    /// Whether the leader answered a fetch, and not too long ago. A voter stops following one that
+    /// is silent; who is no voter by its own log follows on, and may be one by the log of a
+    /// candidate, which would wait for its vote for ever.
+    pub(super) fn has_working_leader(&self, now: Instant) -> bool {
+        self.has_fetched && self.fetch_until > now
+    }
 }
 
 impl Node {

@@ -345,11 +345,11 @@ impl Node {
         key.is_some_and(|key| self.voters().contains(key))
     }
 
-    /// Whether this node follows a leader that has answered a fetch of its: to such a node an
-    /// election would be a disturbance (KIP-996).
+    /// Whether this node follows a leader that answered a fetch of its within the fetch timeout:
+    /// to such a node an election would be a disturbance (KIP-996).
     #[must_use]
     pub fn has_working_leader(&self) -> bool {
-        matches!(&self.role, Role::Follower(follower) if follower.has_fetched)
+        matches!(&self.role, Role::Follower(follower) if follower.has_working_leader(self.now))
     }
 
     // Inputs.

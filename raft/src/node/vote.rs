@@ -102,6 +102,7 @@ impl Node {
             leader: self.leader,
             voted: self.voted,
             log_end: self.log_end(),
+            now: self.now,
         };
         if ask.pre_vote {
             return Ok(ballot.would_grant(log_end));
