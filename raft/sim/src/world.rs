@@ -7,7 +7,7 @@ use std::rc::Rc;
 use kwire_raft::driver::{Barrier, DriverError, Effect, LogStore};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{Event as NodeEvent, IoId, RoleName, Token};
-use kwire_raft::types::{Instant, ReplicaKey};
+use kwire_raft::types::{Instant, Offset, ReplicaKey};
 
 use crate::app::App;
 use crate::clock::Micros;
@@ -402,6 +402,7 @@ impl<L: SimLog> World<L> {
     fn notified(&mut self, host: usize, event: &NodeEvent) {
         self.note(Some(host), format_args!("{event:?}"));
         match event {
+            NodeEvent::Committed { upto } => self.commit(host, *upto),
             NodeEvent::SnapshotInstalled { .. } => self.marks.hit(Mark::SnapshotInstalled),
             NodeEvent::PeerMisbehaved { .. } => self.marks.hit(Mark::Misbehaved),
             NodeEvent::ShutdownComplete { in_time } => {
@@ -418,13 +419,10 @@ impl<L: SimLog> World<L> {
     }
 
     fn listen(&mut self, host: usize) {
-        let is_true = self.options.scenario != Scenario::LostDisk;
-        if is_true && let Err(what) = self.commit(host) {
-            return self.broken("committed", format!("machine {host}: {what}"));
-        }
         let Some((driver, app)) = self.hosts[host].running() else {
             return;
         };
+        let is_true = self.options.scenario != Scenario::LostDisk;
         let oracle = is_true.then_some(&self.oracle);
         let loaded = (app.loaded, app.bootstrapped);
         let heard = app.listen(driver, oracle);
@@ -441,13 +439,14 @@ impl<L: SimLog> World<L> {
         }
     }
 
-    fn commit(&mut self, host: usize) -> Result<(), String> {
+    fn commit(&mut self, host: usize, upto: Offset) {
         let Some(driver) = self.hosts[host].driver() else {
-            return Ok(());
+            return;
         };
-        match driver.node().high_watermark() {
-            Some(committed) => self.oracle.committed(driver.log().shadow(), committed),
-            None => Ok(()),
+        if self.options.scenario != Scenario::LostDisk
+            && let Err(what) = self.oracle.committed(driver.log().shadow(), upto)
+        {
+            self.broken("committed", format!("machine {host}: {what}"));
         }
     }
 
