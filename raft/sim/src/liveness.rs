@@ -34,6 +34,8 @@ pub struct Recovery {
     fresh: u64,
     /// The run is over.
     pub is_done: bool,
+    /// Nobody could be elected, as with Kafka's nodes; see `is_anybody_electable`.
+    pub is_stuck: bool,
     /// From all being well to a leader, in thousandths of an election timeout.
     pub leader_within: Option<u64>,
     /// From a leader to an acknowledged append, in the same unit.
@@ -78,6 +80,11 @@ impl<L: SimLog> World<L> {
             if self.hosts[host].is_on() && (power_cut || self.hosts[host].is_stopping) {
                 self.crash(host);
             }
+        }
+        if !self.is_anybody_electable(&[]) {
+            self.recovery.is_stuck = true;
+            self.recovery.is_done = true;
+            return;
         }
         let spared = self.draw_spared();
         for host in 0..self.hosts.len() {

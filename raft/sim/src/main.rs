@@ -164,7 +164,7 @@ fn many(args: &Args) -> bool {
         println!("never: {}", mark.name());
     }
     let is_covered = missing.is_empty() || args.any_coverage;
-    println!("{} failed", summary.broken.len());
+    println!("{} failed, {} could elect nobody", summary.broken.len(), summary.stuck);
     summary.broken.is_empty() && is_covered
 }
 

@@ -115,6 +115,8 @@ pub struct Summary {
     pub marks: Marks,
     /// The runs that broke a rule, by seed.
     pub broken: BTreeMap<u64, Violation>,
+    /// Runs at whose end nobody could be elected, Kafka's nodes neither.
+    pub stuck: u64,
     /// The longest way to a leader, in thousandths of an election timeout, and its seed.
     pub worst_leader: (u64, u64),
     /// The longest way from there to an acknowledged append, likewise.
@@ -130,6 +132,7 @@ impl Summary {
         self.events += outcome.events;
         self.time += outcome.time;
         self.marks.add(&outcome.marks);
+        self.stuck += u64::from(outcome.recovery.is_stuck);
         let worst = |worst: &mut (u64, u64), found: Option<u64>| {
             *worst = (*worst).max((found.unwrap_or(0), outcome.seed));
         };
