@@ -176,7 +176,9 @@ impl Node {
     }
 
     fn begin_download(&mut self, peer: NodeId, id: OffsetAndEpoch) {
-        if self.log.snapshot_size(id).is_some() || id.offset < self.log.start() {
+        let past = id.offset < self.known_committed();
+        let is_refused = past && !is_off(Mutation::TruncateBelowHighWatermark);
+        if self.log.snapshot_size(id).is_some() || is_refused {
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
@@ -192,6 +194,13 @@ impl Node {
         }
     }
 
+    /// What is before this is committed for certain: after a restart snapshots say so, while the
+    /// high watermark is not known yet.
+    fn known_committed(&self) -> Offset {
+        let snapshot = self.log.latest_snapshot().map_or(0, |id| id.offset);
+        self.high_watermark.unwrap_or(0).max(snapshot).max(self.log.start())
+    }
+
     /// The leader's log has something else from here on.
     fn truncate_to(&mut self, peer: NodeId, epoch: Epoch, end: Offset) {
         if epoch < 0 || end < 0 {
@@ -202,7 +211,7 @@ impl Node {
             return self.back_off(peer);
         }
         let to = self.log.common_end(OffsetAndEpoch::new(end, epoch));
-        let committed = self.high_watermark.unwrap_or(0).max(self.log.start());
+        let committed = self.known_committed();
         if to < committed && !is_off(Mutation::TruncateBelowHighWatermark) {
             // Either that leader or this node's disk lost committed records.
             let what = format!("asks to truncate to {to}, below the high watermark {committed}");
