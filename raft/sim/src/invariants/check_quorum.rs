@@ -14,6 +14,7 @@ struct Reign {
     epoch: Epoch,
     since: Instant,
     voters: u64,
+    seen: Instant,
     fetched: BTreeMap<NodeId, Instant>,
 }
 
@@ -46,7 +47,10 @@ impl CheckQuorum {
     fn look(&mut self, host: &HostView<'_>, node: &Node) -> Result<(), String> {
         let reign = self.0.entry((host.index, host.incarnation)).or_default();
         let voters = host.shadow.all_voters().len() as u64;
-        let is_new = reign.epoch != node.epoch() || reign.voters != voters;
+        // Who stood still notices late that nobody came, unless somebody comes first.
+        let has_slept = host.now.since(reign.seen) > node.config().fetch_timeout_ms / 2;
+        reign.seen = host.now;
+        let is_new = reign.epoch != node.epoch() || reign.voters != voters || has_slept;
         if node.role() != RoleName::Leader || is_new {
             (reign.epoch, reign.since, reign.voters) = (node.epoch(), host.now, voters);
             return Ok(());

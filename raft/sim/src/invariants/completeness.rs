@@ -24,7 +24,9 @@ impl Invariant for Completeness {
         if node.role() != RoleName::Leader || self.0.insert(host.index, epoch) == Some(epoch) {
             return Ok(());
         }
-        let Some(last) = view.oracle.last() else {
+        // An election of old may be won late: what later leaders committed is none of its business.
+        let last = view.oracle.last().filter(|last| last.epoch < epoch);
+        let Some(last) = last else {
             return Ok(());
         };
         let committed = OffsetAndEpoch::new(last.last + 1, last.epoch);
