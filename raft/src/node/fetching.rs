@@ -139,10 +139,8 @@ impl Node {
             epoch: leader.leader_epoch,
             endpoints,
         };
-        if !self.take_head(peer, head) {
-            return;
-        }
-        if !matches!(self.role, Role::Follower(_)) && !is_off(Mutation::StaleFetchesCount) {
+        let is_taken = self.take_head(peer, head) && matches!(self.role, Role::Follower(_));
+        if !is_taken && !is_off(Mutation::StaleFetchesCount) {
             return;
         }
         self.heard_from_leader();
