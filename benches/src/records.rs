@@ -34,6 +34,7 @@ struct Batch {
 impl Batch {
     fn entries(&self) -> Vec<Entry<'_>> {
         let mut entries = kwire::entries(self);
+        entries.extend(peers::by_hand(self));
         entries.extend(peers::kafka_protocol(self));
         entries.extend(peers::krabka(self));
         entries.extend(peers::kacrab(self));

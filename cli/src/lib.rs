@@ -17,7 +17,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use kwire_protocol::ApiKey;
 
-use commands::{apis, batch, decode, describe, encode, explain, frame, records};
+use commands::{
+    apis, batch, decode, describe, encode, explain, frame, records, server, verify_log,
+};
 use failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -30,7 +32,7 @@ Examples:
 Exit codes: 0 all went well, 1 the input is faulty or could not be read, 2 the command line is
 wrong. Colour is for terminals only, and never if NO_COLOR is set.";
 
-/// Reads, writes and explains Kafka protocol bytes.
+/// Reads, writes and explains Kafka protocol bytes, and runs nodes of a KRaft quorum.
 #[derive(Debug, Parser)]
 #[command(name = "kwire", version, about, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -48,6 +50,8 @@ enum Command {
     Batch(batch::Args),
     Explain(explain::Args),
     Records(records::Args),
+    Server(server::Args),
+    VerifyLog(verify_log::Args),
 }
 
 /// The program: reads its command line, does what that says, and tells how it went.
@@ -64,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Records(args) => records::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Batch(args) => batch::run(&args, &mut out),
+        Command::Server(args) => server::run(&args, &mut out),
+        Command::VerifyLog(args) => verify_log::run(&args, &mut out),
     };
     // Also after a failure: what was found before it is worth having.
     let flushed = out.flush().map_err(Failure::from);

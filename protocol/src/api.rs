@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[cfg(feature = "dispatch")]
-use crate::runtime::{DecodeError, Limits, Message, Read};
+use crate::runtime::{DecodeError, Limits, Message, Read, read_message};
 use crate::schema::VersionRange;
 
 pub use crate::messages::apis::APIS;
@@ -11,18 +11,41 @@ pub use crate::messages::apis::APIS;
 pub use crate::messages::apis::{AnyRequest, AnyResponse};
 
 /// Reads a message as the variant of an enum of all that is its.
+#[cfg(feature = "dispatch")]
+macro_rules! decode_as {
+    ($variant:path, $bytes:expr, $version:expr, $limits:expr) => {
+        $crate::api::decode_into($bytes, $version, $limits, $variant, |any| match any {
+            $variant(message) => Some(message),
+            _ => None,
+        })
+    };
+}
+
+#[cfg(feature = "dispatch")]
+pub(crate) use decode_as;
+
+/// Makes the enum of a default message, and reads the message in it, where it is returned: moving
+/// it costs small messages a sixth of their time.
 ///
 /// Each message has a function of its own. In one function for all, the frame of the stack is as
 /// large as all of them need, and setting it up costs small messages a fifth of their time.
 #[cfg(feature = "dispatch")]
 #[inline(never)]
-pub(crate) fn decode_as<'a, M: Message + Read<'a>, T>(
+pub(crate) fn decode_into<'a, M: Message + Read<'a>, T>(
     bytes: &'a [u8],
     version: i16,
     limits: &Limits,
     variant: impl FnOnce(M) -> T,
+    message: impl FnOnce(&mut T) -> Option<&mut M>,
 ) -> Result<T, DecodeError> {
-    M::decode_with(bytes, version, limits).map(variant)
+    let mut result = Ok(variant(M::default()));
+    if let Ok(any) = &mut result
+        && let Some(message) = message(any)
+        && let Err(error) = read_message(message, bytes, version, limits)
+    {
+        result = Err(error);
+    }
+    result
 }
 
 /// The key of an API. Keys of releases to come are representable; the constants are those known.

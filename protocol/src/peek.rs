@@ -58,7 +58,7 @@ use std::iter::FusedIterator;
 #[cfg(feature = "records")]
 use crate::records::{self, Batches};
 use crate::runtime::{DecodeError, Message, Uuid};
-use crate::skip::{Cursor, Found, Plans, What};
+use crate::skip::{Cursor, Plans, What};
 
 /// A topic as a message names it: by name, by id in newer versions, or by either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -141,7 +141,14 @@ plans! {
 /// When there is no such version, or what comes before the topics is malformed.
 #[inline]
 pub fn topics<M: NamesTopics>(version: i16, body: &[u8]) -> Result<Topics<'_>, DecodeError> {
-    Topics::new(Cursor::new(M::topic_plans(), version)?, body)
+    let mut topics = Topics {
+        body,
+        cursor: Cursor::new(M::topic_plans().get(version)?),
+        len: None,
+        left: 0,
+    };
+    topics.list()?;
+    Ok(topics)
 }
 
 /// The topics of a message: see [`topics`]. After an error the iterator is at its end.
@@ -154,20 +161,17 @@ pub struct Topics<'a> {
 }
 
 impl<'a> Topics<'a> {
-    fn new(mut cursor: Cursor, body: &'a [u8]) -> Result<Topics<'a>, DecodeError> {
-        let len = match cursor.next(body) {
-            Ok(found) => found.and_then(|found| match found.what {
-                What::Count(_, len) => Some(len),
-                _ => None,
-            }),
-            Err(_) => return Err(cursor.error(body)),
-        };
-        Ok(Topics {
-            body,
-            cursor,
-            len,
-            left: len.unwrap_or(0),
-        })
+    /// Reads how many there are.
+    fn list(&mut self) -> Result<(), DecodeError> {
+        match self.cursor.next(self.body) {
+            Ok(What::Count) => {
+                self.left = self.cursor.count();
+                self.len = Some(self.left);
+            }
+            Ok(_) => {}
+            Err(_) => return Err(self.cursor.error(self.body)),
+        }
+        Ok(())
     }
 
     /// How many topics the message says that it lists. `None` where the list is null, which in a
@@ -176,30 +180,13 @@ impl<'a> Topics<'a> {
         self.len
     }
 
-    #[inline]
+    /// Reads the next topic's name and id, in slots 1 and 2.
+    #[inline(always)]
     fn read(&mut self) -> Result<Option<Topic<'a>>, DecodeError> {
-        let mut topic = Topic::default();
-        loop {
-            let found = match self.cursor.next(self.body) {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(None),
-                Err(_) => return Err(self.cursor.error(self.body)),
-            };
-            let path = match found.what {
-                What::Value(path) => {
-                    if path == 1 {
-                        topic.name = Some(text(&self.cursor, self.body, &found)?);
-                    } else {
-                        topic.id = uuid(self.body, &found);
-                    }
-                    path
-                }
-                What::Null(path) => path,
-                _ => return Ok(None),
-            };
-            if path == self.cursor.plan.last {
-                return Ok(Some(topic));
-            }
+        match self.cursor.next(self.body) {
+            Ok(What::Value(_)) => topic(&self.cursor, self.body, 1).map(Some),
+            Ok(_) => Ok(None),
+            Err(_) => Err(self.cursor.error(self.body)),
         }
     }
 }
@@ -207,14 +194,19 @@ impl<'a> Topics<'a> {
 impl<'a> Iterator for Topics<'a> {
     type Item = Result<Topic<'a>, DecodeError>;
 
-    #[inline]
+    // A topic is made where the caller has it: copies through memory take longer than finding it.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
-        let next = self.read().transpose();
-        if !matches!(next, Some(Ok(_))) {
-            self.left = 0;
+        match self.read() {
+            Ok(Some(topic)) => return Some(Ok(topic)),
+            Ok(None) => self.left = 0,
+            Err(error) => {
+                self.left = 0;
+                return Some(Err(error));
+            }
         }
-        next
+        None
     }
 }
 
@@ -231,9 +223,8 @@ pub fn record_sets<M: HoldsRecords>(
 ) -> Result<RecordSets<'_>, DecodeError> {
     Ok(RecordSets {
         body,
-        cursor: Cursor::new(M::record_plans(), version)?,
+        cursor: Cursor::new(M::record_plans().get(version)?),
         topic: Topic::default(),
-        partition: -1,
         is_done: false,
     })
 }
@@ -316,40 +307,26 @@ pub struct RecordSets<'a> {
     body: &'a [u8],
     cursor: Cursor,
     topic: Topic<'a>,
-    partition: i32,
     is_done: bool,
 }
 
 impl<'a> RecordSets<'a> {
-    #[inline]
+    #[inline(always)]
     fn read(&mut self) -> Result<Option<RecordSet<'a>>, DecodeError> {
         loop {
-            let found = match self.cursor.next(self.body) {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(None),
+            match self.cursor.next(self.body) {
+                Ok(What::Value(3)) => {
+                    return Ok(Some(RecordSet {
+                        topic: self.topic,
+                        partition: self.cursor.given(2).int(self.body).unwrap_or(-1),
+                        records: self.cursor.given(3).content(self.body),
+                    }));
+                }
+                Ok(What::Value(0 | 1)) => self.topic = topic(&self.cursor, self.body, 0)?,
+                Ok(What::Value(_)) => {}
+                Ok(_) => return Ok(None),
                 Err(_) => return Err(self.cursor.error(self.body)),
-            };
-            let records = match found.what {
-                What::Value(0) => {
-                    self.topic.name = Some(text(&self.cursor, self.body, &found)?);
-                    continue;
-                }
-                What::Value(1) => {
-                    self.topic.id = uuid(self.body, &found);
-                    continue;
-                }
-                What::Value(2) => {
-                    self.partition = found.int(self.body);
-                    continue;
-                }
-                What::Value(_) => self.body.get(found.content..found.end),
-                _ => None,
-            };
-            return Ok(Some(RecordSet {
-                topic: self.topic,
-                partition: self.partition,
-                records,
-            }));
+            }
         }
     }
 }
@@ -357,25 +334,58 @@ impl<'a> RecordSets<'a> {
 impl<'a> Iterator for RecordSets<'a> {
     type Item = Result<RecordSet<'a>, DecodeError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.is_done {
             return None;
         }
-        let next = self.read().transpose();
-        self.is_done = !matches!(next, Some(Ok(_)));
-        next
+        match self.read() {
+            Ok(Some(set)) => return Some(Ok(set)),
+            Ok(None) => self.is_done = true,
+            Err(error) => {
+                self.is_done = true;
+                return Some(Err(error));
+            }
+        }
+        None
     }
 }
 
 impl FusedIterator for RecordSets<'_> {}
 
-fn text<'a>(cursor: &Cursor, body: &'a [u8], found: &Found) -> Result<&'a str, DecodeError> {
-    let text = body.get(found.content..found.end).unwrap_or_default();
-    std::str::from_utf8(text).map_err(|_| cursor.error(body))
+/// The topic whose name is in a slot, and whose id in the next.
+#[inline(always)]
+fn topic<'a>(cursor: &Cursor, body: &'a [u8], slot: usize) -> Result<Topic<'a>, DecodeError> {
+    let name = match cursor.given(slot).content(body).map(std::str::from_utf8) {
+        Some(Ok(name)) => Some(name),
+        Some(Err(_)) => return Err(cursor.error(body)),
+        None => None,
+    };
+    let id = cursor.given(slot + 1).content(body);
+    let id = id.and_then(|id| Some(Uuid::from_bytes(*id.first_chunk()?)));
+    Ok(Topic { name, id })
 }
 
-fn uuid(body: &[u8], found: &Found) -> Option<Uuid> {
-    let bytes = body.get(found.content..)?.first_chunk()?;
-    Some(Uuid::from_bytes(*bytes))
+#[cfg(all(test, feature = "clients"))]
+mod tests {
+    use super::*;
+    use crate::messages::{FetchResponse, MetadataRequest, ProduceRequest, ShareFetchResponse};
+
+    /// What a cursor passes without a stop costs little: it stops once for a topic, and once for a
+    /// set of records.
+    #[test]
+    fn cursors_stop_once_for_what_is_given_out() {
+        for stops in MetadataRequest::topic_plans().stops() {
+            assert!(stops == [1] || stops == [2], "{stops:?}");
+        }
+        for plans in [
+            ProduceRequest::record_plans(),
+            FetchResponse::record_plans(),
+            ShareFetchResponse::record_plans(),
+        ] {
+            for stops in plans.stops() {
+                assert!(stops == [0, 3] || stops == [1, 3], "{stops:?}");
+            }
+        }
+    }
 }

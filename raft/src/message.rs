@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use kwire_protocol::messages::*;
+use kwire_protocol::negotiate::SupportedVersions;
+use kwire_protocol::schema::VersionRange;
 use kwire_protocol::{ApiKey, DecodeError, EncodeError, Limits, Message};
 
 macro_rules! rpcs {
@@ -18,6 +20,10 @@ macro_rules! rpcs {
 
         #[allow(unreachable_patterns)] // Fetch is encoded by an arm of its own.
         impl Request {
+            /// The APIs that there are requests of.
+            pub const API_KEYS: &[ApiKey] =
+                &[$(<$request as kwire_protocol::Request>::API_KEY),*];
+
             /// The API's key.
             #[must_use]
             pub fn api_key(&self) -> ApiKey {
@@ -106,6 +112,15 @@ type Updated = UpdateRaftVoterResponse<'static>;
 type Versions = ApiVersionsRequest<'static>;
 type VersionsAnswer = ApiVersionsResponse<'static>;
 
+/// The versions that raft nodes speak with each other: those of Kafka 3.9 to 4.4. A Fetch below 12
+/// cannot say which epoch its sender's log ends with.
+#[must_use]
+pub fn supported_versions() -> SupportedVersions {
+    SupportedVersions::stable()
+        .retain(|api_key| Request::API_KEYS.contains(&api_key))
+        .narrow(ApiKey::FETCH, VersionRange::new(12, 18))
+}
+
 /// Nodes fill in the replica's id in both of its places; each version has one of them.
 fn fitting(fetch: &Fetch, version: i16) -> Fetch {
     let mut fetch = fetch.clone();
@@ -138,4 +153,34 @@ rpcs! {
     UpdateRaftVoter: Update, Updated;
     /// Asks a node which versions of all this it speaks; the leader asks a voter to be.
     ApiVersions: Versions, VersionsAnswer;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_raft_nodes_speak() {
+        let versions = supported_versions();
+        let range = |api_key| {
+            versions
+                .get(api_key)
+                .map(|range| (range.lowest, range.highest))
+        };
+        let spoken = [
+            (ApiKey::VOTE, (0, 2)),
+            (ApiKey::BEGIN_QUORUM_EPOCH, (0, 1)),
+            (ApiKey::END_QUORUM_EPOCH, (0, 1)),
+            (ApiKey::FETCH, (12, 18)),
+            (ApiKey::FETCH_SNAPSHOT, (0, 1)),
+            (ApiKey::DESCRIBE_QUORUM, (0, 2)),
+            (ApiKey::ADD_RAFT_VOTER, (0, 1)),
+            (ApiKey::REMOVE_RAFT_VOTER, (0, 0)),
+            (ApiKey::UPDATE_RAFT_VOTER, (0, 0)),
+        ];
+        for (api_key, expected) in spoken {
+            assert_eq!(range(api_key), Some(expected), "{api_key:?}");
+        }
+        assert_eq!(versions.iter().count(), spoken.len() + 1, "and ApiVersions");
+    }
 }

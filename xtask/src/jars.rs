@@ -67,17 +67,25 @@ impl fmt::Display for Release {
 ///
 /// The caller holds [`lock`], so that two commands do not fetch into one directory.
 pub(crate) fn fetch(release: &Release) -> Result<PathBuf> {
-    let dir = paths::target_dir().join("kafka-jars").join(&release.text);
-    let pom = pom(release);
+    fetch_into(release, release.text.clone(), &pom(release, NODE))
+}
+
+/// The directory with the release's command-line tools and everything that they need, likewise.
+pub(crate) fn fetch_tools(release: &Release) -> Result<PathBuf> {
+    fetch_into(release, format!("{release}-tools"), &pom(release, TOOLS))
+}
+
+fn fetch_into(release: &Release, name: String, pom: &str) -> Result<PathBuf> {
+    let dir = paths::target_dir().join("kafka-jars").join(&name);
     // The pom lies among the jars: a directory that has this very pom is one that Maven has filled.
     if fs::read_to_string(dir.join("pom.xml")).is_ok_and(|found| found == pom) {
         return Ok(dir);
     }
     eprintln!("fetching the jars of Kafka {release}");
-    let part = dir.with_file_name(format!("{release}.part"));
+    let part = dir.with_file_name(format!("{name}.part"));
     clear(&part)?;
     fs::create_dir_all(&part).with_context(|| format!("cannot make {}", part.display()))?;
-    fs::write(part.join("pom.xml"), &pom)?;
+    fs::write(part.join("pom.xml"), pom)?;
     let mut maven = Command::new("mvn");
     // -U: a failure that Maven remembers must not outlive its cause.
     maven.args([
@@ -149,8 +157,22 @@ pub(crate) fn clear(dir: &Path) -> Result<()> {
     }
 }
 
-fn pom(release: &Release) -> String {
-    // kafka-tools-api is not published for every release, and nothing here needs it.
+/// Kafka itself. kafka-tools-api is not published for every release, and nothing of it is needed here.
+const NODE: [&str; 2] = [
+    "kafka_2.13",
+    "
+      <exclusions>
+        <exclusion>
+          <groupId>org.apache.kafka</groupId>
+          <artifactId>kafka-tools-api</artifactId>
+        </exclusion>
+      </exclusions>",
+];
+
+/// The command-line tools.
+const TOOLS: [&str; 2] = ["kafka-tools", ""];
+
+fn pom(release: &Release, [artifact, exclusions]: [&str; 2]) -> String {
     // slf4j-nop keeps the logging facade from complaining on standard error that nobody listens.
     format!(
         r#"<project>
@@ -161,14 +183,8 @@ fn pom(release: &Release) -> String {
   <dependencies>
     <dependency>
       <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>{release}</version>
-      <exclusions>
-        <exclusion>
-          <groupId>org.apache.kafka</groupId>
-          <artifactId>kafka-tools-api</artifactId>
-        </exclusion>
-      </exclusions>
+      <artifactId>{artifact}</artifactId>
+      <version>{release}</version>{exclusions}
     </dependency>
     <dependency>
       <groupId>org.slf4j</groupId>

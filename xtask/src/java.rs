@@ -155,6 +155,13 @@ fn fingerprint(sources: &Path, jars: &Path) -> Result<u64> {
     Ok(hasher.finish())
 }
 
+/// The words of a command, as a JSON array.
+pub(crate) fn command_line(command: &Command) -> Result<String> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    Ok(serde_json::to_string(&words)?)
+}
+
 /// A program of the JDK: of `JAVA_HOME`, where that is set, else from the PATH.
 pub(crate) fn tool(name: &str) -> PathBuf {
     match std::env::var_os("JAVA_HOME") {

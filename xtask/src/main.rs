@@ -4,6 +4,7 @@ mod bench;
 mod capture;
 mod codegen;
 mod constants;
+mod dump_log;
 mod fuzz;
 mod jars;
 mod java;
@@ -34,6 +35,7 @@ enum Command {
     Bench(bench::Args),
     Capture(capture::Args),
     Codegen(codegen::Args),
+    DumpLog(dump_log::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Oracle(oracle::Args),
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
+        Command::DumpLog(args) => dump_log::run(args),
         Command::Fuzz(command) => fuzz::run(command),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::jars::{self, NEWEST, Release};
-use crate::java::Java;
+use crate::java::{self, Java};
 use crate::replay;
 
 /// Ask Kafka's own codec: answers JSON lines from standard input on standard output.
@@ -50,10 +50,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
 
 /// The words of the command that runs the server, as a JSON array.
 pub(crate) fn command_line(java: &Java) -> Result<String> {
-    let command = java.command("Oracle");
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    Ok(serde_json::to_string(&words)?)
+    java::command_line(&java.command("Oracle"))
 }
 
 /// A message to ask about.

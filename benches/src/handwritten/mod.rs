@@ -15,6 +15,7 @@ pub mod list_offsets_request;
 pub mod metadata_response;
 pub mod offset_commit_request;
 pub mod produce_request;
+pub mod record_batch;
 pub mod vote_request;
 pub mod voters_record;
 mod wire;

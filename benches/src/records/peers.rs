@@ -8,8 +8,29 @@ use krabka_protocol::records::{self as krabka_records, validate_one_v2_batch};
 use kwire_protocol::records::Compression;
 
 use super::Batch;
+use crate::cases::record_values;
+use crate::handwritten::record_batch;
 use crate::peers::keep;
 use crate::timing::{Entry, Operation};
+
+/// The bare loop, over records that are not compressed.
+pub fn by_hand(batch: &Batch) -> Vec<Entry<'_>> {
+    if batch.compression != Compression::None {
+        return Vec::new();
+    }
+    let frame = &batch.bytes;
+    let mut values = Vec::new();
+    record_batch::visit(frame, |record| values.push(record.value.expect("a value")))
+        .expect("decodes");
+    assert!(values.concat() == record_values().concat());
+    assert!(record_batch::visit(&frame[..frame.len() - 1], |_| ()).is_err());
+    let look = move || {
+        record_batch::visit(black_box(frame), |record| {
+            black_box(record);
+        })
+    };
+    vec![Entry::new(Operation::BatchIterate, "by hand", look)]
+}
 
 /// Shares the batch's bytes, or those that were decompressed.
 pub fn kafka_protocol(batch: &Batch) -> Vec<Entry<'_>> {

@@ -8,3 +8,5 @@ pub(crate) mod encode;
 pub(crate) mod explain;
 pub(crate) mod frame;
 pub(crate) mod records;
+pub(crate) mod server;
+pub(crate) mod verify_log;

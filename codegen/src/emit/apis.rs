@@ -127,7 +127,7 @@ impl Emitter<'_> {
         let decode = each(&|message| {
             let variant = ident(message.api_name());
             let key = Literal::i16_unsuffixed(message.api_key.unwrap_or(-1));
-            quote!(#key => crate::api::decode_as(bytes, version, limits, Self::#variant),)
+            quote!(#key => crate::api::decode_as!(Self::#variant, bytes, version, limits),)
         });
         let keys = each(&|message| {
             let variant = ident(message.api_name());

@@ -3,6 +3,9 @@
 //! Neighbouring fields of fixed width make a run: one bounds check, constant offsets. Where
 //! their versions differ, the newest layout gets a run of its own and older versions a branch.
 
+use proc_macro2::{Literal, TokenStream};
+use quote::quote;
+
 use super::conditions::Condition;
 use crate::model::{Field, Struct};
 use crate::versions::Versions;
@@ -32,6 +35,16 @@ pub(super) enum Piece<'a> {
     Run { len: usize, fields: Vec<&'a Field> },
     /// One field.
     One(&'a Field),
+}
+
+impl<'a> Piece<'a> {
+    /// Its fields if they have a fixed width.
+    pub(super) fn fixed(&self) -> Option<&[&'a Field]> {
+        match self {
+            Piece::Run { fields, .. } => Some(fields),
+            Piece::One(field) => field.ty.fixed_len().map(|_| std::slice::from_ref(field)),
+        }
+    }
 }
 
 /// The versions in which a field is there and not tagged.
@@ -152,8 +165,8 @@ fn push_runs<'a>(parts: &mut Vec<Part<'a>>, fields: &[&'a Field], possible: Vers
 /// Emits parts: `piece` gives the code of one piece, for the versions that are possible there.
 pub(super) fn emit(
     parts: &[Part<'_>],
-    piece: &dyn Fn(&Piece<'_>, Versions) -> proc_macro2::TokenStream,
-) -> proc_macro2::TokenStream {
+    piece: &dyn Fn(&Piece<'_>, Versions) -> TokenStream,
+) -> TokenStream {
     parts
         .iter()
         .map(|part| match part {
@@ -166,13 +179,51 @@ pub(super) fn emit(
                 Condition::new(*present, *possible).guard(body)
             }
             Part::Split { at, above, below } => {
-                let at = proc_macro2::Literal::i16_unsuffixed(*at);
+                let at = Literal::i16_unsuffixed(*at);
                 let above = emit(above, piece);
                 let below = emit(below, piece);
-                quote::quote! {
+                quote! {
                     if version >= #at { #above } else { #below }
                 }
             }
         })
         .collect()
+}
+
+/// Emits parts with what follows the last of them: `end` its code, or `merged` that of a last piece
+/// together with it, if there is such in the versions that are possible there.
+pub(super) fn emit_to_end(
+    parts: &[Part<'_>],
+    possible: Versions,
+    piece: &dyn Fn(&Piece<'_>, Versions) -> TokenStream,
+    end: &TokenStream,
+    merged: &dyn Fn(&Piece<'_>, Versions) -> Option<TokenStream>,
+) -> TokenStream {
+    match parts {
+        [
+            before @ ..,
+            Part::Fields {
+                present, pieces, ..
+            },
+        ] if *present == possible
+            && let [others @ .., last] = pieces.as_slice()
+            && let Some(last) = merged(last, possible) =>
+        {
+            let before = emit(before, piece);
+            let others = others.iter().map(|other| piece(other, possible));
+            quote!(#before #(#others)* #last)
+        }
+        [before @ .., Part::Split { at, above, below }] => {
+            let before = emit(before, piece);
+            let (older, newer) = possible.split_at(*at);
+            let above = emit_to_end(above, newer, piece, end, merged);
+            let below = emit_to_end(below, older, piece, end, merged);
+            let at = Literal::i16_unsuffixed(*at);
+            quote!(#before if version >= #at { #above } else { #below })
+        }
+        _ => {
+            let fields = emit(parts, piece);
+            quote!(#fields #end)
+        }
+    }
 }

@@ -18,11 +18,16 @@ pub(super) fn implementation(message: &Message, index: usize) -> TokenStream {
     let name = elided(message, index);
     let checks = checks(message, index, possible);
     let parts = layout::layout(structure, possible);
-    let fields = layout::emit(&parts, &|piece, possible| {
-        self::piece(message, piece, possible)
-    });
+    let piece = |piece: &Piece<'_>, possible| self::piece(message, piece, possible);
     let tags = tags(message, index, possible);
-    let body = quote!(#checks #fields #tags);
+    let fields = if has_tags(message) && tagged_fields(message, index, possible).is_empty() {
+        let merged = |piece: &Piece<'_>, possible| run_to_end(message, piece, possible);
+        layout::emit_to_end(&parts, possible, &piece, &tags, &merged)
+    } else {
+        let fields = layout::emit(&parts, &piece);
+        quote!(#fields #tags)
+    };
+    let body = quote!(#checks #fields);
     let (s, version) = (uses(&body, "s"), uses(&body, "version"));
     quote! {
         impl Write for #name {
@@ -141,6 +146,27 @@ fn piece(message: &Message, piece: &Piece<'_>, possible: Versions) -> TokenStrea
             own_flexible(message, field, possible, "s", write)
         }
     }
+}
+
+/// The last fields of a struct that knows no tagged ones, with the end of it: a zero byte where no
+/// tags are unknown either.
+fn run_to_end(message: &Message, piece: &Piece<'_>, possible: Versions) -> Option<TokenStream> {
+    let fields = piece.fixed()?;
+    if message.flexible.intersect(possible).is_empty() {
+        return None;
+    }
+    let len: usize = fields.iter().filter_map(|field| field.ty.fixed_len()).sum();
+    let len = Literal::usize_unsuffixed(len + 1);
+    let puts = fields.iter().map(|field| {
+        let name = ident(&field.rust_name);
+        let method = fixed_method(&field.ty);
+        quote!(run.#method(self.#name);)
+    });
+    Some(quote! {
+        let mut run = WriteRun::<#len>::new();
+        #(#puts)*
+        s.run_to_end(run, &self.unknown_tags)?;
+    })
 }
 
 fn untagged_value(field: &Field, possible: Versions) -> TokenStream {

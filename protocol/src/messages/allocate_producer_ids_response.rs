@@ -64,13 +64,12 @@ impl Write for AllocateProducerIdsResponse {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<18>::new();
+        let mut run = WriteRun::<19>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
         run.i64(self.producer_id_start);
         run.i32(self.producer_id_len);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

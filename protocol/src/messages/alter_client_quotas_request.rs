@@ -56,8 +56,9 @@ impl Write for AlterClientQuotasRequest<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         s.structs(&self.entries, version)?;
-        s.bool(self.validate_only);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.validate_only);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -280,11 +281,10 @@ impl Write for OpData<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
-        let mut run = WriteRun::<9>::new();
+        let mut run = WriteRun::<10>::new();
         run.f64(self.value);
         run.bool(self.remove);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for AlterConfigsRequest<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         s.structs(&self.resources, version)?;
-        s.bool(self.validate_only);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.validate_only);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -294,14 +294,15 @@ impl Write for PartitionData<'_> {
             s.structs(&self.new_isr_with_epochs, version)?;
         }
         if version >= 1 {
-            let mut run = WriteRun::<5>::new();
+            let mut run = WriteRun::<6>::new();
             run.i8(self.leader_recovery_state);
             run.i32(self.partition_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            s.i32(self.partition_epoch);
+            let mut run = WriteRun::<5>::new();
+            run.i32(self.partition_epoch);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }
@@ -373,11 +374,10 @@ impl Write for BrokerState {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.broker_id);
         run.i64(self.broker_epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

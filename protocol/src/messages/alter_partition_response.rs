@@ -268,14 +268,15 @@ impl Write for PartitionData<'_> {
         s.run(run);
         s.array(&self.isr)?;
         if version >= 1 {
-            let mut run = WriteRun::<5>::new();
+            let mut run = WriteRun::<6>::new();
             run.i8(self.leader_recovery_state);
             run.i32(self.partition_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            s.i32(self.partition_epoch);
+            let mut run = WriteRun::<5>::new();
+            run.i32(self.partition_epoch);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -186,11 +186,10 @@ impl Write for AlterShareGroupOffsetsRequestPartition {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.partition_index);
         run.i64(self.start_offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

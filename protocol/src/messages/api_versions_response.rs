@@ -223,12 +223,11 @@ impl Write for ApiVersion {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<6>::new();
+        let mut run = WriteRun::<7>::new();
         run.i16(self.api_key);
         run.i16(self.min_version);
         run.i16(self.max_version);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -305,11 +304,10 @@ impl Write for SupportedFeatureKey<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        let mut run = WriteRun::<4>::new();
+        let mut run = WriteRun::<5>::new();
         run.i16(self.min_version);
         run.i16(self.max_version);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -386,11 +384,10 @@ impl Write for FinalizedFeatureKey<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        let mut run = WriteRun::<4>::new();
+        let mut run = WriteRun::<5>::new();
         run.i16(self.max_version_level);
         run.i16(self.min_version_level);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

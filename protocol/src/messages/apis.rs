@@ -1648,366 +1648,325 @@ impl<'a> AnyRequest<'a> {
     ) -> Result<Self, DecodeError> {
         match key.0 {
             #[cfg(feature = "clients")]
-            0 => crate::api::decode_as(bytes, version, limits, Self::Produce),
+            0 => crate::api::decode_as!(Self::Produce, bytes, version, limits),
             #[cfg(any(feature = "brokers", feature = "clients", feature = "raft"))]
-            1 => crate::api::decode_as(bytes, version, limits, Self::Fetch),
+            1 => crate::api::decode_as!(Self::Fetch, bytes, version, limits),
             #[cfg(feature = "clients")]
-            2 => crate::api::decode_as(bytes, version, limits, Self::ListOffsets),
+            2 => crate::api::decode_as!(Self::ListOffsets, bytes, version, limits),
             #[cfg(feature = "clients")]
-            3 => crate::api::decode_as(bytes, version, limits, Self::Metadata),
+            3 => crate::api::decode_as!(Self::Metadata, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            4 => crate::api::decode_as(bytes, version, limits, Self::LeaderAndIsr),
+            4 => crate::api::decode_as!(Self::LeaderAndIsr, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            5 => crate::api::decode_as(bytes, version, limits, Self::StopReplica),
+            5 => crate::api::decode_as!(Self::StopReplica, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            6 => crate::api::decode_as(bytes, version, limits, Self::UpdateMetadata),
+            6 => crate::api::decode_as!(Self::UpdateMetadata, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            7 => crate::api::decode_as(bytes, version, limits, Self::ControlledShutdown),
+            7 => crate::api::decode_as!(Self::ControlledShutdown, bytes, version, limits),
             #[cfg(feature = "clients")]
-            8 => crate::api::decode_as(bytes, version, limits, Self::OffsetCommit),
+            8 => crate::api::decode_as!(Self::OffsetCommit, bytes, version, limits),
             #[cfg(feature = "clients")]
-            9 => crate::api::decode_as(bytes, version, limits, Self::OffsetFetch),
+            9 => crate::api::decode_as!(Self::OffsetFetch, bytes, version, limits),
             #[cfg(feature = "clients")]
-            10 => crate::api::decode_as(bytes, version, limits, Self::FindCoordinator),
+            10 => crate::api::decode_as!(Self::FindCoordinator, bytes, version, limits),
             #[cfg(feature = "clients")]
-            11 => crate::api::decode_as(bytes, version, limits, Self::JoinGroup),
+            11 => crate::api::decode_as!(Self::JoinGroup, bytes, version, limits),
             #[cfg(feature = "clients")]
-            12 => crate::api::decode_as(bytes, version, limits, Self::Heartbeat),
+            12 => crate::api::decode_as!(Self::Heartbeat, bytes, version, limits),
             #[cfg(feature = "clients")]
-            13 => crate::api::decode_as(bytes, version, limits, Self::LeaveGroup),
+            13 => crate::api::decode_as!(Self::LeaveGroup, bytes, version, limits),
             #[cfg(feature = "clients")]
-            14 => crate::api::decode_as(bytes, version, limits, Self::SyncGroup),
+            14 => crate::api::decode_as!(Self::SyncGroup, bytes, version, limits),
             #[cfg(feature = "admin")]
-            15 => crate::api::decode_as(bytes, version, limits, Self::DescribeGroups),
+            15 => crate::api::decode_as!(Self::DescribeGroups, bytes, version, limits),
             #[cfg(feature = "admin")]
-            16 => crate::api::decode_as(bytes, version, limits, Self::ListGroups),
+            16 => crate::api::decode_as!(Self::ListGroups, bytes, version, limits),
             #[cfg(feature = "clients")]
-            17 => crate::api::decode_as(bytes, version, limits, Self::SaslHandshake),
-            18 => crate::api::decode_as(bytes, version, limits, Self::ApiVersions),
+            17 => crate::api::decode_as!(Self::SaslHandshake, bytes, version, limits),
+            18 => crate::api::decode_as!(Self::ApiVersions, bytes, version, limits),
             #[cfg(feature = "admin")]
-            19 => crate::api::decode_as(bytes, version, limits, Self::CreateTopics),
+            19 => crate::api::decode_as!(Self::CreateTopics, bytes, version, limits),
             #[cfg(feature = "admin")]
-            20 => crate::api::decode_as(bytes, version, limits, Self::DeleteTopics),
+            20 => crate::api::decode_as!(Self::DeleteTopics, bytes, version, limits),
             #[cfg(feature = "admin")]
-            21 => crate::api::decode_as(bytes, version, limits, Self::DeleteRecords),
+            21 => crate::api::decode_as!(Self::DeleteRecords, bytes, version, limits),
             #[cfg(feature = "clients")]
-            22 => crate::api::decode_as(bytes, version, limits, Self::InitProducerId),
+            22 => crate::api::decode_as!(Self::InitProducerId, bytes, version, limits),
             #[cfg(any(feature = "brokers", feature = "clients"))]
             23 => {
-                crate::api::decode_as(bytes, version, limits, Self::OffsetForLeaderEpoch)
+                crate::api::decode_as!(
+                    Self::OffsetForLeaderEpoch, bytes, version, limits
+                )
             }
             #[cfg(feature = "clients")]
-            24 => crate::api::decode_as(bytes, version, limits, Self::AddPartitionsToTxn),
+            24 => {
+                crate::api::decode_as!(Self::AddPartitionsToTxn, bytes, version, limits)
+            }
             #[cfg(feature = "clients")]
-            25 => crate::api::decode_as(bytes, version, limits, Self::AddOffsetsToTxn),
+            25 => crate::api::decode_as!(Self::AddOffsetsToTxn, bytes, version, limits),
             #[cfg(feature = "clients")]
-            26 => crate::api::decode_as(bytes, version, limits, Self::EndTxn),
+            26 => crate::api::decode_as!(Self::EndTxn, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            27 => crate::api::decode_as(bytes, version, limits, Self::WriteTxnMarkers),
+            27 => crate::api::decode_as!(Self::WriteTxnMarkers, bytes, version, limits),
             #[cfg(feature = "clients")]
-            28 => crate::api::decode_as(bytes, version, limits, Self::TxnOffsetCommit),
+            28 => crate::api::decode_as!(Self::TxnOffsetCommit, bytes, version, limits),
             #[cfg(feature = "admin")]
-            29 => crate::api::decode_as(bytes, version, limits, Self::DescribeAcls),
+            29 => crate::api::decode_as!(Self::DescribeAcls, bytes, version, limits),
             #[cfg(feature = "admin")]
-            30 => crate::api::decode_as(bytes, version, limits, Self::CreateAcls),
+            30 => crate::api::decode_as!(Self::CreateAcls, bytes, version, limits),
             #[cfg(feature = "admin")]
-            31 => crate::api::decode_as(bytes, version, limits, Self::DeleteAcls),
+            31 => crate::api::decode_as!(Self::DeleteAcls, bytes, version, limits),
             #[cfg(feature = "admin")]
-            32 => crate::api::decode_as(bytes, version, limits, Self::DescribeConfigs),
+            32 => crate::api::decode_as!(Self::DescribeConfigs, bytes, version, limits),
             #[cfg(feature = "admin")]
-            33 => crate::api::decode_as(bytes, version, limits, Self::AlterConfigs),
+            33 => crate::api::decode_as!(Self::AlterConfigs, bytes, version, limits),
             #[cfg(feature = "admin")]
             34 => {
-                crate::api::decode_as(bytes, version, limits, Self::AlterReplicaLogDirs)
+                crate::api::decode_as!(Self::AlterReplicaLogDirs, bytes, version, limits)
             }
             #[cfg(feature = "admin")]
-            35 => crate::api::decode_as(bytes, version, limits, Self::DescribeLogDirs),
+            35 => crate::api::decode_as!(Self::DescribeLogDirs, bytes, version, limits),
             #[cfg(feature = "clients")]
-            36 => crate::api::decode_as(bytes, version, limits, Self::SaslAuthenticate),
+            36 => crate::api::decode_as!(Self::SaslAuthenticate, bytes, version, limits),
             #[cfg(feature = "admin")]
-            37 => crate::api::decode_as(bytes, version, limits, Self::CreatePartitions),
+            37 => crate::api::decode_as!(Self::CreatePartitions, bytes, version, limits),
             #[cfg(feature = "admin")]
             38 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::CreateDelegationToken,
+                crate::api::decode_as!(
+                    Self::CreateDelegationToken, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             39 => {
-                crate::api::decode_as(bytes, version, limits, Self::RenewDelegationToken)
+                crate::api::decode_as!(
+                    Self::RenewDelegationToken, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
             40 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ExpireDelegationToken,
+                crate::api::decode_as!(
+                    Self::ExpireDelegationToken, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             41 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeDelegationToken,
+                crate::api::decode_as!(
+                    Self::DescribeDelegationToken, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
-            42 => crate::api::decode_as(bytes, version, limits, Self::DeleteGroups),
+            42 => crate::api::decode_as!(Self::DeleteGroups, bytes, version, limits),
             #[cfg(feature = "admin")]
-            43 => crate::api::decode_as(bytes, version, limits, Self::ElectLeaders),
+            43 => crate::api::decode_as!(Self::ElectLeaders, bytes, version, limits),
             #[cfg(feature = "admin")]
             44 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::IncrementalAlterConfigs,
+                crate::api::decode_as!(
+                    Self::IncrementalAlterConfigs, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             45 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::AlterPartitionReassignments,
+                crate::api::decode_as!(
+                    Self::AlterPartitionReassignments, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             46 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ListPartitionReassignments,
+                crate::api::decode_as!(
+                    Self::ListPartitionReassignments, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
-            47 => crate::api::decode_as(bytes, version, limits, Self::OffsetDelete),
+            47 => crate::api::decode_as!(Self::OffsetDelete, bytes, version, limits),
             #[cfg(feature = "admin")]
             48 => {
-                crate::api::decode_as(bytes, version, limits, Self::DescribeClientQuotas)
+                crate::api::decode_as!(
+                    Self::DescribeClientQuotas, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
-            49 => crate::api::decode_as(bytes, version, limits, Self::AlterClientQuotas),
+            49 => crate::api::decode_as!(Self::AlterClientQuotas, bytes, version, limits),
             #[cfg(feature = "admin")]
             50 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeUserScramCredentials,
+                crate::api::decode_as!(
+                    Self::DescribeUserScramCredentials, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             51 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::AlterUserScramCredentials,
+                crate::api::decode_as!(
+                    Self::AlterUserScramCredentials, bytes, version, limits
                 )
             }
             #[cfg(feature = "raft")]
-            52 => crate::api::decode_as(bytes, version, limits, Self::Vote),
+            52 => crate::api::decode_as!(Self::Vote, bytes, version, limits),
             #[cfg(feature = "raft")]
-            53 => crate::api::decode_as(bytes, version, limits, Self::BeginQuorumEpoch),
+            53 => crate::api::decode_as!(Self::BeginQuorumEpoch, bytes, version, limits),
             #[cfg(feature = "raft")]
-            54 => crate::api::decode_as(bytes, version, limits, Self::EndQuorumEpoch),
+            54 => crate::api::decode_as!(Self::EndQuorumEpoch, bytes, version, limits),
             #[cfg(feature = "raft")]
-            55 => crate::api::decode_as(bytes, version, limits, Self::DescribeQuorum),
+            55 => crate::api::decode_as!(Self::DescribeQuorum, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            56 => crate::api::decode_as(bytes, version, limits, Self::AlterPartition),
+            56 => crate::api::decode_as!(Self::AlterPartition, bytes, version, limits),
             #[cfg(feature = "admin")]
-            57 => crate::api::decode_as(bytes, version, limits, Self::UpdateFeatures),
+            57 => crate::api::decode_as!(Self::UpdateFeatures, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            58 => crate::api::decode_as(bytes, version, limits, Self::Envelope),
+            58 => crate::api::decode_as!(Self::Envelope, bytes, version, limits),
             #[cfg(feature = "raft")]
-            59 => crate::api::decode_as(bytes, version, limits, Self::FetchSnapshot),
+            59 => crate::api::decode_as!(Self::FetchSnapshot, bytes, version, limits),
             #[cfg(feature = "clients")]
-            60 => crate::api::decode_as(bytes, version, limits, Self::DescribeCluster),
+            60 => crate::api::decode_as!(Self::DescribeCluster, bytes, version, limits),
             #[cfg(feature = "admin")]
-            61 => crate::api::decode_as(bytes, version, limits, Self::DescribeProducers),
+            61 => crate::api::decode_as!(Self::DescribeProducers, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            62 => crate::api::decode_as(bytes, version, limits, Self::BrokerRegistration),
+            62 => {
+                crate::api::decode_as!(Self::BrokerRegistration, bytes, version, limits)
+            }
             #[cfg(feature = "brokers")]
-            63 => crate::api::decode_as(bytes, version, limits, Self::BrokerHeartbeat),
+            63 => crate::api::decode_as!(Self::BrokerHeartbeat, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            64 => crate::api::decode_as(bytes, version, limits, Self::UnregisterBroker),
+            64 => crate::api::decode_as!(Self::UnregisterBroker, bytes, version, limits),
             #[cfg(feature = "admin")]
             65 => {
-                crate::api::decode_as(bytes, version, limits, Self::DescribeTransactions)
+                crate::api::decode_as!(
+                    Self::DescribeTransactions, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
-            66 => crate::api::decode_as(bytes, version, limits, Self::ListTransactions),
+            66 => crate::api::decode_as!(Self::ListTransactions, bytes, version, limits),
             #[cfg(feature = "brokers")]
             67 => {
-                crate::api::decode_as(bytes, version, limits, Self::AllocateProducerIds)
+                crate::api::decode_as!(Self::AllocateProducerIds, bytes, version, limits)
             }
             #[cfg(feature = "clients")]
             68 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ConsumerGroupHeartbeat,
+                crate::api::decode_as!(
+                    Self::ConsumerGroupHeartbeat, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             69 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ConsumerGroupDescribe,
+                crate::api::decode_as!(
+                    Self::ConsumerGroupDescribe, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             70 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ControllerRegistration,
+                crate::api::decode_as!(
+                    Self::ControllerRegistration, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             71 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::GetTelemetrySubscriptions,
+                crate::api::decode_as!(
+                    Self::GetTelemetrySubscriptions, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
-            72 => crate::api::decode_as(bytes, version, limits, Self::PushTelemetry),
+            72 => crate::api::decode_as!(Self::PushTelemetry, bytes, version, limits),
             #[cfg(feature = "brokers")]
             73 => {
-                crate::api::decode_as(bytes, version, limits, Self::AssignReplicasToDirs)
+                crate::api::decode_as!(
+                    Self::AssignReplicasToDirs, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
             74 => {
-                crate::api::decode_as(bytes, version, limits, Self::ListConfigResources)
+                crate::api::decode_as!(Self::ListConfigResources, bytes, version, limits)
             }
             #[cfg(feature = "clients")]
             75 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeTopicPartitions,
+                crate::api::decode_as!(
+                    Self::DescribeTopicPartitions, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             76 => {
-                crate::api::decode_as(bytes, version, limits, Self::ShareGroupHeartbeat)
+                crate::api::decode_as!(Self::ShareGroupHeartbeat, bytes, version, limits)
             }
             #[cfg(feature = "admin")]
-            77 => crate::api::decode_as(bytes, version, limits, Self::ShareGroupDescribe),
+            77 => {
+                crate::api::decode_as!(Self::ShareGroupDescribe, bytes, version, limits)
+            }
             #[cfg(feature = "clients")]
-            78 => crate::api::decode_as(bytes, version, limits, Self::ShareFetch),
+            78 => crate::api::decode_as!(Self::ShareFetch, bytes, version, limits),
             #[cfg(feature = "clients")]
-            79 => crate::api::decode_as(bytes, version, limits, Self::ShareAcknowledge),
+            79 => crate::api::decode_as!(Self::ShareAcknowledge, bytes, version, limits),
             #[cfg(feature = "raft")]
-            80 => crate::api::decode_as(bytes, version, limits, Self::AddRaftVoter),
+            80 => crate::api::decode_as!(Self::AddRaftVoter, bytes, version, limits),
             #[cfg(feature = "raft")]
-            81 => crate::api::decode_as(bytes, version, limits, Self::RemoveRaftVoter),
+            81 => crate::api::decode_as!(Self::RemoveRaftVoter, bytes, version, limits),
             #[cfg(feature = "raft")]
-            82 => crate::api::decode_as(bytes, version, limits, Self::UpdateRaftVoter),
+            82 => crate::api::decode_as!(Self::UpdateRaftVoter, bytes, version, limits),
             #[cfg(feature = "brokers")]
             83 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::InitializeShareGroupState,
+                crate::api::decode_as!(
+                    Self::InitializeShareGroupState, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             84 => {
-                crate::api::decode_as(bytes, version, limits, Self::ReadShareGroupState)
+                crate::api::decode_as!(Self::ReadShareGroupState, bytes, version, limits)
             }
             #[cfg(feature = "brokers")]
             85 => {
-                crate::api::decode_as(bytes, version, limits, Self::WriteShareGroupState)
+                crate::api::decode_as!(
+                    Self::WriteShareGroupState, bytes, version, limits
+                )
             }
             #[cfg(feature = "brokers")]
             86 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DeleteShareGroupState,
+                crate::api::decode_as!(
+                    Self::DeleteShareGroupState, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             87 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ReadShareGroupStateSummary,
+                crate::api::decode_as!(
+                    Self::ReadShareGroupStateSummary, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             88 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::StreamsGroupHeartbeat,
+                crate::api::decode_as!(
+                    Self::StreamsGroupHeartbeat, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             89 => {
-                crate::api::decode_as(bytes, version, limits, Self::StreamsGroupDescribe)
+                crate::api::decode_as!(
+                    Self::StreamsGroupDescribe, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
             90 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeShareGroupOffsets,
+                crate::api::decode_as!(
+                    Self::DescribeShareGroupOffsets, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             91 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::AlterShareGroupOffsets,
+                crate::api::decode_as!(
+                    Self::AlterShareGroupOffsets, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             92 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DeleteShareGroupOffsets,
+                crate::api::decode_as!(
+                    Self::DeleteShareGroupOffsets, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             93 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::StreamsGroupTopologyDescriptionUpdate,
+                crate::api::decode_as!(
+                    Self::StreamsGroupTopologyDescriptionUpdate, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             94 => {
-                crate::api::decode_as(bytes, version, limits, Self::UnregisterController)
+                crate::api::decode_as!(
+                    Self::UnregisterController, bytes, version, limits
+                )
             }
             _ => Err(DecodeError::unknown_api(key)),
         }
@@ -2809,366 +2768,325 @@ impl<'a> AnyResponse<'a> {
     ) -> Result<Self, DecodeError> {
         match key.0 {
             #[cfg(feature = "clients")]
-            0 => crate::api::decode_as(bytes, version, limits, Self::Produce),
+            0 => crate::api::decode_as!(Self::Produce, bytes, version, limits),
             #[cfg(any(feature = "brokers", feature = "clients", feature = "raft"))]
-            1 => crate::api::decode_as(bytes, version, limits, Self::Fetch),
+            1 => crate::api::decode_as!(Self::Fetch, bytes, version, limits),
             #[cfg(feature = "clients")]
-            2 => crate::api::decode_as(bytes, version, limits, Self::ListOffsets),
+            2 => crate::api::decode_as!(Self::ListOffsets, bytes, version, limits),
             #[cfg(feature = "clients")]
-            3 => crate::api::decode_as(bytes, version, limits, Self::Metadata),
+            3 => crate::api::decode_as!(Self::Metadata, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            4 => crate::api::decode_as(bytes, version, limits, Self::LeaderAndIsr),
+            4 => crate::api::decode_as!(Self::LeaderAndIsr, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            5 => crate::api::decode_as(bytes, version, limits, Self::StopReplica),
+            5 => crate::api::decode_as!(Self::StopReplica, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            6 => crate::api::decode_as(bytes, version, limits, Self::UpdateMetadata),
+            6 => crate::api::decode_as!(Self::UpdateMetadata, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            7 => crate::api::decode_as(bytes, version, limits, Self::ControlledShutdown),
+            7 => crate::api::decode_as!(Self::ControlledShutdown, bytes, version, limits),
             #[cfg(feature = "clients")]
-            8 => crate::api::decode_as(bytes, version, limits, Self::OffsetCommit),
+            8 => crate::api::decode_as!(Self::OffsetCommit, bytes, version, limits),
             #[cfg(feature = "clients")]
-            9 => crate::api::decode_as(bytes, version, limits, Self::OffsetFetch),
+            9 => crate::api::decode_as!(Self::OffsetFetch, bytes, version, limits),
             #[cfg(feature = "clients")]
-            10 => crate::api::decode_as(bytes, version, limits, Self::FindCoordinator),
+            10 => crate::api::decode_as!(Self::FindCoordinator, bytes, version, limits),
             #[cfg(feature = "clients")]
-            11 => crate::api::decode_as(bytes, version, limits, Self::JoinGroup),
+            11 => crate::api::decode_as!(Self::JoinGroup, bytes, version, limits),
             #[cfg(feature = "clients")]
-            12 => crate::api::decode_as(bytes, version, limits, Self::Heartbeat),
+            12 => crate::api::decode_as!(Self::Heartbeat, bytes, version, limits),
             #[cfg(feature = "clients")]
-            13 => crate::api::decode_as(bytes, version, limits, Self::LeaveGroup),
+            13 => crate::api::decode_as!(Self::LeaveGroup, bytes, version, limits),
             #[cfg(feature = "clients")]
-            14 => crate::api::decode_as(bytes, version, limits, Self::SyncGroup),
+            14 => crate::api::decode_as!(Self::SyncGroup, bytes, version, limits),
             #[cfg(feature = "admin")]
-            15 => crate::api::decode_as(bytes, version, limits, Self::DescribeGroups),
+            15 => crate::api::decode_as!(Self::DescribeGroups, bytes, version, limits),
             #[cfg(feature = "admin")]
-            16 => crate::api::decode_as(bytes, version, limits, Self::ListGroups),
+            16 => crate::api::decode_as!(Self::ListGroups, bytes, version, limits),
             #[cfg(feature = "clients")]
-            17 => crate::api::decode_as(bytes, version, limits, Self::SaslHandshake),
-            18 => crate::api::decode_as(bytes, version, limits, Self::ApiVersions),
+            17 => crate::api::decode_as!(Self::SaslHandshake, bytes, version, limits),
+            18 => crate::api::decode_as!(Self::ApiVersions, bytes, version, limits),
             #[cfg(feature = "admin")]
-            19 => crate::api::decode_as(bytes, version, limits, Self::CreateTopics),
+            19 => crate::api::decode_as!(Self::CreateTopics, bytes, version, limits),
             #[cfg(feature = "admin")]
-            20 => crate::api::decode_as(bytes, version, limits, Self::DeleteTopics),
+            20 => crate::api::decode_as!(Self::DeleteTopics, bytes, version, limits),
             #[cfg(feature = "admin")]
-            21 => crate::api::decode_as(bytes, version, limits, Self::DeleteRecords),
+            21 => crate::api::decode_as!(Self::DeleteRecords, bytes, version, limits),
             #[cfg(feature = "clients")]
-            22 => crate::api::decode_as(bytes, version, limits, Self::InitProducerId),
+            22 => crate::api::decode_as!(Self::InitProducerId, bytes, version, limits),
             #[cfg(any(feature = "brokers", feature = "clients"))]
             23 => {
-                crate::api::decode_as(bytes, version, limits, Self::OffsetForLeaderEpoch)
+                crate::api::decode_as!(
+                    Self::OffsetForLeaderEpoch, bytes, version, limits
+                )
             }
             #[cfg(feature = "clients")]
-            24 => crate::api::decode_as(bytes, version, limits, Self::AddPartitionsToTxn),
+            24 => {
+                crate::api::decode_as!(Self::AddPartitionsToTxn, bytes, version, limits)
+            }
             #[cfg(feature = "clients")]
-            25 => crate::api::decode_as(bytes, version, limits, Self::AddOffsetsToTxn),
+            25 => crate::api::decode_as!(Self::AddOffsetsToTxn, bytes, version, limits),
             #[cfg(feature = "clients")]
-            26 => crate::api::decode_as(bytes, version, limits, Self::EndTxn),
+            26 => crate::api::decode_as!(Self::EndTxn, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            27 => crate::api::decode_as(bytes, version, limits, Self::WriteTxnMarkers),
+            27 => crate::api::decode_as!(Self::WriteTxnMarkers, bytes, version, limits),
             #[cfg(feature = "clients")]
-            28 => crate::api::decode_as(bytes, version, limits, Self::TxnOffsetCommit),
+            28 => crate::api::decode_as!(Self::TxnOffsetCommit, bytes, version, limits),
             #[cfg(feature = "admin")]
-            29 => crate::api::decode_as(bytes, version, limits, Self::DescribeAcls),
+            29 => crate::api::decode_as!(Self::DescribeAcls, bytes, version, limits),
             #[cfg(feature = "admin")]
-            30 => crate::api::decode_as(bytes, version, limits, Self::CreateAcls),
+            30 => crate::api::decode_as!(Self::CreateAcls, bytes, version, limits),
             #[cfg(feature = "admin")]
-            31 => crate::api::decode_as(bytes, version, limits, Self::DeleteAcls),
+            31 => crate::api::decode_as!(Self::DeleteAcls, bytes, version, limits),
             #[cfg(feature = "admin")]
-            32 => crate::api::decode_as(bytes, version, limits, Self::DescribeConfigs),
+            32 => crate::api::decode_as!(Self::DescribeConfigs, bytes, version, limits),
             #[cfg(feature = "admin")]
-            33 => crate::api::decode_as(bytes, version, limits, Self::AlterConfigs),
+            33 => crate::api::decode_as!(Self::AlterConfigs, bytes, version, limits),
             #[cfg(feature = "admin")]
             34 => {
-                crate::api::decode_as(bytes, version, limits, Self::AlterReplicaLogDirs)
+                crate::api::decode_as!(Self::AlterReplicaLogDirs, bytes, version, limits)
             }
             #[cfg(feature = "admin")]
-            35 => crate::api::decode_as(bytes, version, limits, Self::DescribeLogDirs),
+            35 => crate::api::decode_as!(Self::DescribeLogDirs, bytes, version, limits),
             #[cfg(feature = "clients")]
-            36 => crate::api::decode_as(bytes, version, limits, Self::SaslAuthenticate),
+            36 => crate::api::decode_as!(Self::SaslAuthenticate, bytes, version, limits),
             #[cfg(feature = "admin")]
-            37 => crate::api::decode_as(bytes, version, limits, Self::CreatePartitions),
+            37 => crate::api::decode_as!(Self::CreatePartitions, bytes, version, limits),
             #[cfg(feature = "admin")]
             38 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::CreateDelegationToken,
+                crate::api::decode_as!(
+                    Self::CreateDelegationToken, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             39 => {
-                crate::api::decode_as(bytes, version, limits, Self::RenewDelegationToken)
+                crate::api::decode_as!(
+                    Self::RenewDelegationToken, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
             40 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ExpireDelegationToken,
+                crate::api::decode_as!(
+                    Self::ExpireDelegationToken, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             41 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeDelegationToken,
+                crate::api::decode_as!(
+                    Self::DescribeDelegationToken, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
-            42 => crate::api::decode_as(bytes, version, limits, Self::DeleteGroups),
+            42 => crate::api::decode_as!(Self::DeleteGroups, bytes, version, limits),
             #[cfg(feature = "admin")]
-            43 => crate::api::decode_as(bytes, version, limits, Self::ElectLeaders),
+            43 => crate::api::decode_as!(Self::ElectLeaders, bytes, version, limits),
             #[cfg(feature = "admin")]
             44 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::IncrementalAlterConfigs,
+                crate::api::decode_as!(
+                    Self::IncrementalAlterConfigs, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             45 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::AlterPartitionReassignments,
+                crate::api::decode_as!(
+                    Self::AlterPartitionReassignments, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             46 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ListPartitionReassignments,
+                crate::api::decode_as!(
+                    Self::ListPartitionReassignments, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
-            47 => crate::api::decode_as(bytes, version, limits, Self::OffsetDelete),
+            47 => crate::api::decode_as!(Self::OffsetDelete, bytes, version, limits),
             #[cfg(feature = "admin")]
             48 => {
-                crate::api::decode_as(bytes, version, limits, Self::DescribeClientQuotas)
+                crate::api::decode_as!(
+                    Self::DescribeClientQuotas, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
-            49 => crate::api::decode_as(bytes, version, limits, Self::AlterClientQuotas),
+            49 => crate::api::decode_as!(Self::AlterClientQuotas, bytes, version, limits),
             #[cfg(feature = "admin")]
             50 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeUserScramCredentials,
+                crate::api::decode_as!(
+                    Self::DescribeUserScramCredentials, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             51 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::AlterUserScramCredentials,
+                crate::api::decode_as!(
+                    Self::AlterUserScramCredentials, bytes, version, limits
                 )
             }
             #[cfg(feature = "raft")]
-            52 => crate::api::decode_as(bytes, version, limits, Self::Vote),
+            52 => crate::api::decode_as!(Self::Vote, bytes, version, limits),
             #[cfg(feature = "raft")]
-            53 => crate::api::decode_as(bytes, version, limits, Self::BeginQuorumEpoch),
+            53 => crate::api::decode_as!(Self::BeginQuorumEpoch, bytes, version, limits),
             #[cfg(feature = "raft")]
-            54 => crate::api::decode_as(bytes, version, limits, Self::EndQuorumEpoch),
+            54 => crate::api::decode_as!(Self::EndQuorumEpoch, bytes, version, limits),
             #[cfg(feature = "raft")]
-            55 => crate::api::decode_as(bytes, version, limits, Self::DescribeQuorum),
+            55 => crate::api::decode_as!(Self::DescribeQuorum, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            56 => crate::api::decode_as(bytes, version, limits, Self::AlterPartition),
+            56 => crate::api::decode_as!(Self::AlterPartition, bytes, version, limits),
             #[cfg(feature = "admin")]
-            57 => crate::api::decode_as(bytes, version, limits, Self::UpdateFeatures),
+            57 => crate::api::decode_as!(Self::UpdateFeatures, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            58 => crate::api::decode_as(bytes, version, limits, Self::Envelope),
+            58 => crate::api::decode_as!(Self::Envelope, bytes, version, limits),
             #[cfg(feature = "raft")]
-            59 => crate::api::decode_as(bytes, version, limits, Self::FetchSnapshot),
+            59 => crate::api::decode_as!(Self::FetchSnapshot, bytes, version, limits),
             #[cfg(feature = "clients")]
-            60 => crate::api::decode_as(bytes, version, limits, Self::DescribeCluster),
+            60 => crate::api::decode_as!(Self::DescribeCluster, bytes, version, limits),
             #[cfg(feature = "admin")]
-            61 => crate::api::decode_as(bytes, version, limits, Self::DescribeProducers),
+            61 => crate::api::decode_as!(Self::DescribeProducers, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            62 => crate::api::decode_as(bytes, version, limits, Self::BrokerRegistration),
+            62 => {
+                crate::api::decode_as!(Self::BrokerRegistration, bytes, version, limits)
+            }
             #[cfg(feature = "brokers")]
-            63 => crate::api::decode_as(bytes, version, limits, Self::BrokerHeartbeat),
+            63 => crate::api::decode_as!(Self::BrokerHeartbeat, bytes, version, limits),
             #[cfg(feature = "brokers")]
-            64 => crate::api::decode_as(bytes, version, limits, Self::UnregisterBroker),
+            64 => crate::api::decode_as!(Self::UnregisterBroker, bytes, version, limits),
             #[cfg(feature = "admin")]
             65 => {
-                crate::api::decode_as(bytes, version, limits, Self::DescribeTransactions)
+                crate::api::decode_as!(
+                    Self::DescribeTransactions, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
-            66 => crate::api::decode_as(bytes, version, limits, Self::ListTransactions),
+            66 => crate::api::decode_as!(Self::ListTransactions, bytes, version, limits),
             #[cfg(feature = "brokers")]
             67 => {
-                crate::api::decode_as(bytes, version, limits, Self::AllocateProducerIds)
+                crate::api::decode_as!(Self::AllocateProducerIds, bytes, version, limits)
             }
             #[cfg(feature = "clients")]
             68 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ConsumerGroupHeartbeat,
+                crate::api::decode_as!(
+                    Self::ConsumerGroupHeartbeat, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             69 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ConsumerGroupDescribe,
+                crate::api::decode_as!(
+                    Self::ConsumerGroupDescribe, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             70 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ControllerRegistration,
+                crate::api::decode_as!(
+                    Self::ControllerRegistration, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             71 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::GetTelemetrySubscriptions,
+                crate::api::decode_as!(
+                    Self::GetTelemetrySubscriptions, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
-            72 => crate::api::decode_as(bytes, version, limits, Self::PushTelemetry),
+            72 => crate::api::decode_as!(Self::PushTelemetry, bytes, version, limits),
             #[cfg(feature = "brokers")]
             73 => {
-                crate::api::decode_as(bytes, version, limits, Self::AssignReplicasToDirs)
+                crate::api::decode_as!(
+                    Self::AssignReplicasToDirs, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
             74 => {
-                crate::api::decode_as(bytes, version, limits, Self::ListConfigResources)
+                crate::api::decode_as!(Self::ListConfigResources, bytes, version, limits)
             }
             #[cfg(feature = "clients")]
             75 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeTopicPartitions,
+                crate::api::decode_as!(
+                    Self::DescribeTopicPartitions, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             76 => {
-                crate::api::decode_as(bytes, version, limits, Self::ShareGroupHeartbeat)
+                crate::api::decode_as!(Self::ShareGroupHeartbeat, bytes, version, limits)
             }
             #[cfg(feature = "admin")]
-            77 => crate::api::decode_as(bytes, version, limits, Self::ShareGroupDescribe),
+            77 => {
+                crate::api::decode_as!(Self::ShareGroupDescribe, bytes, version, limits)
+            }
             #[cfg(feature = "clients")]
-            78 => crate::api::decode_as(bytes, version, limits, Self::ShareFetch),
+            78 => crate::api::decode_as!(Self::ShareFetch, bytes, version, limits),
             #[cfg(feature = "clients")]
-            79 => crate::api::decode_as(bytes, version, limits, Self::ShareAcknowledge),
+            79 => crate::api::decode_as!(Self::ShareAcknowledge, bytes, version, limits),
             #[cfg(feature = "raft")]
-            80 => crate::api::decode_as(bytes, version, limits, Self::AddRaftVoter),
+            80 => crate::api::decode_as!(Self::AddRaftVoter, bytes, version, limits),
             #[cfg(feature = "raft")]
-            81 => crate::api::decode_as(bytes, version, limits, Self::RemoveRaftVoter),
+            81 => crate::api::decode_as!(Self::RemoveRaftVoter, bytes, version, limits),
             #[cfg(feature = "raft")]
-            82 => crate::api::decode_as(bytes, version, limits, Self::UpdateRaftVoter),
+            82 => crate::api::decode_as!(Self::UpdateRaftVoter, bytes, version, limits),
             #[cfg(feature = "brokers")]
             83 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::InitializeShareGroupState,
+                crate::api::decode_as!(
+                    Self::InitializeShareGroupState, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             84 => {
-                crate::api::decode_as(bytes, version, limits, Self::ReadShareGroupState)
+                crate::api::decode_as!(Self::ReadShareGroupState, bytes, version, limits)
             }
             #[cfg(feature = "brokers")]
             85 => {
-                crate::api::decode_as(bytes, version, limits, Self::WriteShareGroupState)
+                crate::api::decode_as!(
+                    Self::WriteShareGroupState, bytes, version, limits
+                )
             }
             #[cfg(feature = "brokers")]
             86 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DeleteShareGroupState,
+                crate::api::decode_as!(
+                    Self::DeleteShareGroupState, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             87 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::ReadShareGroupStateSummary,
+                crate::api::decode_as!(
+                    Self::ReadShareGroupStateSummary, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             88 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::StreamsGroupHeartbeat,
+                crate::api::decode_as!(
+                    Self::StreamsGroupHeartbeat, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             89 => {
-                crate::api::decode_as(bytes, version, limits, Self::StreamsGroupDescribe)
+                crate::api::decode_as!(
+                    Self::StreamsGroupDescribe, bytes, version, limits
+                )
             }
             #[cfg(feature = "admin")]
             90 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DescribeShareGroupOffsets,
+                crate::api::decode_as!(
+                    Self::DescribeShareGroupOffsets, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             91 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::AlterShareGroupOffsets,
+                crate::api::decode_as!(
+                    Self::AlterShareGroupOffsets, bytes, version, limits
                 )
             }
             #[cfg(feature = "admin")]
             92 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::DeleteShareGroupOffsets,
+                crate::api::decode_as!(
+                    Self::DeleteShareGroupOffsets, bytes, version, limits
                 )
             }
             #[cfg(feature = "clients")]
             93 => {
-                crate::api::decode_as(
-                    bytes,
-                    version,
-                    limits,
-                    Self::StreamsGroupTopologyDescriptionUpdate,
+                crate::api::decode_as!(
+                    Self::StreamsGroupTopologyDescriptionUpdate, bytes, version, limits
                 )
             }
             #[cfg(feature = "brokers")]
             94 => {
-                crate::api::decode_as(bytes, version, limits, Self::UnregisterController)
+                crate::api::decode_as!(
+                    Self::UnregisterController, bytes, version, limits
+                )
             }
             _ => Err(DecodeError::unknown_api(key)),
         }

@@ -244,8 +244,9 @@ impl Write for PartitionData {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.i32(self.partition_index);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.partition_index);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

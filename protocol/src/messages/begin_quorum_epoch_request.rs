@@ -241,20 +241,20 @@ impl Write for PartitionData {
         version: i16,
     ) -> Result<(), EncodeError> {
         if version >= 1 {
-            let mut run = WriteRun::<28>::new();
+            let mut run = WriteRun::<29>::new();
             run.i32(self.partition_index);
             run.uuid(self.voter_directory_id);
             run.i32(self.leader_id);
             run.i32(self.leader_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             let mut run = WriteRun::<12>::new();
             run.i32(self.partition_index);
             run.i32(self.leader_id);
             run.i32(self.leader_epoch);
             s.run(run);
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }
@@ -332,8 +332,9 @@ impl Write for LeaderEndpoint<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

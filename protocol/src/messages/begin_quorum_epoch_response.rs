@@ -231,13 +231,12 @@ impl Write for PartitionData {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<14>::new();
+        let mut run = WriteRun::<15>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -315,8 +314,9 @@ impl Write for NodeEndpoint<'_> {
     ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -83,14 +83,13 @@ impl Write for BrokerHeartbeatResponse {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<9>::new();
+        let mut run = WriteRun::<10>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
         run.bool(self.is_caught_up);
         run.bool(self.is_fenced);
         run.bool(self.should_shut_down);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

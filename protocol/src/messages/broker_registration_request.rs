@@ -236,11 +236,10 @@ impl Write for Listener<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
-        let mut run = WriteRun::<4>::new();
+        let mut run = WriteRun::<5>::new();
         run.u16(self.port);
         run.i16(self.security_protocol);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -318,11 +317,10 @@ impl Write for Feature<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        let mut run = WriteRun::<4>::new();
+        let mut run = WriteRun::<5>::new();
         run.i16(self.min_supported_version);
         run.i16(self.max_supported_version);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

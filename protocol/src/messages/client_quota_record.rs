@@ -70,11 +70,10 @@ impl Write for ClientQuotaRecord<'_> {
     ) -> Result<(), EncodeError> {
         s.structs(&self.entity, version)?;
         s.string(&self.key)?;
-        let mut run = WriteRun::<9>::new();
+        let mut run = WriteRun::<10>::new();
         run.f64(self.value);
         run.bool(self.remove);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for ConsumerGroupDescribeRequest<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.strings(&self.group_ids)?;
-        s.bool(self.include_authorized_operations);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.include_authorized_operations);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -65,11 +65,10 @@ impl Write for ConsumerGroupRegularExpressionValue<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.strings(&self.topics)?;
-        let mut run = WriteRun::<16>::new();
+        let mut run = WriteRun::<17>::new();
         run.i64(self.version);
         run.i64(self.timestamp);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

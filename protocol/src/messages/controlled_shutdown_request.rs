@@ -70,14 +70,14 @@ impl Write for ControlledShutdownRequest {
         version: i16,
     ) -> Result<(), EncodeError> {
         if version >= 2 {
-            let mut run = WriteRun::<12>::new();
+            let mut run = WriteRun::<13>::new();
             run.i32(self.broker_id);
             run.i64(self.broker_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             s.i32(self.broker_id);
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -107,8 +107,9 @@ impl Write for CreateDelegationTokenRequest<'_> {
             s.nullable_string(&self.owner_principal_name, true)?;
         }
         s.structs(&self.renewers, version)?;
-        s.i64(self.max_lifetime_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<9>::new();
+        run.i64(self.max_lifetime_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

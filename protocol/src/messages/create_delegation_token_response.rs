@@ -150,8 +150,9 @@ impl Write for CreateDelegationTokenResponse<'_> {
         s.run(run);
         s.string(&self.token_id)?;
         s.bytes(&self.hmac)?;
-        s.i32(self.throttle_time_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.throttle_time_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

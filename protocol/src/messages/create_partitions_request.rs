@@ -65,11 +65,10 @@ impl Write for CreatePartitionsRequest<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         s.structs(&self.topics, version)?;
-        let mut run = WriteRun::<5>::new();
+        let mut run = WriteRun::<6>::new();
         run.i32(self.timeout_ms);
         run.bool(self.validate_only);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -87,14 +87,14 @@ impl Write for CreateTopicsRequest<'_> {
         }
         s.structs(&self.topics, version)?;
         if version >= 1 {
-            let mut run = WriteRun::<5>::new();
+            let mut run = WriteRun::<6>::new();
             run.i32(self.timeout_ms);
             run.bool(self.validate_only);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             s.i32(self.timeout_ms);
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -343,12 +343,11 @@ impl Write for CreatableTopicConfigs<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.nullable_string(&self.value, true)?;
-        let mut run = WriteRun::<3>::new();
+        let mut run = WriteRun::<4>::new();
         run.bool(self.read_only);
         run.i8(self.config_source);
         run.bool(self.is_sensitive);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -65,8 +65,9 @@ impl Write for DefaultPrincipalData<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.r#type)?;
         s.string(&self.name)?;
-        s.bool(self.token_authenticated);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.token_authenticated);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

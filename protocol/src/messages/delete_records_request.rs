@@ -58,8 +58,9 @@ impl Write for DeleteRecordsRequest<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         s.structs(&self.topics, version)?;
-        s.i32(self.timeout_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.timeout_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -186,11 +187,10 @@ impl Write for DeleteRecordsPartition {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.partition_index);
         run.i64(self.offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -191,12 +191,11 @@ impl Write for DeleteRecordsPartitionResult {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<14>::new();
+        let mut run = WriteRun::<15>::new();
         run.i32(self.partition_index);
         run.i64(self.low_watermark);
         run.i16(self.error_code);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -168,8 +168,9 @@ impl Write for PartitionData {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.i32(self.partition);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.partition);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

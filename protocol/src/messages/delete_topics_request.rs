@@ -76,8 +76,9 @@ impl Write for DeleteTopicsRequest<'_> {
         if version <= 5 {
             s.strings(&self.topic_names)?;
         }
-        s.i32(self.timeout_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.timeout_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -147,8 +148,9 @@ impl Write for DeleteTopicState<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.nullable_string(&self.name, true)?;
-        s.uuid(self.topic_id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<17>::new();
+        run.uuid(self.topic_id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -121,11 +121,10 @@ impl Write for DescribeAclsRequest<'_> {
         }
         s.nullable_string(&self.principal_filter, true)?;
         s.nullable_string(&self.host_filter, true)?;
-        let mut run = WriteRun::<2>::new();
+        let mut run = WriteRun::<3>::new();
         run.i8(self.operation);
         run.i8(self.permission_type);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

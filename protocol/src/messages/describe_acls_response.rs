@@ -282,11 +282,10 @@ impl Write for AclDescription<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.principal)?;
         s.string(&self.host)?;
-        let mut run = WriteRun::<2>::new();
+        let mut run = WriteRun::<3>::new();
         run.i8(self.operation);
         run.i8(self.permission_type);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for DescribeClientQuotasRequest<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         s.structs(&self.components, version)?;
-        s.bool(self.strict);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.strict);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

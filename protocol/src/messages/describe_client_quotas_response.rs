@@ -305,8 +305,9 @@ impl Write for ValueData<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.key)?;
-        s.f64(self.value);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<9>::new();
+        run.f64(self.value);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

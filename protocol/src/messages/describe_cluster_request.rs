@@ -92,18 +92,18 @@ impl Write for DescribeClusterRequest {
             );
         }
         if version >= 2 {
-            let mut run = WriteRun::<3>::new();
+            let mut run = WriteRun::<4>::new();
             run.bool(self.include_cluster_authorized_operations);
             run.i8(self.endpoint_type);
             run.bool(self.include_fenced_brokers);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             s.bool(self.include_cluster_authorized_operations);
             if version >= 1 {
                 s.i8(self.endpoint_type);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -129,8 +129,9 @@ impl Write for DescribeClusterResponse<'_> {
         s.string(&self.cluster_id)?;
         s.i32(self.controller_id);
         s.structs(&self.brokers, version)?;
-        s.i32(self.cluster_authorized_operations);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.cluster_authorized_operations);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

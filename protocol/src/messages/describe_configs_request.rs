@@ -88,16 +88,16 @@ impl Write for DescribeConfigsRequest<'_> {
         }
         s.structs(&self.resources, version)?;
         if version >= 3 {
-            let mut run = WriteRun::<2>::new();
+            let mut run = WriteRun::<3>::new();
             run.bool(self.include_synonyms);
             run.bool(self.include_documentation);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             if version >= 1 {
                 s.bool(self.include_synonyms);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

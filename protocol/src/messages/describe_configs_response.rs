@@ -431,8 +431,9 @@ impl Write for DescribeConfigsSynonym<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.nullable_string(&self.value, true)?;
-        s.i8(self.source);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.i8(self.source);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

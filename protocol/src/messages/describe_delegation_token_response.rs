@@ -65,8 +65,9 @@ impl Write for DescribeDelegationTokenResponse<'_> {
     ) -> Result<(), EncodeError> {
         s.i16(self.error_code);
         s.structs(&self.tokens, version)?;
-        s.i32(self.throttle_time_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.throttle_time_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

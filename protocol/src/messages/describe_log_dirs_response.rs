@@ -198,11 +198,11 @@ impl Write for DescribeLogDirsResult<'_> {
         s.string(&self.log_dir)?;
         s.structs(&self.topics, version)?;
         if version >= 5 {
-            let mut run = WriteRun::<17>::new();
+            let mut run = WriteRun::<18>::new();
             run.i64(self.total_bytes);
             run.i64(self.usable_bytes);
             run.bool(self.is_cordoned);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             if version >= 4 {
                 let mut run = WriteRun::<16>::new();
@@ -210,8 +210,8 @@ impl Write for DescribeLogDirsResult<'_> {
                 run.i64(self.usable_bytes);
                 s.run(run);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }
@@ -352,13 +352,12 @@ impl Write for DescribeLogDirsPartition {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<21>::new();
+        let mut run = WriteRun::<22>::new();
         run.i32(self.partition_index);
         run.i64(self.partition_size);
         run.i64(self.offset_lag);
         run.bool(self.is_future_key);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

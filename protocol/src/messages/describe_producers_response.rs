@@ -310,15 +310,14 @@ impl Write for ProducerState {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<36>::new();
+        let mut run = WriteRun::<37>::new();
         run.i64(self.producer_id);
         run.i32(self.producer_epoch);
         run.i32(self.last_sequence);
         run.i64(self.last_timestamp);
         run.i32(self.coordinator_epoch);
         run.i64(self.current_txn_start_offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

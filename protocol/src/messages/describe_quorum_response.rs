@@ -419,13 +419,13 @@ impl Write for ReplicaState {
             );
         }
         if version >= 2 {
-            let mut run = WriteRun::<44>::new();
+            let mut run = WriteRun::<45>::new();
             run.i32(self.replica_id);
             run.uuid(self.replica_directory_id);
             run.i64(self.log_end_offset);
             run.i64(self.last_fetch_timestamp);
             run.i64(self.last_caught_up_timestamp);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             let mut run = WriteRun::<12>::new();
             run.i32(self.replica_id);
@@ -437,8 +437,8 @@ impl Write for ReplicaState {
                 run.i64(self.last_caught_up_timestamp);
                 s.run(run);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }
@@ -587,8 +587,9 @@ impl Write for Listener<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -210,8 +210,9 @@ impl Write for Cursor<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
-        s.i32(self.partition_index);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.partition_index);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -182,8 +182,9 @@ impl Write for DescribeTopicPartitionsResponseTopic<'_> {
         run.bool(self.is_internal);
         s.run(run);
         s.structs(&self.partitions, version)?;
-        s.i32(self.topic_authorized_operations);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.topic_authorized_operations);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -405,8 +406,9 @@ impl Write for Cursor<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
-        s.i32(self.partition_index);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.partition_index);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -247,11 +247,10 @@ impl Write for CredentialInfo {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<5>::new();
+        let mut run = WriteRun::<6>::new();
         run.i8(self.mechanism);
         run.i32(self.iterations);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -86,8 +86,9 @@ impl Write for ElectLeadersRequest<'_> {
             s.i8(self.election_type);
         }
         s.nullable_structs(&self.topic_partitions, true, version)?;
-        s.i32(self.timeout_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.timeout_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -303,11 +303,10 @@ impl Write for ReplicaInfo {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<20>::new();
+        let mut run = WriteRun::<21>::new();
         run.i32(self.candidate_id);
         run.uuid(self.candidate_directory_id);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -383,8 +382,9 @@ impl Write for LeaderEndpoint<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

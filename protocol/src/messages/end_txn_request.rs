@@ -71,12 +71,11 @@ impl Write for EndTxnRequest<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.transactional_id)?;
-        let mut run = WriteRun::<11>::new();
+        let mut run = WriteRun::<12>::new();
         run.i64(self.producer_id);
         run.i16(self.producer_epoch);
         run.bool(self.committed);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -84,19 +84,18 @@ impl Write for EndTxnResponse {
         version: i16,
     ) -> Result<(), EncodeError> {
         if version >= 5 {
-            let mut run = WriteRun::<16>::new();
+            let mut run = WriteRun::<17>::new();
             run.i32(self.throttle_time_ms);
             run.i16(self.error_code);
             run.i64(self.producer_id);
             run.i16(self.producer_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            let mut run = WriteRun::<6>::new();
+            let mut run = WriteRun::<7>::new();
             run.i32(self.throttle_time_ms);
             run.i16(self.error_code);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for EnvelopeResponse<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.nullable_bytes(&self.response_data, true)?;
-        s.i16(self.error_code);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.error_code);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -59,12 +59,11 @@ impl Write for ExpireDelegationTokenResponse {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<14>::new();
+        let mut run = WriteRun::<15>::new();
         run.i16(self.error_code);
         run.i64(self.expiry_timestamp_ms);
         run.i32(self.throttle_time_ms);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for FeatureLevelRecord<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        s.i16(self.feature_level);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.feature_level);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -353,11 +353,10 @@ impl Write for SnapshotId {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i64(self.end_offset);
         run.i32(self.epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -414,11 +413,10 @@ impl Write for LeaderIdAndEpoch {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<8>::new();
+        let mut run = WriteRun::<9>::new();
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -494,8 +492,9 @@ impl Write for NodeEndpoint<'_> {
     ) -> Result<(), EncodeError> {
         s.i32(self.node_id);
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -59,14 +59,14 @@ impl Write for HeartbeatResponse {
         version: i16,
     ) -> Result<(), EncodeError> {
         if version >= 1 {
-            let mut run = WriteRun::<6>::new();
+            let mut run = WriteRun::<7>::new();
             run.i32(self.throttle_time_ms);
             run.i16(self.error_code);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             s.i16(self.error_code);
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

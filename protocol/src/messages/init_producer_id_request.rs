@@ -138,13 +138,13 @@ impl Write for InitProducerIdRequest<'_> {
         }
         s.nullable_string(&self.transactional_id, true)?;
         if version >= 6 {
-            let mut run = WriteRun::<16>::new();
+            let mut run = WriteRun::<17>::new();
             run.i32(self.transaction_timeout_ms);
             run.i64(self.producer_id);
             run.i16(self.producer_epoch);
             run.bool(self.enable2_pc);
             run.bool(self.keep_prepared_txn);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             s.i32(self.transaction_timeout_ms);
             if version >= 3 {
@@ -153,8 +153,8 @@ impl Write for InitProducerIdRequest<'_> {
                 run.i16(self.producer_epoch);
                 s.run(run);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -116,23 +116,22 @@ impl Write for InitProducerIdResponse {
             }
         }
         if version >= 6 {
-            let mut run = WriteRun::<26>::new();
+            let mut run = WriteRun::<27>::new();
             run.i32(self.throttle_time_ms);
             run.i16(self.error_code);
             run.i64(self.producer_id);
             run.i16(self.producer_epoch);
             run.i64(self.ongoing_txn_producer_id);
             run.i16(self.ongoing_txn_producer_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            let mut run = WriteRun::<16>::new();
+            let mut run = WriteRun::<17>::new();
             run.i32(self.throttle_time_ms);
             run.i16(self.error_code);
             run.i64(self.producer_id);
             run.i16(self.producer_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -179,12 +179,11 @@ impl Write for PartitionData {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<16>::new();
+        let mut run = WriteRun::<17>::new();
         run.i32(self.partition);
         run.i32(self.state_epoch);
         run.i64(self.start_offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -54,11 +54,10 @@ impl Write for KRaftVersionRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<4>::new();
+        let mut run = WriteRun::<5>::new();
         run.i16(self.version);
         run.i16(self.kraft_version);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

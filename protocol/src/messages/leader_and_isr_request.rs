@@ -351,16 +351,16 @@ impl Write for LeaderAndIsrPartitionState<'_> {
             s.array(&self.removing_replicas)?;
         }
         if version >= 6 {
-            let mut run = WriteRun::<2>::new();
+            let mut run = WriteRun::<3>::new();
             run.bool(self.is_new);
             run.i8(self.leader_recovery_state);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             if version >= 1 {
                 s.bool(self.is_new);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }
@@ -528,8 +528,9 @@ impl Write for LeaderAndIsrLiveLeader<'_> {
     ) -> Result<(), EncodeError> {
         s.i32(self.broker_id);
         s.string(&self.host_name)?;
-        s.i32(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -163,11 +163,10 @@ impl Write for LeaderAndIsrPartitionError<'_> {
         if version <= 4 {
             s.string(&self.topic_name)?;
         }
-        let mut run = WriteRun::<6>::new();
+        let mut run = WriteRun::<7>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -137,14 +137,15 @@ impl Write for Voter {
             return Err(EncodeError::unsupported_field("Voter", "voterDirectoryId"));
         }
         if version >= 1 {
-            let mut run = WriteRun::<20>::new();
+            let mut run = WriteRun::<21>::new();
             run.i32(self.voter_id);
             run.uuid(self.voter_directory_id);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            s.i32(self.voter_id);
+            let mut run = WriteRun::<5>::new();
+            run.i32(self.voter_id);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -173,8 +173,9 @@ impl Write for MemberResponse<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.member_id)?;
         s.nullable_string(&self.group_instance_id, true)?;
-        s.i16(self.error_code);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.error_code);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

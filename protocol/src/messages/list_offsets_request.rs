@@ -259,11 +259,11 @@ impl Write for ListOffsetsPartition {
             );
         }
         if version >= 4 {
-            let mut run = WriteRun::<16>::new();
+            let mut run = WriteRun::<17>::new();
             run.i32(self.partition_index);
             run.i32(self.current_leader_epoch);
             run.i64(self.timestamp);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             let mut run = WriteRun::<12>::new();
             run.i32(self.partition_index);
@@ -272,8 +272,8 @@ impl Write for ListOffsetsPartition {
             if version <= 0 {
                 s.i32(self.max_num_offsets);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

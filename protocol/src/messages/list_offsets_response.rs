@@ -294,11 +294,11 @@ impl Write for ListOffsetsPartitionResponse<'_> {
             s.array(&self.old_style_offsets)?;
         }
         if version >= 4 {
-            let mut run = WriteRun::<20>::new();
+            let mut run = WriteRun::<21>::new();
             run.i64(self.timestamp);
             run.i64(self.offset);
             run.i32(self.leader_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             if version >= 1 {
                 let mut run = WriteRun::<16>::new();
@@ -306,8 +306,8 @@ impl Write for ListOffsetsPartitionResponse<'_> {
                 run.i64(self.offset);
                 s.run(run);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -131,10 +131,10 @@ impl Write for MetadataRequest<'_> {
         }
         s.nullable_structs(&self.topics, version >= 1, version)?;
         if version >= 11 {
-            let mut run = WriteRun::<2>::new();
+            let mut run = WriteRun::<3>::new();
             run.bool(self.allow_auto_topic_creation);
             run.bool(self.include_topic_authorized_operations);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             if version >= 4 {
                 s.bool(self.allow_auto_topic_creation);
@@ -145,8 +145,8 @@ impl Write for MetadataRequest<'_> {
                 run.bool(self.include_topic_authorized_operations);
                 s.run(run);
             }
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

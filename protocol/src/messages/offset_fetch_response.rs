@@ -287,8 +287,9 @@ impl Write for OffsetFetchResponsePartition<'_> {
             s.run(run);
         }
         s.nullable_string(&self.metadata, true)?;
-        s.i16(self.error_code);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.error_code);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -367,8 +368,9 @@ impl Write for OffsetFetchResponseGroup<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.group_id)?;
         s.structs(&self.topics, version)?;
-        s.i16(self.error_code);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.error_code);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -562,8 +564,9 @@ impl Write for OffsetFetchResponsePartitions<'_> {
         run.i32(self.committed_leader_epoch);
         s.run(run);
         s.nullable_string(&self.metadata, true)?;
-        s.i16(self.error_code);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.error_code);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

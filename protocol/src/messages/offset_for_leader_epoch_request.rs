@@ -225,18 +225,18 @@ impl Write for OffsetForLeaderPartition {
         version: i16,
     ) -> Result<(), EncodeError> {
         if version >= 2 {
-            let mut run = WriteRun::<12>::new();
+            let mut run = WriteRun::<13>::new();
             run.i32(self.partition);
             run.i32(self.current_leader_epoch);
             run.i32(self.leader_epoch);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             let mut run = WriteRun::<8>::new();
             run.i32(self.partition);
             run.i32(self.leader_epoch);
             s.run(run);
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

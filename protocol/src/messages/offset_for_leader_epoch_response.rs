@@ -221,20 +221,20 @@ impl Write for EpochEndOffset {
         version: i16,
     ) -> Result<(), EncodeError> {
         if version >= 1 {
-            let mut run = WriteRun::<18>::new();
+            let mut run = WriteRun::<19>::new();
             run.i16(self.error_code);
             run.i32(self.partition);
             run.i32(self.leader_epoch);
             run.i64(self.end_offset);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             let mut run = WriteRun::<14>::new();
             run.i16(self.error_code);
             run.i32(self.partition);
             run.i64(self.end_offset);
             s.run(run);
+            s.end_struct(&self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -71,12 +71,11 @@ impl Write for ProducerIdsRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<20>::new();
+        let mut run = WriteRun::<21>::new();
         run.i32(self.broker_id);
         run.i64(self.broker_epoch);
         run.i64(self.next_producer_id);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -54,11 +54,10 @@ impl Write for PushTelemetryResponse {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<6>::new();
+        let mut run = WriteRun::<7>::new();
         run.i32(self.throttle_time_ms);
         run.i16(self.error_code);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -214,8 +214,9 @@ impl Write for Voter {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.i32(self.voter_id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.voter_id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

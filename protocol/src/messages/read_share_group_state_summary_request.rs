@@ -174,11 +174,10 @@ impl Write for PartitionData {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<8>::new();
+        let mut run = WriteRun::<9>::new();
         run.i32(self.partition);
         run.i32(self.leader_epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -250,20 +250,19 @@ impl Write for PartitionResult<'_> {
         s.run(run);
         s.nullable_string(&self.error_message, true)?;
         if version >= 1 {
-            let mut run = WriteRun::<20>::new();
+            let mut run = WriteRun::<21>::new();
             run.i32(self.state_epoch);
             run.i32(self.leader_epoch);
             run.i64(self.start_offset);
             run.i32(self.delivery_complete_count);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            let mut run = WriteRun::<16>::new();
+            let mut run = WriteRun::<17>::new();
             run.i32(self.state_epoch);
             run.i32(self.leader_epoch);
             run.i64(self.start_offset);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -217,8 +217,9 @@ impl Write for RemoteLogSegmentIdEntry<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         self.topic_id_partition.write(s, version)?;
-        s.uuid(self.id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<17>::new();
+        run.uuid(self.id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -294,11 +295,10 @@ impl Write for TopicIdPartitionEntry<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        let mut run = WriteRun::<20>::new();
+        let mut run = WriteRun::<21>::new();
         run.uuid(self.id);
         run.i32(self.partition);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -356,11 +356,10 @@ impl Write for SegmentLeaderEpochEntry {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.leader_epoch);
         run.i64(self.offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -82,8 +82,9 @@ impl Write for RemoteLogSegmentMetadataUpdateRecord<'_> {
         run.i64(self.event_timestamp_ms);
         s.run(run);
         s.nullable_bytes(&self.custom_metadata, true)?;
-        s.i8(self.remote_log_segment_state);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.i8(self.remote_log_segment_state);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -155,8 +156,9 @@ impl Write for RemoteLogSegmentIdEntry<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         self.topic_id_partition.write(s, version)?;
-        s.uuid(self.id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<17>::new();
+        run.uuid(self.id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -232,11 +234,10 @@ impl Write for TopicIdPartitionEntry<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        let mut run = WriteRun::<20>::new();
+        let mut run = WriteRun::<21>::new();
         run.uuid(self.id);
         run.i32(self.partition);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

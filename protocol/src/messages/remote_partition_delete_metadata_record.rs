@@ -71,12 +71,11 @@ impl Write for RemotePartitionDeleteMetadataRecord<'_> {
         version: i16,
     ) -> Result<(), EncodeError> {
         self.topic_id_partition.write(s, version)?;
-        let mut run = WriteRun::<13>::new();
+        let mut run = WriteRun::<14>::new();
         run.i32(self.broker_id);
         run.i64(self.event_timestamp_ms);
         run.i8(self.remote_partition_delete_state);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -154,11 +153,10 @@ impl Write for TopicIdPartitionEntry<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        let mut run = WriteRun::<20>::new();
+        let mut run = WriteRun::<21>::new();
         run.uuid(self.id);
         run.i32(self.partition);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

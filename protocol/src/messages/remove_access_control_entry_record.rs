@@ -48,8 +48,9 @@ impl Write for RemoveAccessControlEntryRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.uuid(self.id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<17>::new();
+        run.uuid(self.id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -77,11 +77,10 @@ impl Write for RemoveRaftVoterRequest<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.nullable_string(&self.cluster_id, true)?;
-        let mut run = WriteRun::<20>::new();
+        let mut run = WriteRun::<21>::new();
         run.i32(self.voter_id);
         run.uuid(self.voter_directory_id);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -48,8 +48,9 @@ impl Write for RemoveTopicRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.uuid(self.topic_id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<17>::new();
+        run.uuid(self.topic_id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for RemoveUserScramCredentialRecord<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        s.i8(self.mechanism);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.i8(self.mechanism);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -58,8 +58,9 @@ impl Write for RenewDelegationTokenRequest<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.bytes(&self.hmac)?;
-        s.i64(self.renew_period_ms);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<9>::new();
+        run.i64(self.renew_period_ms);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -356,11 +356,10 @@ impl Write for LeaderIdAndEpoch {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<8>::new();
+        let mut run = WriteRun::<9>::new();
         run.i32(self.leader_id);
         run.i32(self.leader_epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -422,12 +421,11 @@ impl Write for AcquiredRecords {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<18>::new();
+        let mut run = WriteRun::<19>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);
         run.i16(self.delivery_count);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -198,8 +198,9 @@ impl Write for DescribedGroup<'_> {
         s.run(run);
         s.string(&self.assignor_name)?;
         s.structs(&self.members, version)?;
-        s.i32(self.authorized_operations);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.authorized_operations);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

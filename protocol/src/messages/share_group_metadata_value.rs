@@ -54,11 +54,10 @@ impl Write for ShareGroupMetadataValue {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.epoch);
         run.i64(self.metadata_hash);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

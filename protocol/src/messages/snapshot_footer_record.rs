@@ -48,8 +48,9 @@ impl Write for SnapshotFooterRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.i16(self.version);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.version);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -54,11 +54,10 @@ impl Write for SnapshotHeaderRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<10>::new();
+        let mut run = WriteRun::<11>::new();
         run.i16(self.version);
         run.i64(self.last_contained_log_timestamp);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

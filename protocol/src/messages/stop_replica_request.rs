@@ -482,12 +482,11 @@ impl Write for StopReplicaPartitionState {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<9>::new();
+        let mut run = WriteRun::<10>::new();
         run.i32(self.partition_index);
         run.i32(self.leader_epoch);
         run.bool(self.delete_partition);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -135,11 +135,10 @@ impl Write for StopReplicaPartitionError<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.topic_name)?;
-        let mut run = WriteRun::<6>::new();
+        let mut run = WriteRun::<7>::new();
         run.i32(self.partition_index);
         run.i16(self.error_code);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -78,14 +78,15 @@ impl Write for StreamsGroupDescribeRequest<'_> {
         }
         s.strings(&self.group_ids)?;
         if version >= 1 {
-            let mut run = WriteRun::<2>::new();
+            let mut run = WriteRun::<3>::new();
             run.bool(self.include_authorized_operations);
             run.bool(self.include_topology_description);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            s.bool(self.include_authorized_operations);
+            let mut run = WriteRun::<2>::new();
+            run.bool(self.include_authorized_operations);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

@@ -740,8 +740,9 @@ impl Write for Member<'_> {
         s.structs(&self.task_end_offsets, version)?;
         self.assignment.write(s, version)?;
         self.target_assignment.write(s, version)?;
-        s.bool(self.is_classic);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.is_classic);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -823,8 +824,9 @@ impl Write for Endpoint<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -900,11 +902,10 @@ impl Write for TaskOffset<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.partition);
         run.i64(self.offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -192,8 +192,9 @@ impl Write for StreamsGroupHeartbeatRequest<'_> {
         s.nullable_structs(&self.client_tags, true, version)?;
         s.nullable_structs(&self.task_offsets, true, version)?;
         s.nullable_structs(&self.task_end_offsets, true, version)?;
-        s.bool(self.shutdown_application);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.bool(self.shutdown_application);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -768,8 +769,9 @@ impl Write for Endpoint<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -845,11 +847,10 @@ impl Write for TaskOffset<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.subtopology_id)?;
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.partition);
         run.i64(self.offset);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

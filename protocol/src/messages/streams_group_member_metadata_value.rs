@@ -205,8 +205,9 @@ impl Write for Endpoint<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

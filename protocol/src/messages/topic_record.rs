@@ -58,8 +58,9 @@ impl Write for TopicRecord<'_> {
         _version: i16,
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
-        s.uuid(self.topic_id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<17>::new();
+        run.uuid(self.topic_id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -54,11 +54,10 @@ impl Write for UnfenceBrokerRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<12>::new();
+        let mut run = WriteRun::<13>::new();
         run.i32(self.id);
         run.i64(self.epoch);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

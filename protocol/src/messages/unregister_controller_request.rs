@@ -48,8 +48,9 @@ impl Write for UnregisterControllerRequest {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.i32(self.controller_id);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.controller_id);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

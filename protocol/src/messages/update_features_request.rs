@@ -199,17 +199,16 @@ impl Write for FeatureUpdateKey<'_> {
         }
         s.string(&self.feature)?;
         if version >= 1 {
-            let mut run = WriteRun::<3>::new();
+            let mut run = WriteRun::<4>::new();
             run.i16(self.max_version_level);
             run.i8(self.upgrade_type);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            let mut run = WriteRun::<3>::new();
+            let mut run = WriteRun::<4>::new();
             run.i16(self.max_version_level);
             run.bool(self.allow_downgrade);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

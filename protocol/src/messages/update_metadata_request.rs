@@ -631,8 +631,9 @@ impl Write for UpdateMetadataEndpoint<'_> {
         if version >= 3 {
             s.string(&self.listener)?;
         }
-        s.i16(self.security_protocol);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.i16(self.security_protocol);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -185,8 +185,9 @@ impl Write for Listener<'_> {
     ) -> Result<(), EncodeError> {
         s.string(&self.name)?;
         s.string(&self.host)?;
-        s.u16(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<3>::new();
+        run.u16(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }
@@ -244,11 +245,10 @@ impl Write for KRaftVersionFeature {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<4>::new();
+        let mut run = WriteRun::<5>::new();
         run.i16(self.min_supported_version);
         run.i16(self.max_supported_version);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -182,8 +182,9 @@ impl Write for CurrentLeader<'_> {
         run.i32(self.leader_epoch);
         s.run(run);
         s.string(&self.host)?;
-        s.i32(self.port);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.port);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

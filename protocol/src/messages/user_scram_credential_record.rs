@@ -86,8 +86,9 @@ impl Write for UserScramCredentialRecord<'_> {
         s.bytes(&self.salt)?;
         s.bytes(&self.stored_key)?;
         s.bytes(&self.server_key)?;
-        s.i32(self.iterations);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<5>::new();
+        run.i32(self.iterations);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

@@ -259,7 +259,7 @@ impl Write for PartitionData {
             return Err(EncodeError::unsupported_field("PartitionData", "preVote"));
         }
         if version >= 2 {
-            let mut run = WriteRun::<57>::new();
+            let mut run = WriteRun::<58>::new();
             run.i32(self.partition_index);
             run.i32(self.replica_epoch);
             run.i32(self.replica_id);
@@ -268,7 +268,7 @@ impl Write for PartitionData {
             run.i32(self.last_offset_epoch);
             run.i64(self.last_offset);
             run.bool(self.pre_vote);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
             let mut run = WriteRun::<12>::new();
             run.i32(self.partition_index);
@@ -281,12 +281,11 @@ impl Write for PartitionData {
                 run.uuid(self.voter_directory_id);
                 s.run(run);
             }
-            let mut run = WriteRun::<12>::new();
+            let mut run = WriteRun::<13>::new();
             run.i32(self.last_offset_epoch);
             run.i64(self.last_offset);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

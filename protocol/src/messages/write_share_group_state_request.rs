@@ -305,13 +305,12 @@ impl Write for StateBatch {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        let mut run = WriteRun::<19>::new();
+        let mut run = WriteRun::<20>::new();
         run.i64(self.first_offset);
         run.i64(self.last_offset);
         run.i8(self.delivery_state);
         run.i16(self.delivery_count);
-        s.run(run);
-        s.end_struct(&self.unknown_tags)?;
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

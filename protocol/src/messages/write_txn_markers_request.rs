@@ -156,14 +156,15 @@ impl Write for WritableTxnMarker<'_> {
         s.run(run);
         s.structs(&self.topics, version)?;
         if version >= 2 {
-            let mut run = WriteRun::<5>::new();
+            let mut run = WriteRun::<6>::new();
             run.i32(self.coordinator_epoch);
             run.i8(self.transaction_version);
-            s.run(run);
+            s.run_to_end(run, &self.unknown_tags)?;
         } else {
-            s.i32(self.coordinator_epoch);
+            let mut run = WriteRun::<5>::new();
+            run.i32(self.coordinator_epoch);
+            s.run_to_end(run, &self.unknown_tags)?;
         }
-        s.end_struct(&self.unknown_tags)?;
         Ok(())
     }
 }

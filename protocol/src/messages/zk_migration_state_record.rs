@@ -48,8 +48,9 @@ impl Write for ZkMigrationStateRecord {
         s: &mut S,
         _version: i16,
     ) -> Result<(), EncodeError> {
-        s.i8(self.zk_migration_state);
-        s.end_struct(&self.unknown_tags)?;
+        let mut run = WriteRun::<2>::new();
+        run.i8(self.zk_migration_state);
+        s.run_to_end(run, &self.unknown_tags)?;
         Ok(())
     }
 }

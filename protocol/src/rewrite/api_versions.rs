@@ -78,7 +78,7 @@ struct List {
 
 /// Finds the list, if the bytes are the response and nothing else.
 fn find(version: i16, body: &[u8]) -> Result<List, DecodeError> {
-    let mut cursor = Cursor::new(&PLANS, version)?;
+    let mut cursor = Cursor::new(PLANS.get(version)?);
     let mut list = List {
         flexible: cursor.plan.flexible,
         len: 0,
@@ -86,18 +86,18 @@ fn find(version: i16, body: &[u8]) -> Result<List, DecodeError> {
         rows_at: 0..0,
     };
     loop {
-        match cursor.next(body) {
-            Ok(Some(found)) => match found.what {
-                What::Count(_, len) => {
-                    list.len = len;
-                    list.len_at = found.start..found.end;
-                    list.rows_at.start = found.end;
-                }
-                _ => list.rows_at.end = found.end,
-            },
-            Ok(None) => break,
+        let found = match cursor.next(body) {
+            Ok(What::End) => break,
+            Ok(What::Count) => {
+                list.len = cursor.count();
+                list.len_at = cursor.found().start..cursor.found().end;
+                list.rows_at.start = list.len_at.end;
+                continue;
+            }
+            Ok(_) => cursor.found(),
             Err(_) => return Err(cursor.error(body)),
-        }
+        };
+        list.rows_at.end = found.end;
     }
     match body.len() - cursor.at() {
         0 => Ok(list),

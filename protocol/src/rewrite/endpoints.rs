@@ -52,7 +52,7 @@ impl From<DecodeError> for RewriteError {
 }
 
 /// Makes the table of responses: for each the paths of node id, host and port, in the order of
-/// the wire, once or for two layouts.
+/// the wire, once or, behind an empty one, for another layout.
 macro_rules! responses {
     ($($(#[$cfg:meta])* $key:ident $response:ident: $($path:literal)*;)*) => {
         /// The APIs whose responses name nodes with their addresses.
@@ -91,7 +91,7 @@ responses! {
         "brokers[].nodeId" "brokers[].host" "brokers[].port";
     #[cfg(feature = "clients")]
     FIND_COORDINATOR FindCoordinatorResponse:
-        "nodeId" "host" "port"
+        "nodeId" "host" "port" ""
         "coordinators[].nodeId" "coordinators[].host" "coordinators[].port";
     #[cfg(feature = "raft")]
     VOTE VoteResponse:
@@ -150,9 +150,9 @@ pub fn endpoints<H: AsRef<str>>(
         return Ok(0);
     };
     let base = out.len();
-    let mut nodes = Nodes::new(plans, version)?;
+    let mut cursor = Cursor::new(plans.get(version)?);
     out.reserve(body.len());
-    let result = splice(&mut nodes, body, &mut Splice::new(out), &mut change);
+    let result = splice(&mut cursor, body, &mut Splice::new(out), &mut change);
     if result.is_err() {
         out.truncate(base);
     }
@@ -175,30 +175,32 @@ pub fn endpoints_in_place<H: AsRef<str>>(
     let Some(plans) = plans(api_key)? else {
         return Ok(0);
     };
-    let mut nodes = Nodes::new(plans, version)?;
+    let mut cursor = Cursor::new(plans.get(version)?);
     let (mut changed, mut tag) = (0, None);
     loop {
-        match nodes.next(body)? {
-            Event::Node(node, place) => {
-                let Some((host, port)) = change(node) else {
+        match next(&mut cursor, body)? {
+            Some(What::Value(PORT)) => {
+                let node = node(&cursor, body)?;
+                let Some((host, port)) = node.and_then(&mut change) else {
                     continue;
                 };
                 let host = host.as_ref();
                 changed += 1;
-                if !place.patch(body, host, port) {
+                if !patch(&cursor, body, host, port) {
                     let mut out = Vec::with_capacity(body.len() + body.len() / 16);
                     let mut to = Splice::new(&mut out);
                     // Nothing has moved so far, so that it will be at the same place.
                     to.tag = tag;
-                    to.node(body, &place, nodes.flexible(), host, port)?;
-                    changed += splice(&mut nodes, body, &mut to, &mut change)?;
+                    to.node(body, &cursor, host, port)?;
+                    changed += splice(&mut cursor, body, &mut to, &mut change)?;
                     *body = out;
                     return Ok(changed);
                 }
             }
-            Event::TagSize(size) => tag = Some(Tag::new(&size, size.end)),
-            Event::TagEnd(_) => tag = None,
-            Event::End => return Ok(changed),
+            Some(What::TagSize) => tag = Some(Tag::new(&cursor.found(), cursor.found().end)),
+            Some(What::TagEnd) => tag = None,
+            Some(_) => {}
+            None => return Ok(changed),
         }
     }
 }
@@ -206,29 +208,32 @@ pub fn endpoints_in_place<H: AsRef<str>>(
 /// Goes through the nodes that are left, and copies all else.
 #[inline]
 fn splice<H: AsRef<str>>(
-    nodes: &mut Nodes,
+    cursor: &mut Cursor,
     body: &[u8],
     to: &mut Splice<'_>,
     change: &mut impl FnMut(Endpoint<'_>) -> Option<(H, u16)>,
 ) -> Result<usize, RewriteError> {
     let mut changed = 0;
     loop {
-        match nodes.next(body)? {
-            Event::Node(node, place) => {
-                if let Some((host, port)) = change(node) {
-                    to.node(body, &place, nodes.flexible(), host.as_ref(), port)?;
+        match next(cursor, body)? {
+            Some(What::Value(PORT)) => {
+                if let Some((host, port)) = node(cursor, body)?.and_then(&mut *change) {
+                    to.node(body, cursor, host.as_ref(), port)?;
                     changed += 1;
                 }
             }
-            Event::TagSize(size) => {
+            Some(What::TagSize) => {
+                let size = cursor.found();
                 to.copy_to(body, size.end);
                 to.tag = Some(Tag::new(&size, to.out.len()));
             }
-            Event::TagEnd(at) => {
+            Some(What::TagEnd) => {
+                let at = cursor.found().end;
                 to.copy_to(body, at);
                 to.end_tag(at);
             }
-            Event::End => {
+            Some(_) => {}
+            None => {
                 to.copy_to(body, body.len());
                 return Ok(changed);
             }
@@ -236,96 +241,54 @@ fn splice<H: AsRef<str>>(
     }
 }
 
-/// What comes next in a response.
-enum Event<'a> {
-    Node(Endpoint<'a>, Place),
-    /// The size of a tagged field with nodes in it.
-    TagSize(Found),
-    /// Where that field ends.
-    TagEnd(usize),
-    End,
-}
+/// Where the cursor keeps the places of node id, host and port.
+const NODE_ID: usize = 0;
+const HOST: usize = 1;
+const PORT: u8 = 2;
 
-/// Where a node's host and port are in the body.
-struct Place {
-    host: Found,
-    port: Found,
-}
-
-impl Place {
-    /// Writes a host and port over the old ones, if the host is as long.
-    fn patch(&self, body: &mut [u8], host: &str, port: u16) -> bool {
-        if host.len() != self.host.end - self.host.content {
-            return false;
-        }
-        if let Some(old) = body.get_mut(self.host.content..self.host.end) {
-            old.copy_from_slice(host.as_bytes());
-        }
-        if let Some(old) = body.get_mut(self.port.content..self.port.end) {
-            old.copy_from_slice(&port_bytes(port)[4 - old.len().min(4)..]);
-        }
-        true
+/// What comes next in a response; `None` at the end of its nodes.
+#[inline(always)]
+fn next(cursor: &mut Cursor, body: &[u8]) -> Result<Option<What>, DecodeError> {
+    match cursor.next(body) {
+        Ok(What::End) => Ok(None),
+        Ok(what) => Ok(Some(what)),
+        Err(_) => Err(cursor.error(body)),
     }
 }
 
-/// The nodes of a response. It holds no bytes, so that these may be changed on the way.
-struct Nodes {
-    cursor: Cursor,
-    node_id: i32,
-    host: Option<Found>,
+/// The node whose port the cursor has come to, unless it has no host.
+#[inline(always)]
+fn node<'a>(cursor: &Cursor, body: &'a [u8]) -> Result<Option<Endpoint<'a>>, DecodeError> {
+    let Some(host) = cursor.given(HOST).content(body) else {
+        return Ok(None);
+    };
+    let Ok(host) = std::str::from_utf8(host) else {
+        return Err(cursor.error(body));
+    };
+    Ok(Some(Endpoint {
+        node_id: cursor.given(NODE_ID).int(body).unwrap_or(-1),
+        host,
+        port: cursor.given(PORT.into()).int(body).unwrap_or(-1),
+    }))
 }
 
-impl Nodes {
-    fn new(plans: &'static Plans, version: i16) -> Result<Nodes, DecodeError> {
-        Ok(Nodes {
-            cursor: Cursor::new(plans, version)?,
-            node_id: -1,
-            host: None,
-        })
+/// Writes a host and port over those that the cursor has come to, if the host is as long.
+#[inline(always)]
+fn patch(cursor: &Cursor, body: &mut [u8], host: &str, port: u16) -> bool {
+    let (old, old_port) = (cursor.given(HOST), cursor.given(PORT.into()));
+    if host.len() != old.end - old.content {
+        return false;
     }
-
-    fn flexible(&self) -> bool {
-        self.cursor.plan.flexible
+    if let Some(old) = body.get_mut(old.content..old.end) {
+        old.copy_from_slice(host.as_bytes());
     }
-
-    fn next<'a>(&mut self, body: &'a [u8]) -> Result<Event<'a>, DecodeError> {
-        loop {
-            let found = match self.cursor.next(body) {
-                Ok(Some(found)) => found,
-                Ok(None) => return Ok(Event::End),
-                Err(_) => return Err(self.cursor.error(body)),
-            };
-            match found.what {
-                What::TagSize => return Ok(Event::TagSize(found)),
-                What::TagEnd => return Ok(Event::TagEnd(found.end)),
-                // Node id, host and port, in each layout.
-                What::Value(path) => match path % 3 {
-                    0 => self.node_id = found.int(body),
-                    1 => self.host = Some(found),
-                    _ => {
-                        if let Some(event) = self.node(body, found)? {
-                            return Ok(event);
-                        }
-                    }
-                },
-                _ => {}
-            }
-        }
+    let old = body.get_mut(old_port.content..old_port.end);
+    match old {
+        Some([a, b]) => [*a, *b] = port.to_be_bytes(),
+        Some([a, b, c, d]) => [*a, *b, *c, *d] = i32::from(port).to_be_bytes(),
+        _ => {}
     }
-
-    fn node<'a>(&mut self, body: &'a [u8], port: Found) -> Result<Option<Event<'a>>, DecodeError> {
-        let Some(host) = self.host.take() else {
-            return Ok(None);
-        };
-        let text = body.get(host.content..host.end).unwrap_or_default();
-        let text = std::str::from_utf8(text).map_err(|_| self.cursor.error(body))?;
-        let endpoint = Endpoint {
-            node_id: self.node_id,
-            host: text,
-            port: port.int(body),
-        };
-        Ok(Some(Event::Node(endpoint, Place { host, port })))
-    }
+    true
 }
 
 /// A tagged field whose size may change.
@@ -365,17 +328,20 @@ impl<'o> Splice<'o> {
         }
     }
 
+    #[inline]
     fn copy_to(&mut self, body: &[u8], end: usize) {
-        let bytes = body.get(self.copied..end).unwrap_or_default();
-        self.out.extend_from_slice(bytes);
-        self.copied = end;
+        if self.copied < end {
+            let bytes = body.get(self.copied..end).unwrap_or_default();
+            self.out.extend_from_slice(bytes);
+            self.copied = end;
+        }
     }
 
+    #[inline]
     fn node(
         &mut self,
         body: &[u8],
-        place: &Place,
-        flexible: bool,
+        cursor: &Cursor,
         host: &str,
         port: u16,
     ) -> Result<(), RewriteError> {
@@ -383,22 +349,27 @@ impl<'o> Splice<'o> {
         if len > MAX_STRING_LEN {
             return Err(RewriteError::HostTooLong { len });
         }
-        self.copy_to(body, place.host.start);
-        if len == place.host.end - place.host.content {
-            // However it is encoded: as it would be in place.
-            self.copy_to(body, place.host.content);
-        } else if flexible {
-            put_uvarint(self.out, len + 1);
+        let (old, old_port) = (cursor.given(HOST), cursor.given(PORT.into()));
+        if len == old.end - old.content {
+            // However its length is encoded: as it would be in place.
+            self.copy_to(body, old.content);
         } else {
-            self.out.extend_from_slice(&(len as u16).to_be_bytes());
+            self.copy_to(body, old.start);
+            if cursor.plan.flexible {
+                put_uvarint(self.out, len + 1);
+            } else {
+                self.out.extend_from_slice(&(len as u16).to_be_bytes());
+            }
         }
         self.out.extend_from_slice(host.as_bytes());
-        self.copied = place.host.end;
-        self.copy_to(body, place.port.start);
-        let width = place.port.end - place.port.start;
-        self.out
-            .extend_from_slice(&port_bytes(port)[4 - width.min(4)..]);
-        self.copied = place.port.end;
+        self.copied = old.end;
+        self.copy_to(body, old_port.start);
+        if old_port.end - old_port.start == size_of::<u16>() {
+            self.out.extend_from_slice(&port.to_be_bytes());
+        } else {
+            self.out.extend_from_slice(&i32::from(port).to_be_bytes());
+        }
+        self.copied = old_port.end;
         Ok(())
     }
 
@@ -412,9 +383,4 @@ impl<'o> Splice<'o> {
             self.out.splice(tag.size..tag.content, bytes);
         }
     }
-}
-
-/// The port as an `int32`, of which the last two bytes are an `uint16`.
-fn port_bytes(port: u16) -> [u8; 4] {
-    i32::from(port).to_be_bytes()
 }

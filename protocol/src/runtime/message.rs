@@ -116,14 +116,8 @@ pub trait Message: Write + Default + Sized {
     where
         Self: Read<'a>,
     {
-        let flexible = Self::SCHEMA.flexible.contains(version);
         let mut message = Self::default();
-        read_whole(
-            &mut message,
-            Reader::new(bytes, flexible, limits),
-            bytes,
-            version,
-        )?;
+        read_message(&mut message, bytes, version, limits)?;
         Ok(message)
     }
 
@@ -286,6 +280,23 @@ fn read_start<'r, 'a, M: Message + Read<'a>, L: Leaves<'r, 'a>>(
         bytes,
         &limits,
     ))
+}
+
+/// Reads a message that fills `bytes` over a default one.
+#[inline(always)]
+pub(crate) fn read_message<'a, M: Message + Read<'a>>(
+    message: &mut M,
+    bytes: &'a [u8],
+    version: i16,
+    limits: &Limits,
+) -> Result<(), DecodeError> {
+    let flexible = M::SCHEMA.flexible.contains(version);
+    read_whole(
+        message,
+        Reader::new(bytes, flexible, limits),
+        bytes,
+        version,
+    )
 }
 
 /// As [`read_start`], if nothing follows the message.

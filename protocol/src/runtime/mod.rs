@@ -20,6 +20,8 @@ pub use blob::Blob;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind, ForeignProtocol};
 pub use leaves::{Borrowing, Leaves, Sharing};
 pub use limits::Limits;
+#[cfg(feature = "dispatch")]
+pub(crate) use message::read_message;
 pub use message::{IntoOwned, Message, Read, Request, Str, Write};
 pub(crate) use message::{unsupported_decode, unsupported_encode};
 pub(crate) use reader::MAX_STRING_LEN;

@@ -10,15 +10,14 @@ mod plan;
 
 pub(crate) use plan::{Plan, Plans};
 
-use plan::{ABSENT, Code, MAX_DEPTH, NOTHING, Op};
+use plan::{ABSENT, Code, MAX_DEPTH, NOTHING, Op, SLOTS};
 
-use crate::runtime::{DecodeError, DecodeErrorKind, Limits, MAX_STRING_LEN, unsupported_decode};
+use crate::runtime::{DecodeError, DecodeErrorKind, Limits, MAX_STRING_LEN};
 use crate::walk;
 
-/// A field that the cursor has come to, by its place in the bytes.
+/// The place of a field in the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    pub(crate) what: What,
     /// Where it begins, with its length if it has one.
     pub(crate) start: usize,
     /// Where its content begins.
@@ -28,33 +27,48 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Of a field that is null, or that the version lacks: it has no content.
+    const NONE: Found = Found {
+        start: usize::MAX,
+        content: usize::MAX,
+        end: 0,
+    };
+
+    /// The content; `None` if the field is null or is not there.
+    #[inline(always)]
+    pub(crate) fn content<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        bytes.get(self.content..self.end)
+    }
+
     /// The value of an `int32` or `uint16`.
     #[inline]
-    pub(crate) fn int(&self, bytes: &[u8]) -> i32 {
-        let value = bytes.get(self.content..self.end).unwrap_or_default();
-        match value {
-            [a, b] => u16::from_be_bytes([*a, *b]).into(),
-            [a, b, c, d] => i32::from_be_bytes([*a, *b, *c, *d]),
-            _ => 0,
+    pub(crate) fn int(&self, bytes: &[u8]) -> Option<i32> {
+        match *self.content(bytes)? {
+            [a, b] => Some(u16::from_be_bytes([a, b]).into()),
+            [a, b, c, d] => Some(i32::from_be_bytes([a, b, c, d])),
+            _ => None,
         }
     }
 }
 
-/// What has been found.
+/// What the cursor has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// The value of the path with this number.
+    /// The last value of a struct before it ends or something with other values in it begins, by
+    /// its [slot](Cursor::given): those of the values before it are known too.
     Value(u8),
-    /// Null, at the path with this number.
-    Null(u8),
-    /// The length of the array at the path with this number.
-    Count(u8, usize),
+    /// The length of an array: [`Cursor::count`], at [`Cursor::found`], as all below.
+    Count,
+    /// An array that is null.
+    Null,
     /// The end of that array.
-    ArrayEnd(u8),
+    ArrayEnd,
     /// The size of a tagged field in which something is given out.
     TagSize,
     /// The end of that tagged field.
     TagEnd,
+    /// The end of the plan.
+    End,
 }
 
 /// The bytes are not the message that the plan is for.
@@ -69,6 +83,11 @@ pub(crate) struct Cursor {
     ip: usize,
     depth: usize,
     frames: [Frame; MAX_DEPTH],
+    // What is found lies here and not in what is returned, which would be copied from hand to hand
+    // in parts of other sizes than it was written in: waiting for that takes longer than all else.
+    given: [Found; SLOTS],
+    found: Found,
+    count: usize,
 }
 
 /// An array or tagged fields.
@@ -84,20 +103,17 @@ struct Frame {
 
 impl Cursor {
     /// A cursor at the start of a message.
-    ///
-    /// # Errors
-    /// When there is no such version.
-    #[inline]
-    pub(crate) fn new(plans: &'static Plans, version: i16) -> Result<Cursor, DecodeError> {
-        match plans.get(version) {
-            Some(plan) => Ok(Cursor {
-                plan,
-                at: 0,
-                ip: 0,
-                depth: 0,
-                frames: [Frame::default(); MAX_DEPTH],
-            }),
-            None => Err(unsupported_decode(plans.schema(), version)),
+    #[inline(always)]
+    pub(crate) fn new(plan: Plan) -> Cursor {
+        Cursor {
+            plan,
+            at: 0,
+            ip: 0,
+            depth: 0,
+            frames: [Frame::default(); MAX_DEPTH],
+            given: [Found::NONE; SLOTS],
+            found: Found::NONE,
+            count: 0,
         }
     }
 
@@ -107,47 +123,56 @@ impl Cursor {
         self.at
     }
 
-    /// Goes on to the next field that the plan gives out; `None` at the end. `bytes` are those of
+    /// Where a value is: its path's number modulo [`SLOTS`].
+    #[inline(always)]
+    pub(crate) fn given(&self, slot: usize) -> &Found {
+        &self.given[slot % SLOTS]
+    }
+
+    /// Where the array's length, its end or the tagged field's size is.
+    #[inline(always)]
+    pub(crate) fn found(&self) -> Found {
+        self.found
+    }
+
+    /// The length of the array.
+    #[inline(always)]
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Goes on to the next place at which the plan has something to give out. `bytes` are those of
     /// the message, at every call.
     ///
     /// # Errors
-    /// When they are malformed before that field ends; [`Cursor::error`] says how.
-    pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<Option<Found>, Refused> {
+    /// When they are malformed before that place; [`Cursor::error`] says how.
+    pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<What, Refused> {
         // All that takes a step is inlined here: one whose address nobody takes is in registers.
         let mut on = Step {
             rest: bytes.get(self.at..).ok_or(Refused)?,
             len: bytes.len(),
             flexible: self.plan.flexible,
         };
-        let found = self.run(&mut on)?;
+        let mut ip = self.ip;
+        let what = self.run(&mut on, &mut ip)?;
+        self.ip = ip;
         self.at = on.offset();
-        Ok(found)
+        Ok(what)
     }
 
     #[inline(always)]
-    fn run(&mut self, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
-        while let Some(op) = self.plan.ops.get(self.ip) {
+    fn run(&mut self, on: &mut Step<'_>, ip: &mut usize) -> Result<What, Refused> {
+        let ops = self.plan.ops;
+        while let Some(op) = ops.get(*ip) {
             let start = on.offset();
-            self.ip += 1;
+            *ip += 1;
             let content = match op.code {
                 Code::Fixed => {
                     on.skip(usize::from(op.first))?;
-                    start
+                    Some(start)
                 }
-                Code::Text => match on.text(op)? {
-                    Some(content) => content,
-                    None => match op.give {
-                        NOTHING => continue,
-                        path => return Ok(Some(on.found(What::Null(path), start, on.offset()))),
-                    },
-                },
-                Code::Blob => match on.blob(op)? {
-                    Some(content) => content,
-                    None => match op.give {
-                        NOTHING => continue,
-                        path => return Ok(Some(on.found(What::Null(path), start, on.offset()))),
-                    },
-                },
+                Code::Text => on.text(op)?,
+                Code::Blob => on.blob(op)?,
                 Code::Numbers => {
                     on.numbers(op)?;
                     continue;
@@ -160,91 +185,82 @@ impl Cursor {
                     on.tags()?;
                     continue;
                 }
+                Code::TagsAgain => {
+                    on.tags()?;
+                    self.again(ip)?;
+                    continue;
+                }
                 Code::Tags if on.rest.first() == Some(&0) => {
                     on.skip(1)?;
-                    self.ip = usize::from(op.second);
+                    *ip = usize::from(op.second);
+                    continue;
+                }
+                Code::Again => {
+                    self.again(ip)?;
                     continue;
                 }
                 Code::End => {
                     // Stays at its end.
-                    self.ip -= 1;
-                    return Ok(None);
+                    *ip -= 1;
+                    break;
                 }
-                Code::Again => {
-                    let frame = self.top()?;
-                    frame.left -= 1;
-                    if frame.left > 0 {
-                        self.ip = frame.ip as usize;
-                    } else {
-                        self.depth -= 1;
-                    }
-                    continue;
-                }
-                _ => match self.nest(op, on)? {
+                _ => match self.nest(op, on, ip)? {
                     None => continue,
-                    found => return Ok(found),
+                    Some(what) => return Ok(what),
                 },
             };
             if op.give != NOTHING {
-                return Ok(Some(on.found(What::Value(op.give), start, content)));
+                self.given[usize::from(op.give) % SLOTS] = match content {
+                    Some(content) => on.found(start, content),
+                    None => Found::NONE,
+                };
+                if op.stop {
+                    return Ok(What::Value(op.give % SLOTS as u8));
+                }
             }
         }
-        Ok(None)
+        Ok(What::End)
     }
 
     /// The steps that begin and end something with other steps in it.
     #[inline(always)]
-    fn nest(&mut self, op: &Op, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
+    fn nest(
+        &mut self,
+        op: &Op,
+        on: &mut Step<'_>,
+        ip: &mut usize,
+    ) -> Result<Option<What>, Refused> {
         match op.code {
             Code::Each => {
                 let start = on.offset();
                 let len = on.array_len(op, 1)?;
                 match len.unwrap_or(0) {
-                    0 => self.ip = usize::from(op.first),
-                    left => self.push(left, self.ip)?,
+                    0 => *ip = usize::from(op.first),
+                    left => self.push(left, *ip)?,
                 }
-                if op.give != NOTHING {
-                    let what = match len {
-                        Some(len) => What::Count(op.give, len),
-                        None => What::Null(op.give),
-                    };
-                    return Ok(Some(on.found(what, start, on.offset())));
-                }
-                return Ok(None);
+                return Ok(self.give_array(op, len, on.found(start, on.offset())));
             }
             Code::Rows => {
                 let start = on.offset();
                 let len = on.array_len(op, 1)?;
-                let end = on.offset();
+                let found = on.found(start, on.offset());
                 on.rows(op, len.unwrap_or(0))?;
-                if op.give != NOTHING {
-                    let what = match len {
-                        Some(len) => What::Count(op.give, len),
-                        None => What::Null(op.give),
-                    };
-                    let found = Found {
-                        what,
-                        start,
-                        content: end,
-                        end,
-                    };
-                    return Ok(Some(found));
-                }
-                return Ok(None);
+                return Ok(self.give_array(op, len, found));
             }
             Code::ArrayEnd => {
                 let end = on.offset();
-                return Ok(Some(on.found(What::ArrayEnd(op.give), end, end)));
+                self.found = on.found(end, end);
+                return Ok(Some(What::ArrayEnd));
             }
             Code::Maybe => {
                 if on.byte()? >= 0x80 {
-                    self.ip = usize::from(op.first);
+                    *ip = usize::from(op.first);
                 }
                 return Ok(None);
             }
             Code::MaybeTagged => {
                 if on.uvarint()? == 0 {
-                    self.ip = usize::from(op.first);
+                    *ip = usize::from(op.first);
                 }
                 return Ok(None);
             }
@@ -253,7 +269,7 @@ impl Cursor {
                 if count > Limits::DEFAULT.max_tagged_fields {
                     return Err(Refused);
                 }
-                self.push(count as usize, self.ip - 1)?;
+                self.push(count as usize, *ip - 1)?;
             }
             Code::TagEnd => {
                 if self.top()?.end != on.rest.len() {
@@ -262,25 +278,40 @@ impl Cursor {
                 if op.give != NOTHING {
                     // The step behind this one goes on with the next.
                     let end = on.offset();
-                    return Ok(Some(on.found(What::TagEnd, end, end)));
+                    self.found = on.found(end, end);
+                    return Ok(Some(What::TagEnd));
                 }
             }
             Code::NextTag => {}
             _ => return Ok(None),
         }
         // Of the tags' steps, those that did not return go on with the next field.
-        self.next_tag(on)
+        self.next_tag(on, ip)
+    }
+
+    #[inline(always)]
+    fn give_array(&mut self, op: &Op, len: Option<usize>, found: Found) -> Option<What> {
+        if op.give == NOTHING {
+            return None;
+        }
+        self.found = found;
+        self.count = len.unwrap_or(0);
+        Some(if len.is_some() {
+            What::Count
+        } else {
+            What::Null
+        })
     }
 
     /// Goes on to the next tagged field that the schema knows, or behind them all.
     #[inline(always)]
-    fn next_tag(&mut self, on: &mut Step<'_>) -> Result<Option<Found>, Refused> {
+    fn next_tag(&mut self, on: &mut Step<'_>, ip: &mut usize) -> Result<Option<What>, Refused> {
         loop {
             let frame = self.top()?;
             let first = frame.ip as usize;
             if frame.left == 0 {
                 self.depth -= 1;
-                self.ip = self.plan.ops.get(first).map_or(0, |op| op.second.into());
+                *ip = self.plan.ops.get(first).map_or(0, |op| op.second.into());
                 return Ok(None);
             }
             frame.left -= 1;
@@ -298,12 +329,26 @@ impl Cursor {
                 return Err(Refused);
             }
             self.top()?.end = end;
-            self.ip = row.second.into();
-            return Ok(match row.give {
-                NOTHING => None,
-                _ => Some(on.found(What::TagSize, start, on.offset())),
-            });
+            *ip = row.second.into();
+            if row.give == NOTHING {
+                return Ok(None);
+            }
+            self.found = on.found(start, on.offset());
+            return Ok(Some(What::TagSize));
         }
+    }
+
+    /// Goes on to the array's next element, or behind the last.
+    #[inline(always)]
+    fn again(&mut self, ip: &mut usize) -> Result<(), Refused> {
+        let frame = self.top()?;
+        frame.left -= 1;
+        if frame.left > 0 {
+            *ip = frame.ip as usize;
+        } else {
+            self.depth -= 1;
+        }
+        Ok(())
     }
 
     #[inline(always)]
@@ -391,9 +436,8 @@ impl Step<'_> {
     }
 
     #[inline(always)]
-    fn found(&self, what: What, start: usize, content: usize) -> Found {
+    fn found(&self, start: usize, content: usize) -> Found {
         Found {
-            what,
             start,
             content,
             end: self.offset(),

@@ -4,12 +4,15 @@
 //! Some of its steps give out the field that they pass. Plans of neighbouring versions with the
 //! same layout are one. They are made when the first cursor needs them, and stay.
 
+use crate::runtime::{DecodeError, unsupported_decode};
 use crate::schema::{FieldSchema, FieldType, Schema};
 
 /// The most paths that a plan looks for.
 const MAX_PATHS: usize = 8;
 /// The most arrays and tagged fields that a field may stand in.
 pub(super) const MAX_DEPTH: usize = 8;
+/// How many values a cursor keeps the places of: paths with the same number modulo this share one.
+pub(super) const SLOTS: usize = 4;
 /// A place in a path that the field is not on.
 const OFF: usize = usize::MAX;
 /// Of an [`Op`] that gives nothing out.
@@ -39,6 +42,8 @@ pub(super) enum Code {
     Each,
     /// Ends a struct in an array.
     Again,
+    /// The same, behind tagged fields that are taken by their sizes.
+    TagsAgain,
     /// Gives out where an array ends.
     ArrayEnd,
     /// Takes the marker of a struct that may be null; if it is, goes on at the first number.
@@ -67,6 +72,8 @@ pub(super) struct Op {
     pub(super) nullable: bool,
     /// The path that it gives out, or [`NOTHING`]. Of tags: whether something within is given.
     pub(super) give: u8,
+    /// Whether the cursor stops when it has given this value out, as no other follows for sure.
+    pub(super) stop: bool,
     pub(super) first: u16,
     pub(super) second: u16,
 }
@@ -77,6 +84,7 @@ fn op(code: Code, first: usize) -> Op {
         code,
         nullable: false,
         give: NOTHING,
+        stop: false,
         first: first as u16,
         second: 0,
     }
@@ -87,9 +95,8 @@ fn op(code: Code, first: usize) -> Op {
 pub struct Plans {
     schema: &'static Schema,
     ops: Vec<Op>,
-    /// For each version from the lowest where its steps begin and end, and the last path that
-    /// they give out the value of.
-    spans: Vec<(usize, usize, u8)>,
+    /// For each version from the lowest where its steps begin and end.
+    spans: Vec<(usize, usize)>,
 }
 
 /// The plan of one version.
@@ -97,8 +104,6 @@ pub struct Plans {
 pub(crate) struct Plan {
     pub(super) ops: &'static [Op],
     pub(crate) flexible: bool,
-    /// The last path of which it gives out a value.
-    pub(crate) last: u8,
     pub(crate) schema: &'static Schema,
     pub(crate) version: i16,
 }
@@ -121,14 +126,13 @@ impl Plans {
         for version in schema.versions.lowest..=schema.versions.highest {
             let mut build = Build::new(schema, version, paths, whole);
             build.message();
-            let previous = plans.spans.last().copied().unwrap_or((0, 0, NOTHING));
+            let previous = plans.spans.last().copied().unwrap_or((0, 0));
             if plans.ops.get(previous.0..previous.1) == Some(&build.ops[..]) {
                 plans.spans.push(previous);
             } else {
                 let from = plans.ops.len();
-                let last = build.last_value();
                 plans.ops.append(&mut build.ops);
-                plans.spans.push((from, plans.ops.len(), last));
+                plans.spans.push((from, plans.ops.len()));
             }
             for (found, now) in found.iter_mut().zip(build.found) {
                 *found |= now;
@@ -144,22 +148,40 @@ impl Plans {
         plans
     }
 
-    /// The plan of a version; `None` if the message has no such version.
+    /// The plan of a version.
+    ///
+    /// # Errors
+    /// When the message has no such version.
     #[inline]
-    pub(crate) fn get(&'static self, version: i16) -> Option<Plan> {
+    pub(crate) fn get(&'static self, version: i16) -> Result<Plan, DecodeError> {
+        self.find(version)
+            .ok_or_else(|| unsupported_decode(self.schema, version))
+    }
+
+    #[inline]
+    fn find(&'static self, version: i16) -> Option<Plan> {
         let schema = self.schema;
         if !schema.versions.contains(version) {
             return None;
         }
         let row = usize::try_from(version - schema.versions.lowest).ok()?;
-        let (from, to, last) = *self.spans.get(row)?;
+        let (from, to) = *self.spans.get(row)?;
         Some(Plan {
             ops: self.ops.get(from..to)?,
             flexible: schema.flexible.contains(version),
-            last,
             schema,
             version,
         })
+    }
+
+    /// For each version, the paths at whose values a cursor stops.
+    #[cfg(test)]
+    pub(crate) fn stops(&self) -> Vec<Vec<u8>> {
+        let stops = |&(from, to): &(usize, usize)| {
+            let stops = self.ops[from..to].iter().filter(|op| op.stop);
+            stops.map(|op| op.give).collect()
+        };
+        self.spans.iter().map(stops).collect()
     }
 
     /// Whether every array of structs that is given out has rows of some width.
@@ -170,11 +192,6 @@ impl Plans {
             Code::Rows => usize::from(op.first) == width,
             code => code == Code::ArrayEnd,
         })
-    }
-
-    /// The schema.
-    pub(crate) fn schema(&self) -> &'static Schema {
-        self.schema
     }
 }
 
@@ -228,17 +245,25 @@ impl<'p> Build<'p> {
         }
         self.ops.truncate(needed);
         self.ops.push(op(Code::End, 0));
+        self.mark_stops();
     }
 
-    /// The path of the last step that gives out a value.
-    fn last_value(&self) -> u8 {
-        let is_value = |op: &&Op| {
-            matches!(op.code, Code::Fixed | Code::Text | Code::Blob) && op.give != NOTHING
-        };
-        self.ops
-            .iter()
-            .rfind(is_value)
-            .map_or(NOTHING, |op| op.give)
+    /// Marks the steps whose values are the last before something that may have others in it, or
+    /// not be there.
+    fn mark_stops(&mut self) {
+        let mut is_last = true;
+        for op in self.ops.iter_mut().rev() {
+            match op.code {
+                Code::Fixed | Code::Text | Code::Blob if op.give != NOTHING => {
+                    op.stop = is_last;
+                    is_last = false;
+                }
+                Code::Fixed | Code::Text | Code::Blob | Code::SkipTags => {}
+                Code::Numbers | Code::Texts | Code::Blobs => {}
+                Code::Rows if op.give == NOTHING => {}
+                _ => is_last = true,
+            }
+        }
     }
 
     /// Whether a step from a place on gives something out.
@@ -361,7 +386,11 @@ impl<'p> Build<'p> {
             self.ops.truncate(at + 1);
             return self.array_end(give);
         }
-        self.ops.push(op(Code::Again, 0));
+        match self.ops.last_mut() {
+            // In this struct's steps, as there is no jump to behind it.
+            Some(last) if last.code == Code::SkipTags => last.code = Code::TagsAgain,
+            _ => self.ops.push(op(Code::Again, 0)),
+        }
         self.ops[at].first = self.ops.len() as u16;
         self.array_end(give);
     }

@@ -241,6 +241,19 @@ fn what_is_passed_is_checked() {
         (refused.path(), refused.kind()),
         ("topics[0].name", &DecodeErrorKind::InvalidUtf8)
     );
+    // A topic without partitions: its name is checked all the same.
+    let mut bytes = vec![
+        0xff, 0xff, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 0,
+    ];
+    let sets = |bytes: &[u8]| {
+        let sets = peek::record_sets::<ProduceRequest<'_>>(3, bytes).unwrap();
+        sets.collect::<Result<Vec<_>, _>>().map(|sets| sets.len())
+    };
+    assert_eq!(sets(&bytes), Ok(0));
+    bytes[14] = 0xff;
+    let refused = sets(&bytes).unwrap_err();
+    assert_eq!(refused, ProduceRequest::decode(&bytes, 3).unwrap_err());
+    assert_eq!(refused.kind(), &DecodeErrorKind::InvalidUtf8);
     let topics = peek::topics::<MetadataRequest<'_>>(1, &[0xff; 4]).unwrap();
     assert_eq!((topics.listed(), topics.count()), (None, 0));
     let topics = peek::topics::<MetadataRequest<'_>>(0, &[0; 4]).unwrap();

@@ -104,11 +104,13 @@ impl MemoryLog {
         self.synced_number = Arc::new(AtomicU64::new(self.issued_number));
         // A snapshot beyond the end of the log stands for what the log lost.
         if let Some(&id) = self.snapshots.keys().next_back()
-            && id > self.durable.end_id()
+            && (id.offset > self.durable.end || id > self.durable.end_id())
         {
             self.durable = Batched::starting_at(id.offset);
             self.snapshots = self.snapshots.split_off(&id);
         }
+        let start = self.durable.start;
+        self.snapshots.retain(|id, _| id.offset >= start);
         self.issued = self.durable.clone();
     }
 
@@ -343,6 +345,11 @@ impl LogStore for MemoryLog {
         self.settle();
         if !self.snapshots.contains_key(&id) {
             return Err(MemoryError::UnknownSnapshot(id));
+        }
+        let (start, end) = (self.issued.start, self.issued.end);
+        if id.offset > end {
+            let from = id.offset;
+            return Err(MemoryError::Outside { from, start, end });
         }
         self.snapshots = self.snapshots.split_off(&id);
         self.issued.start_at(id.offset);

@@ -220,8 +220,9 @@ impl Node {
 
     /// A record of the log that changes the quorum.
     pub(super) fn add_control(&mut self, offset: Offset, control: Control) {
+        let before = self.voters().clone();
         self.membership.add(offset, control);
-        self.voters_changed();
+        self.voters_changed(&before);
     }
 
     /// The first records of a leader.

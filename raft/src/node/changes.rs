@@ -277,15 +277,23 @@ impl Node {
 
     /// Whether nothing stands in the way of another voter set: majorities of sets that differ by
     /// one voter overlap, those of sets that differ by two may not (KAFKA-20740).
-    pub(super) fn check_no_change(&self) -> Result<(), Refusal> {
+    fn check_no_change(&self) -> Result<(), Refusal> {
+        let committed = self.check_idle()?;
         if self.kraft_version() == 0 {
             let what = "the voters are configured: kraft.version is 0";
             return Err((ErrorCode::UNSUPPORTED_VERSION, what));
         }
-        self.check_all_committed()
+        self.check_voters_committed(committed)
     }
 
     pub(super) fn check_all_committed(&self) -> Result<(), Refusal> {
+        let committed = self.check_idle()?;
+        self.check_voters_committed(committed)
+    }
+
+    /// Whether no change is under way, and the leader has committed something in its epoch. What
+    /// it has committed.
+    fn check_idle(&self) -> Result<Offset, Refusal> {
         let busy = |what| Err((ErrorCode::REQUEST_TIMED_OUT, what));
         let Role::Leader(leader) = &self.role else {
             return Err((ErrorCode::NOT_LEADER_OR_FOLLOWER, "this node does not lead"));
@@ -295,15 +303,20 @@ impl Node {
         }
         let Some(committed) = self.high_watermark else {
             if is_off(Mutation::VoterChangeBeforeCommit) {
-                return Ok(());
+                return Ok(Offset::MAX);
             }
             return busy("nothing of this epoch is committed yet");
         };
+        Ok(committed)
+    }
+
+    fn check_voters_committed(&self, committed: Offset) -> Result<(), Refusal> {
         let pending = self
             .voters_offset()
             .is_some_and(|offset| offset >= committed);
         if pending && !is_off(Mutation::TwoVoterChanges) {
-            return busy("the last change of the voters is not committed yet");
+            let what = "the last change of the voters is not committed yet";
+            return Err((ErrorCode::REQUEST_TIMED_OUT, what));
         }
         Ok(())
     }

@@ -174,9 +174,13 @@ impl Node {
     }
 
     fn begin_download(&mut self, peer: NodeId, id: OffsetAndEpoch) {
+<<<<<<< HEAD
         let past = id.offset < self.known_committed();
         let is_refused = past && !is_off(Mutation::TruncateBelowHighWatermark);
         if self.log.snapshot_size(id).is_some() || is_refused {
+=======
+        if self.log.snapshot_size(id).is_some() || self.is_past(id.offset) {
+>>>>>>> main
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
@@ -192,11 +196,17 @@ impl Node {
         }
     }
 
+<<<<<<< HEAD
     /// What is before this is committed for certain: after a restart snapshots say so, while the
     /// high watermark is not known yet.
     fn known_committed(&self) -> Offset {
         let snapshot = self.log.latest_snapshot().map_or(0, |id| id.offset);
         self.high_watermark.unwrap_or(0).max(snapshot).max(self.log.start())
+=======
+    /// Whether a log that ends at an offset would lack what this node knows to be committed.
+    pub(super) fn is_past(&self, end: Offset) -> bool {
+        end < self.high_watermark.unwrap_or(0).max(self.log.start())
+>>>>>>> main
     }
 
     /// The leader's log has something else from here on.
@@ -227,14 +237,15 @@ impl Node {
 
     fn append_fetched(&mut self, peer: NodeId, records: Bytes) {
         let accepted = self.accept(&records);
-        if let Some(refused) = accepted.refused {
+        let is_empty = accepted.len == 0;
+        // The last batch may be cut off, as long as there is a whole one before it.
+        let partial = || "sent less than a batch".to_owned();
+        let refused = accepted.refused.or_else(|| is_empty.then(partial));
+        if let Some(refused) = refused {
             self.misbehaved(Some(peer), refused);
-            if accepted.len == 0 {
-                self.back_off(peer);
-            }
         }
-        if accepted.len == 0 {
-            return;
+        if is_empty {
+            return self.back_off(peer);
         }
         let base = self.log.end();
         let batches = records.slice(..accepted.len);

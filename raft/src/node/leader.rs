@@ -52,8 +52,16 @@ pub(super) struct Replica {
     /// The leader's log end offset at that time.
     leader_end: Offset,
     pub(super) caught_up_at: Option<Instant>,
-    /// The snapshot that it is fetching.
-    pub(super) snapshot: Option<OffsetAndEpoch>,
+    /// The snapshot that it is fetching, and when it asked for a part of it last. That is no
+    /// progress in the log, and no time at which it can have caught up.
+    pub(super) snapshot: Option<(OffsetAndEpoch, Instant)>,
+}
+
+impl Replica {
+    /// When it asked for anything last.
+    fn heard_at(&self) -> Option<Instant> {
+        self.fetched_at.max(self.snapshot.map(|(_, at)| at))
+    }
 }
 
 impl Leader {
@@ -113,7 +121,8 @@ impl Node {
         if self.kraft_version() >= 1 {
             let own = self.own_voter();
             let known = own.as_ref().and_then(|own| self.voters().get(own.key.id));
-            let moved = matches!((&own, known), (Some(own), Some(known)) if own != known);
+            let moved = self.is_voter()
+                && matches!((&own, known), (Some(own), Some(known)) if own != known);
             if moved || self.voters_offset() == Some(-1) {
                 let mut voters = self.voters().clone();
                 if let (Some(own), true) = (own, moved) {
@@ -246,15 +255,29 @@ impl Node {
     }
 
     /// The voters are others than before: progress stands under their keys.
-    pub(super) fn voters_changed(&mut self) {
+    pub(super) fn voters_changed(&mut self, before: &VoterSet) {
         let voters = self.membership.voters().clone();
+        if voters == *before {
+            return;
+        }
+        let until = self.now.plus(check_quorum_ms(&self.config));
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
         for voter in voters.iter() {
-            leader.replicas.entry(voter.key).or_default();
+            let key = voter.key;
+            // A voter whose directory was not known is the same voter now that it is.
+            let old = before.get(key.id).map(|voter| voter.key);
+            let old = old.filter(|old| *old != key && old.directory_id.is_none());
+            let known = old.and_then(|old| leader.replicas.remove(&old));
+            leader
+                .replicas
+                .entry(key)
+                .or_insert(known.unwrap_or_default());
         }
         leader.fetched.retain(|id| voters.get(*id).is_some());
+        // Nobody had to fetch from a lone voter: whoever joins it gets its time to begin.
+        leader.quorum_until = leader.quorum_until.max(until);
     }
 
     pub(super) fn advance_high_watermark(&mut self) {
@@ -335,8 +358,8 @@ impl Node {
         }
         leader.begin_at = now.plus(half.max(1));
         let silent = |key: &ReplicaKey| {
-            let fetched_at = leader.replicas.get(key).and_then(|r| r.fetched_at);
-            fetched_at.is_none_or(|at| now.since(at) >= half)
+            let heard_at = leader.replicas.get(key).and_then(Replica::heard_at);
+            heard_at.is_none_or(|at| now.since(at) >= half)
         };
         let keys = self.membership.voters().iter().map(|voter| voter.key);
         let silent: Vec<ReplicaKey> = keys.filter(silent).collect();
@@ -388,7 +411,7 @@ impl Node {
         leader.replicas.retain(|key, replica| {
             let is_voter = voters.get(key.id).is_some_and(|voter| voter.key == *key);
             let recent = replica
-                .fetched_at
+                .heard_at()
                 .is_some_and(|at| now.since(at) < OBSERVER_SESSION_MS);
             is_voter || recent
         });

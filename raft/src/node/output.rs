@@ -132,7 +132,8 @@ pub enum DiskOp {
         bytes: Bytes,
     },
     /// Check the fetched snapshot, put it in place, and start the log anew at its end. What came
-    /// of it is to be told to [`Node::handle_installed`](super::Node::handle_installed).
+    /// of it is to be told to [`Node::handle_installed`](super::Node::handle_installed), before
+    /// any other input: until then nobody knows where the log ends.
     InstallSnapshot {
         /// The snapshot.
         id: OffsetAndEpoch,

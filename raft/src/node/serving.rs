@@ -115,14 +115,14 @@ impl Node {
     /// Whether this node leads the epoch that a request names.
     pub(super) fn check_leader_epoch(&self, epoch: Epoch) -> Result<(), ErrorCode> {
         let checked = !is_off(Mutation::FetchEpochNotChecked);
-        if self.shutdown.is_some() {
-            Err(ErrorCode::BROKER_NOT_AVAILABLE)
-        } else if epoch < self.epoch && checked {
+        if epoch < self.epoch && checked {
             Err(ErrorCode::FENCED_LEADER_EPOCH)
         } else if epoch > self.epoch && checked {
             Err(ErrorCode::UNKNOWN_LEADER_EPOCH)
         } else if !matches!(self.role, Role::Leader(_)) {
             Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+        } else if self.shutdown.is_some() {
+            Err(ErrorCode::BROKER_NOT_AVAILABLE)
         } else {
             Ok(())
         }
@@ -163,6 +163,11 @@ impl Node {
         debug_assert!(ask.epoch == self.epoch || is_off(Mutation::FetchEpochNotChecked));
         if ask.replica.id >= 0 {
             self.replica_fetched(ask.replica, ask.offset);
+        }
+        if !matches!(self.role, Role::Leader(_)) {
+            // What it acknowledged committed that this leader is no voter any more.
+            let partition = self.fetch_answer(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+            return self.reply(token, self.fetch_response(version, partition));
         }
         let parked = Parked {
             token,

@@ -52,8 +52,13 @@ pub enum SnapshotError {
     Exists(OffsetAndEpoch),
     /// There is no such snapshot.
     Unknown(OffsetAndEpoch),
-    /// It is the latest one.
-    Latest(OffsetAndEpoch),
+    /// There is a later one already, before which the voters are not known any more.
+    BelowLatest {
+        /// Its end.
+        end: Offset,
+        /// The latest.
+        latest: OffsetAndEpoch,
+    },
     /// A follower is fetching one of those that would go.
     InUse(OffsetAndEpoch),
 }
@@ -76,7 +81,9 @@ impl fmt::Display for SnapshotError {
             SnapshotError::NotInLog(id) => write!(f, "the log does not have {id}"),
             SnapshotError::Exists(id) => write!(f, "there is a snapshot {id} already"),
             SnapshotError::Unknown(id) => write!(f, "there is no snapshot {id}"),
-            SnapshotError::Latest(id) => write!(f, "snapshot {id} is the latest"),
+            SnapshotError::BelowLatest { end, latest } => {
+                write!(f, "offset {end} is below the latest snapshot {latest}")
+            }
             SnapshotError::InUse(id) => write!(f, "a follower is fetching snapshot {id}"),
         }
     }
@@ -110,6 +117,11 @@ impl Node {
         }
         if self.log.snapshot_size(id).is_some() {
             return Err(SnapshotError::Exists(id));
+        }
+        if let Some(latest) = self.log.latest_snapshot()
+            && end < latest.offset
+        {
+            return Err(SnapshotError::BelowLatest { end, latest });
         }
         let (kraft_version, voters) = self.membership.before(end);
         Ok(SnapshotContext {
@@ -170,13 +182,9 @@ impl Node {
             return None;
         };
         let patience = self.config.fetch_timeout_ms;
-        let recent = |replica: &&super::leader::Replica| {
-            replica
-                .fetched_at
-                .is_some_and(|at| self.now.since(at) < patience)
-        };
-        let used = leader.replicas.values().filter(recent);
-        used.filter_map(|replica| replica.snapshot).min()
+        let used = leader.replicas.values().filter_map(|r| r.snapshot);
+        let recent = used.filter(|(_, at)| self.now.since(*at) < patience);
+        recent.map(|(id, _)| id).min()
     }
 
     pub(super) fn serve_fetch_snapshot(
@@ -251,8 +259,7 @@ impl Node {
         let (now, progress) = (self.now, self.progress_key(key));
         if let Role::Leader(leader) = &mut self.role {
             let replica = leader.replicas.entry(progress).or_default();
-            replica.snapshot = Some(id);
-            replica.fetched_at = Some(now);
+            replica.snapshot = Some((id, now));
         }
         self.voter_fetched(key);
     }
@@ -396,6 +403,8 @@ impl Node {
         peer: NodeId,
         part: fetch_snapshot_response::PartitionSnapshot<'static>,
     ) {
+        // An observer that fetches from somebody else meanwhile may have learnt more.
+        let is_past = self.is_past(part.snapshot_id.end_offset);
         let Role::Follower(follower) = &mut self.role else {
             return;
         };
@@ -408,7 +417,7 @@ impl Node {
         let bytes = part.unaligned_records.into_bytes();
         let end = download.position + bytes.len() as u64;
         let fits = id == download.id && position == Some(download.position) && end <= size;
-        if !fits || (bytes.is_empty() && end < size) {
+        if is_past || !fits || (bytes.is_empty() && end < size) {
             self.drop_download();
             self.misbehaved(
                 Some(peer),

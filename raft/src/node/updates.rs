@@ -52,10 +52,13 @@ impl Node {
         let feature = &request.kraft_version_feature;
         let (min, max) = (feature.min_supported_version, feature.max_supported_version);
         let kraft_versions = KRaftVersions { min, max };
-        if min < 0 || max < min || !kraft_versions.contains(self.kraft_version()) {
+        if min < 0 || max < min {
             return Err(ErrorCode::INVALID_REQUEST);
         }
         self.check_all_committed().map_err(|(error, _)| error)?;
+        if !kraft_versions.contains(self.kraft_version()) {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
         if !self.voters().contains(key) {
             return Err(ErrorCode::VOTER_NOT_FOUND);
         }
@@ -224,8 +227,11 @@ impl Node {
             ErrorCode::DUPLICATE_VOTER,
             ErrorCode::VOTER_NOT_FOUND,
         ];
-        if !expected.contains(&ErrorCode(error_code)) {
-            self.failed_answer(peer, error_code);
+        match ErrorCode(error_code) {
+            error if expected.contains(&error) => {}
+            // Leaders change; whoever is next will be asked.
+            ErrorCode::NOT_LEADER_OR_FOLLOWER => self.back_off(peer),
+            _ => self.failed_answer(peer, error_code),
         }
     }
 }

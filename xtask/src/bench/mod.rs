@@ -5,6 +5,7 @@ mod compile;
 mod figures;
 mod machine;
 mod others;
+mod raft;
 mod report;
 
 use std::fs;
@@ -31,6 +32,8 @@ enum What {
     Codec(codec::Args),
     /// The time to compile each library, and what it adds to a program
     Compile(compile::Args),
+    /// Appends through a raft node and its log, beside the disk alone
+    Raft(raft::Args),
     /// What the leaves of decoded messages could be made of
     Shapes,
     /// How many lines of Java's corpus kafka-protocol writes with the same bytes
@@ -43,6 +46,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     match args.what {
         What::Codec(args) => codec::run(&args),
         What::Compile(args) => compile::run(&args),
+        What::Raft(args) => raft::run(&args),
         What::Shapes => finish(cargo().args(run).args(["--", "shapes"])),
         What::Corpus => finish(
             cargo()

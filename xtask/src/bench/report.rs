@@ -423,30 +423,28 @@ fn batches(run: &Run<'_>, operation: &str) -> Result<String> {
         let mut cases = COMPRESSIONS.iter();
         cases.any(|case| run.figures.nanos(operation, case, name).is_some())
     };
-    let all = std::iter::once(KWIRE).chain(PEERS);
+    let all = std::iter::once(KWIRE).chain(PEERS).chain([BY_HAND]);
     let names: Vec<_> = all.filter(timed).collect();
     let mut text = note.to_owned();
     let columns = names.join(" | ");
     writeln!(
         text,
-        "| compression | {columns} | peer | Rust peer |\n|{}",
-        "---|".repeat(names.len() + 3)
+        "| compression | {columns} | peer | Rust peer | of hand |\n|{}",
+        "---|".repeat(names.len() + 4)
     )?;
     for case in COMPRESSIONS {
         let Standing {
-            peer, rust_peer, ..
+            peer,
+            rust_peer,
+            of_hand,
         } = standing(run, operation, case);
         let cells: Vec<_> = names
             .iter()
             .map(|name| run.figures.nanos(operation, case, name))
             .map(|nanos| nanos.map_or(String::new(), |nanos| grouped((nanos / 1e3).round() as u64)))
             .collect();
-        let (peer, rust_peer) = (times_as(peer), times_as(rust_peer));
-        writeln!(
-            text,
-            "| {case} | {} | {peer} | {rust_peer} |",
-            cells.join(" | ")
-        )?;
+        let ratios = [peer, rust_peer, of_hand].map(times_as).join(" | ");
+        writeln!(text, "| {case} | {} | {ratios} |", cells.join(" | "))?;
     }
     Ok(text)
 }

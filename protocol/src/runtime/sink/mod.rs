@@ -139,8 +139,22 @@ pub trait Sink<'m> {
     ///
     /// # Errors
     /// When it is longer than 32767 bytes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self, text: &str) -> Result<()> {
+        if self.flexible() && text.len() < 0x7f {
+            self.put_fixed([text.len() as u8 + 1]);
+            self.put(text.as_bytes());
+            return Ok(());
+        }
+        self.aside(|s| s.long_string(text))
+    }
+
+    /// Puts a string whose length takes more than a byte.
+    ///
+    /// # Errors
+    /// When it is longer than 32767 bytes.
+    #[inline(never)]
+    fn long_string(&mut self, text: &str) -> Result<()> {
         let len = text.len();
         if len > MAX_STRING_LEN {
             return Err(EncodeError::new(EncodeErrorKind::StringTooLong { len }));
@@ -158,7 +172,7 @@ pub trait Sink<'m> {
     ///
     /// # Errors
     /// When it is null and may not be, or too long.
-    #[inline]
+    #[inline(always)]
     fn nullable_string(&mut self, text: &Option<Str<'_>>, allowed: bool) -> Result<()> {
         match text {
             Some(text) => self.string(text),
@@ -178,7 +192,7 @@ pub trait Sink<'m> {
     ///
     /// # Errors
     /// When it is over `i32::MAX`.
-    #[inline]
+    #[inline(always)]
     fn long_len(&mut self, len: usize) -> Result<()> {
         // In the compact form the length plus one has to fit.
         let Ok(len) = i32::try_from(len) else {
@@ -406,7 +420,7 @@ pub trait Sink<'m> {
     ///
     /// # Errors
     /// When unknown tagged fields are not ascending, or the version has none.
-    #[inline]
+    #[inline(always)]
     fn end_struct(&mut self, unknown: &UnknownTags) -> Result<()> {
         if unknown.is_empty() {
             if self.flexible() {
@@ -415,6 +429,40 @@ pub trait Sink<'m> {
             return Ok(());
         }
         self.aside(|s| s.end_struct_slow(unknown))
+    }
+
+    /// Puts the last fields of a struct without known tagged fields, and its end: the run has a
+    /// byte more than the fields take, which is the number of tagged fields if there are none.
+    ///
+    /// # Errors
+    /// When unknown tagged fields are not ascending, or the version has none.
+    #[inline(always)]
+    fn run_to_end<const N: usize>(
+        &mut self,
+        run: WriteRun<N>,
+        unknown: &UnknownTags,
+    ) -> Result<()> {
+        if self.flexible() && unknown.is_empty() {
+            self.run(run);
+            return Ok(());
+        }
+        let bytes = run.finish();
+        self.aside(|s| s.run_to_end_slow(bytes, unknown))
+    }
+
+    /// The same where the end is not a zero byte. It gets the bytes as a value, for the run not to
+    /// be in memory elsewhere: reading wider than it was written would wait for the writes.
+    ///
+    /// # Errors
+    /// When unknown tagged fields are not ascending, or the version has none.
+    #[inline(never)]
+    fn run_to_end_slow<const N: usize>(
+        &mut self,
+        bytes: [u8; N],
+        unknown: &UnknownTags,
+    ) -> Result<()> {
+        self.put(bytes.get(..N - 1).unwrap_or(&[]));
+        self.end_struct(unknown)
     }
 
     /// Puts the end of a struct that has unknown tagged fields and no known ones.
@@ -432,16 +480,20 @@ pub trait Sink<'m> {
     }
 
     /// Puts the number of tagged fields: the known ones that are set, and the unknown ones.
-    #[inline]
+    #[inline(always)]
     fn tag_count(&mut self, known: usize, unknown: &UnknownTags) {
-        self.uvarint((known + unknown.as_slice().len()) as u32);
+        if unknown.is_empty() {
+            self.uvarint(known as u32);
+        } else {
+            self.uvarint((known + unknown.as_slice().len()) as u32);
+        }
     }
 
     /// Puts unknown tagged fields behind the known ones, whose tags are below `known`.
     ///
     /// # Errors
     /// When they are not ascending, or have tags of the schema.
-    #[inline]
+    #[inline(always)]
     fn unknown_tags(&mut self, unknown: &UnknownTags, known: u32) -> Result<()> {
         if unknown.is_empty() {
             return Ok(());

@@ -1,0 +1,112 @@
+//! The log on a file system.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::sync::mpsc;
+use std::thread;
+
+use kwire_raft::driver::{Barrier, Installed, LogStore};
+use kwire_raft::log::files::StdFiles;
+use kwire_raft::log::{FileLog, LogOptions};
+use kwire_raft::types::{OffsetAndEpoch, Topic};
+
+use crate::common::{batch, contents, snapshot};
+
+fn options() -> LogOptions {
+    LogOptions {
+        segment_bytes: 20_000,
+        ..LogOptions::new(Topic::cluster_metadata())
+    }
+}
+
+fn is_send<T: Send + 'static>(value: T) -> T {
+    value
+}
+
+#[test]
+fn a_thread_syncs_what_another_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = StdFiles::partition(dir.path(), &Topic::cluster_metadata()).unwrap();
+    assert!(files.path().ends_with("__cluster_metadata-0"));
+    let mut log = is_send(FileLog::open(files.clone(), options()).unwrap());
+    let (sender, barriers) = mpsc::channel();
+    let syncing = thread::spawn(move || {
+        for barrier in barriers {
+            Barrier::sync(is_send::<<FileLog as LogStore>::Barrier>(barrier)).unwrap();
+        }
+    });
+    let mut all = Vec::new();
+    for round in 0..300 {
+        let bytes = batch(log.end(), 1 + round / 50, 3, 100);
+        log.append(log.end(), &bytes).unwrap();
+        sender.send(log.barrier()).unwrap();
+        if round % 40 == 39 {
+            log.truncate(log.end() - 3).unwrap();
+        } else {
+            all.extend_from_slice(&bytes);
+        }
+    }
+    drop(sender);
+    syncing.join().unwrap();
+    let end = log.end();
+    drop(log);
+    let log = FileLog::open(files, options()).unwrap();
+    assert_eq!(log.recovery().recovery_point, end);
+    assert_eq!(contents(&log, 0, end), all);
+}
+
+#[test]
+fn ranges_say_where_the_bytes_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = FileLog::open(StdFiles::new(dir.path()).unwrap(), options()).unwrap();
+    while log.size() < 50_000 {
+        log.append(log.end(), &batch(log.end(), 1, 2, 50)).unwrap();
+    }
+    let (mut from, end) = (0, log.end());
+    while from < end {
+        let range = log.range(from, end, 7000).unwrap();
+        let mut bytes = vec![0; range.len as usize];
+        let file: &fs::File = (*range.file).as_ref();
+        file.read_exact_at(&mut bytes, range.position).unwrap();
+        assert!(range.len <= 7000);
+        assert!(log.read(from, end, 7000).unwrap().starts_with(&bytes));
+        from = range.next_offset.unwrap();
+    }
+    let open = log.range(0, end, 7000).unwrap();
+    log.truncate(2).unwrap();
+    assert_eq!(log.range(2, end, 7000).unwrap().len, 0);
+    // Who has a range open keeps the file.
+    assert!(open.file.as_ref().as_ref().metadata().is_ok());
+}
+
+#[test]
+fn snapshots_are_closed_to_writers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = FileLog::open(StdFiles::new(dir.path()).unwrap(), options()).unwrap();
+    let id = OffsetAndEpoch::new(100, 3);
+    let bytes = snapshot(id);
+    log.write_snapshot(id, 0, b"nonsense").unwrap();
+    assert!(log.write_snapshot(id, 9, b"gap").is_err());
+    log.write_snapshot(id, 0, &bytes).unwrap();
+    let part = dir
+        .path()
+        .join("00000000000000000100-0000000003.checkpoint.part");
+    assert!(part.is_file());
+    let Installed::Done { info, controls } = log.install_snapshot(id).unwrap() else {
+        panic!("refused");
+    };
+    assert_eq!((info.size, controls.len()), (bytes.len() as u64, 2));
+    assert!(!part.exists());
+    let path = dir
+        .path()
+        .join("00000000000000000100-0000000003.checkpoint");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o400);
+    assert_eq!(log.read_snapshot(id, 0, 1 << 20).unwrap(), bytes);
+    assert_eq!(log.read_snapshot(id, 100, 10).unwrap(), bytes[100..110]);
+    assert!(log.read_snapshot(id, 1 << 40, 10).unwrap().is_empty());
+    let range = log.snapshot_range(id, 10, 1 << 20).unwrap();
+    assert_eq!((range.position, range.len), (10, bytes.len() as u64 - 10));
+    assert_eq!((log.start(), log.end()), (100, 100));
+    log.append(100, &batch(100, 3, 1, 10)).unwrap();
+}

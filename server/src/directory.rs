@@ -1,0 +1,255 @@
+//! A node's log directory: whose it is, and that nobody else uses it.
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kwire_protocol::Uuid;
+use kwire_raft::log::LogError;
+use kwire_raft::log::files::StdFiles;
+use kwire_raft::log::meta::MetaProperties;
+use kwire_raft::types::NodeId;
+
+/// The cluster id of Kafka's test raft server, for directories that were not formatted.
+pub const TEST_CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// A log directory that this process has for itself as long as this lives.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// The directory's id.
+    pub id: Uuid,
+    /// The cluster that it belongs to.
+    pub cluster_id: String,
+    /// Whether it was empty, and is marked as this node's now.
+    pub is_new: bool,
+    /// Held, and released by the system when the process ends, however that is.
+    _lock: File,
+}
+
+/// What to do about a directory that nobody formatted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unformatted {
+    /// Mark it as this node's.
+    Adopt,
+    /// Refuse: a blank disk is not to become an empty voter by itself.
+    Refuse,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// The system failed.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// `meta.properties` cannot be read or written.
+    Meta(LogError),
+    /// Another process has it.
+    InUse(PathBuf),
+    /// Nobody formatted it.
+    Unformatted(PathBuf),
+    /// It is not this node's.
+    Other {
+        /// The directory.
+        path: PathBuf,
+        /// The property that says so.
+        property: &'static str,
+        /// What it says.
+        found: String,
+        /// What this node has.
+        expected: String,
+    },
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DirectoryError::Io { path, error } => write!(f, "{}: {error}", path.display()),
+            DirectoryError::Meta(error) => write!(f, "{error}"),
+            DirectoryError::InUse(path) => {
+                write!(f, "{}: another process is using it", path.display())
+            }
+            DirectoryError::Unformatted(path) => write!(
+                f,
+                "{}: there is no meta.properties: the directory is not formatted, or it is the \
+                 wrong one",
+                path.display()
+            ),
+            DirectoryError::Other {
+                path,
+                property,
+                found,
+                expected,
+            } => write!(
+                f,
+                "{}: {property} is {found}, and this node's is {expected}: the directory is \
+                 another node's",
+                path.join("meta.properties").display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DirectoryError {}
+
+impl Directory {
+    /// Takes a directory for a node. `id` and `cluster_id` are what it has to have, if they are
+    /// given.
+    ///
+    /// # Errors
+    /// When it is another node's or another cluster's, in use, or not formatted and not to be.
+    pub fn take(
+        path: &Path,
+        node_id: NodeId,
+        id: Option<Uuid>,
+        cluster_id: Option<&str>,
+        unformatted: Unformatted,
+    ) -> Result<Directory, DirectoryError> {
+        let failed = |error| DirectoryError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        fs::create_dir_all(path).map_err(failed)?;
+        let lock = lock(path)?;
+        let files = StdFiles::new(path).map_err(failed)?;
+        let found = MetaProperties::load(&files).map_err(DirectoryError::Meta)?;
+        let is_new = found.is_none();
+        let meta = match found {
+            Some(meta) => meta,
+            None if unformatted == Unformatted::Refuse => {
+                return Err(DirectoryError::Unformatted(path.to_owned()));
+            }
+            None => {
+                let id = id.unwrap_or_else(random_uuid);
+                let meta = MetaProperties::new(node_id, cluster_id.unwrap_or(TEST_CLUSTER_ID), id);
+                meta.save(&files).map_err(DirectoryError::Meta)?;
+                meta
+            }
+        };
+        check(path, "node.id", meta.node_id, Some(node_id))?;
+        check(path, "directory.id", meta.directory_id, id)?;
+        let cluster = cluster_id.map(str::to_owned);
+        check(path, "cluster.id", meta.cluster_id.clone(), cluster)?;
+        Ok(Directory {
+            path: path.to_owned(),
+            // Directories before KIP-858 have none.
+            id: meta.directory_id.or(id).unwrap_or_else(random_uuid),
+            cluster_id: meta
+                .cluster_id
+                .unwrap_or_else(|| TEST_CLUSTER_ID.to_owned()),
+            is_new,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Kafka's own lock file, so that one of its nodes is kept out as well.
+fn lock(path: &Path) -> Result<File, DirectoryError> {
+    let path_of_lock = path.join(".lock");
+    let failed = |error| DirectoryError::Io {
+        path: path_of_lock.clone(),
+        error,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path_of_lock)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn check<T: PartialEq + fmt::Display>(
+    path: &Path,
+    property: &'static str,
+    found: Option<T>,
+    expected: Option<T>,
+) -> Result<(), DirectoryError> {
+    match (found, expected) {
+        (Some(found), Some(expected)) if found != expected => Err(DirectoryError::Other {
+            path: path.to_owned(),
+            property,
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A new id. None that Kafka keeps for itself, and none whose text begins with a dash, which
+/// command lines would take for an option.
+#[must_use]
+pub fn random_uuid() -> Uuid {
+    loop {
+        let id = Uuid::from_bytes(*uuid::Uuid::new_v4().as_bytes());
+        let reserved = id.to_bytes()[..15].iter().all(|byte| *byte == 0);
+        if !reserved && !id.to_string().starts_with('-') {
+            return id;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(path: &Path, node_id: NodeId, id: Option<Uuid>) -> Result<Directory, DirectoryError> {
+        Directory::take(path, node_id, id, None, Unformatted::Adopt)
+    }
+
+    #[test]
+    fn a_directory_stays_with_its_node() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("new");
+        let first = take(&path, 1, None).expect("it is empty");
+        assert!(first.is_new);
+        let refused = take(&path, 1, None).expect_err("it is in use");
+        assert!(matches!(refused, DirectoryError::InUse(_)), "{refused}");
+        let id = first.id;
+        drop(first);
+        let again = take(&path, 1, Some(id)).expect("it is the same node");
+        assert!(!again.is_new);
+        assert_eq!((again.id, again.cluster_id.as_str()), (id, TEST_CLUSTER_ID));
+        drop(again);
+        let other = take(&path, 2, None).expect_err("another node");
+        assert!(
+            other
+                .to_string()
+                .contains("node.id is 1, and this node's is 2"),
+            "{other}"
+        );
+        let other = take(&path, 1, Some(random_uuid())).expect_err("another directory");
+        assert!(other.to_string().contains("directory.id is"), "{other}");
+        let other = Directory::take(&path, 1, None, Some("other"), Unformatted::Adopt);
+        let other = other.expect_err("another cluster");
+        assert!(other.to_string().contains("cluster.id is"), "{other}");
+    }
+
+    #[test]
+    fn a_blank_disk_may_be_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let refused = Directory::take(dir.path(), 1, None, None, Unformatted::Refuse);
+        let refused = refused.expect_err("it is not formatted");
+        assert!(
+            matches!(refused, DirectoryError::Unformatted(_)),
+            "{refused}"
+        );
+        assert!(!dir.path().join("meta.properties").exists());
+    }
+}

@@ -1,0 +1,15 @@
+//! A raft node with sockets and files.
+//!
+//! Three kinds of threads: one runs the node ([`runner`]), one makes its disk durable, and those of
+//! tokio speak with other nodes and with clients ([`listen`], [`peers`]). They talk through
+//! channels only; nothing but the node's thread touches the node.
+
+pub mod config;
+pub mod directory;
+pub mod listen;
+pub mod peers;
+pub mod record;
+pub mod runner;
+pub mod server;
+pub mod verify;
+pub mod workload;

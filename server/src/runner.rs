@@ -1,0 +1,380 @@
+//! The thread that runs a node: inputs in, effects out.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant as Clock};
+
+use kwire_raft::Config;
+use kwire_raft::driver::{Barrier, Disk, Driver, Effect, ErrorOf, LogStore};
+use kwire_raft::log::{FileLog, FileStateStore, LogError};
+use kwire_raft::message::{Request, Response};
+use kwire_raft::node::{CallError, CallId, Destination, Event, Incoming, IoId, Token};
+use kwire_raft::types::Instant;
+use tokio::sync::oneshot;
+use tracing::{debug, error, info, warn};
+
+/// The driver of a node that has its log in files.
+pub type FileDriver = Driver<FileLog, FileStateStore>;
+/// Why it stopped.
+pub type FileDriverError = ErrorOf<FileLog, FileStateStore>;
+
+type FileBarrier = <FileLog as LogStore>::Barrier;
+type Command = Box<dyn FnOnce(&mut FileDriver, Instant) -> Result<(), FileDriverError> + Send>;
+
+/// Something for the node's thread.
+enum Input {
+    Request {
+        version: i16,
+        request: Request,
+        answer: oneshot::Sender<Response>,
+    },
+    Answer {
+        call: CallId,
+        answer: Result<Response, CallError>,
+    },
+    Synced {
+        id: IoId,
+        outcome: Result<(), LogError>,
+    },
+    Command(Command),
+    Stop,
+}
+
+/// The way to a node's thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    inputs: mpsc::Sender<Input>,
+}
+
+/// The node's thread is gone: it stopped, or its disk failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the node has stopped")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+impl Handle {
+    /// Gives the node a request, and waits for its answer.
+    ///
+    /// # Errors
+    /// When the node stops before it answers.
+    pub async fn request(&self, version: i16, request: Request) -> Result<Response, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Input::Request {
+            version,
+            request,
+            answer,
+        })?;
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Tells the node what became of a request of its own.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub fn answer(&self, call: CallId, answer: Result<Response, CallError>) -> Result<(), Gone> {
+        self.send(Input::Answer { call, answer })
+    }
+
+    /// Runs a command on the node's thread.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub fn command(
+        &self,
+        command: impl FnOnce(&mut FileDriver, Instant) -> Result<(), FileDriverError> + Send + 'static,
+    ) -> Result<(), Gone> {
+        self.send(Input::Command(Box::new(command)))
+    }
+
+    /// Runs a command on the node's thread, and waits for what it returns.
+    ///
+    /// # Errors
+    /// When the node stops before.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&FileDriver) -> T + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.command(move |driver, _| {
+            // Who asked may have stopped waiting.
+            let _ = answer.send(question(driver));
+            Ok(())
+        })?;
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Ends the node's thread, as a crash would but for what it is doing right now. See
+    /// [`Node::shut_down`](kwire_raft::Node::shut_down) for a gentler way.
+    pub fn stop(&self) {
+        // It may have stopped by itself.
+        let _ = self.send(Input::Stop);
+    }
+
+    fn send(&self, input: Input) -> Result<(), Gone> {
+        self.inputs.send(input).map_err(|_| Gone)
+    }
+}
+
+/// What a node's thread calls: to send requests, and to tell of events. Both must not block.
+pub trait Surroundings: Send + 'static {
+    /// A request is to be sent; its outcome goes to [`Handle::answer`].
+    fn send(&mut self, call: CallId, to: Destination, request: Request);
+
+    /// Something happened to the node.
+    fn event(&mut self, driver: &FileDriver, event: &Event);
+
+    /// Its turn, after each round of inputs: appends what it wants to. Returns when it wants
+    /// another, if nothing happens before.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    fn work(&mut self, driver: &mut FileDriver, now: Instant) -> Result<Instant, FileDriverError> {
+        let _ = (driver, now);
+        Ok(Instant::NEVER)
+    }
+}
+
+/// A node's thread.
+pub struct Runner {
+    handle: Handle,
+    thread: JoinHandle<Result<(), FileDriverError>>,
+}
+
+impl Runner {
+    /// The way to the node.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits for the thread's end.
+    ///
+    /// # Errors
+    /// Why the node stopped, if nobody asked for it.
+    ///
+    /// # Panics
+    /// If the thread did: an invariant of the node was broken.
+    pub fn join(self) -> Result<(), FileDriverError> {
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Starts a node on a thread of its own. `surroundings` is given the way to it.
+///
+/// # Errors
+/// When the stores cannot be read, the node cannot start with them, or there are no more threads.
+pub fn start<S: Surroundings>(
+    mut config: Config,
+    log: FileLog,
+    state: FileStateStore,
+    surroundings: impl FnOnce(Handle) -> S,
+) -> Result<Runner, StartError> {
+    let clock = Clock::now();
+    config.epoch_millis = time_of_day_ms();
+    let driver = Driver::new(Instant(0), config, Disk::Asynchronous, log, state)?;
+    let (inputs, received) = mpsc::channel();
+    let handle = Handle { inputs };
+    let syncs = start_syncing(handle.clone())?;
+    let mut node = Running {
+        driver,
+        clock,
+        received,
+        syncs,
+        surroundings: surroundings(handle.clone()),
+        waiting: BTreeMap::new(),
+        tokens: 0,
+    };
+    let thread = thread::Builder::new()
+        .name("raft".to_owned())
+        .spawn(move || node.run())?;
+    Ok(Runner { handle, thread })
+}
+
+/// Why a node did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its stores or its state.
+    Driver(FileDriverError),
+    /// There are no more threads.
+    Thread(io::Error),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Driver(error) => write!(f, "{error}"),
+            StartError::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<FileDriverError> for StartError {
+    fn from(error: FileDriverError) -> Self {
+        StartError::Driver(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        StartError::Thread(error)
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn time_of_day_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+/// The thread that makes the log durable, one barrier after the other.
+fn start_syncing(handle: Handle) -> io::Result<mpsc::Sender<(IoId, FileBarrier)>> {
+    let (syncs, received) = mpsc::channel::<(IoId, FileBarrier)>();
+    thread::Builder::new()
+        .name("sync".to_owned())
+        .spawn(move || {
+            for (id, barrier) in received {
+                let outcome = barrier.sync();
+                if handle.send(Input::Synced { id, outcome }).is_err() {
+                    return;
+                }
+            }
+        })?;
+    Ok(syncs)
+}
+
+struct Running<S> {
+    driver: FileDriver,
+    clock: Clock,
+    received: mpsc::Receiver<Input>,
+    syncs: mpsc::Sender<(IoId, FileBarrier)>,
+    surroundings: S,
+    waiting: BTreeMap<Token, oneshot::Sender<Response>>,
+    tokens: u64,
+}
+
+impl<S: Surroundings> Running<S> {
+    fn run(&mut self) -> Result<(), FileDriverError> {
+        let result = self.run_to_the_end();
+        if let Err(error) = &result {
+            error!("the node stops: {error}");
+        }
+        result
+    }
+
+    fn run_to_the_end(&mut self) -> Result<(), FileDriverError> {
+        self.do_effects();
+        let mut work_at = Instant::NEVER;
+        loop {
+            match self.received.recv_timeout(self.patience(work_at)) {
+                Ok(input) => {
+                    if !self.take(input)? {
+                        return Ok(());
+                    }
+                    // Whatever else has come shares the node's next batch.
+                    while let Ok(input) = self.received.try_recv() {
+                        if !self.take(input)? {
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            let now = self.now();
+            work_at = self.surroundings.work(&mut self.driver, now)?;
+            if self.driver.poll_timeout() <= now {
+                self.driver.timeout(now)?;
+            }
+            self.do_effects();
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn patience(&self, work_at: Instant) -> Duration {
+        let at = self.driver.poll_timeout().min(work_at);
+        // Waiting for ever is not something that a channel can do.
+        Duration::from_millis(at.since(self.now()).min(3_600_000))
+    }
+
+    /// Whether to go on.
+    fn take(&mut self, input: Input) -> Result<bool, FileDriverError> {
+        let now = self.now();
+        match input {
+            Input::Request {
+                version,
+                request,
+                answer,
+            } => {
+                self.tokens += 1;
+                let token = Token(self.tokens);
+                self.waiting.insert(token, answer);
+                let incoming = Incoming {
+                    token,
+                    version,
+                    request,
+                };
+                self.driver.request(now, incoming)?;
+            }
+            Input::Answer { call, answer } => self.driver.answer(now, call, answer)?,
+            Input::Synced { id, outcome } => self.driver.synced(now, id, outcome)?,
+            Input::Command(command) => command(&mut self.driver, now)?,
+            Input::Stop => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn do_effects(&mut self) {
+        while let Some(effect) = self.driver.poll_effect() {
+            match effect {
+                Effect::Send { call, to, request } => self.surroundings.send(call, to, request),
+                Effect::Reply { token, response } => {
+                    if let Some(answer) = self.waiting.remove(&token) {
+                        // The connection may be gone.
+                        let _ = answer.send(response);
+                    }
+                }
+                Effect::Sync { id, barrier } => {
+                    // The thread lives as long as this one.
+                    let _ = self.syncs.send((id, barrier));
+                }
+                Effect::Notify(event) => {
+                    log_event(&event);
+                    self.surroundings.event(&self.driver, &event);
+                }
+                effect => debug!("an effect that is not known: {effect:?}"),
+            }
+        }
+    }
+}
+
+fn log_event(event: &Event) {
+    match event {
+        Event::Leader { epoch, leader } => match leader {
+            Some(leader) => info!(epoch, leader, "the leader is known"),
+            None => info!(epoch, "there is no leader yet"),
+        },
+        Event::SnapshotInstalled { id } => info!(%id, "a snapshot took the place of the log"),
+        Event::PeerMisbehaved { peer, what } => warn!(?peer, "{what}"),
+        Event::ShutdownComplete { in_time } => info!(in_time, "the shutdown is complete"),
+        event => debug!(?event),
+    }
+}

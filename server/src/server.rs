@@ -1,0 +1,274 @@
+//! A whole server: directory, log, node, listeners and workload.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use kwire_protocol::Uuid;
+use kwire_raft::log::files::StdFiles;
+use kwire_raft::log::{FileLog, FileStateStore, LogError};
+use kwire_raft::message::Request;
+use kwire_raft::node::{CallId, Destination, Event};
+use kwire_raft::types::{Instant, Topic};
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
+use tracing::info;
+
+use crate::config::ServerConfig;
+use crate::directory::{Directory, DirectoryError, Unformatted};
+use crate::listen;
+use crate::peers::Peers;
+use crate::runner::{self, FileDriver, FileDriverError, Handle, Runner, StartError, Surroundings};
+use crate::workload::{Load, Report, Workload};
+
+/// What a server is to be, beside its properties.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its properties.
+    pub config: ServerConfig,
+    /// The topic that is replicated.
+    pub topic: Topic,
+    /// What it writes while it leads.
+    pub load: Option<Load>,
+    /// The directory's id, which it has to have, or gets if it is new.
+    pub directory_id: Option<Uuid>,
+    /// What to do about a directory that nobody formatted.
+    pub unformatted: Unformatted,
+}
+
+/// A server that runs.
+pub struct Server {
+    runner: Runner,
+    runtime: Runtime,
+    addresses: Vec<(String, SocketAddr)>,
+    reports: mpsc::Receiver<Report>,
+    stopped: mpsc::Receiver<bool>,
+    directory: Directory,
+}
+
+/// Why a server does not run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Its directory cannot be used.
+    Directory(DirectoryError),
+    /// Its log cannot be.
+    Log(LogError),
+    /// It cannot listen.
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The node does not start.
+    Start(StartError),
+    /// The system has no threads for it.
+    Io(io::Error),
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Directory(error) => write!(f, "{error}"),
+            ServerError::Log(error) => write!(f, "{error}"),
+            ServerError::Listen { address, error } => {
+                write!(f, "cannot listen on {address}: {error}")
+            }
+            ServerError::Start(error) => write!(f, "{error}"),
+            ServerError::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// What a node's thread sees of the rest.
+struct Around {
+    peers: Peers,
+    workload: Option<Workload>,
+    reports: mpsc::Sender<Report>,
+    stopped: mpsc::Sender<bool>,
+}
+
+impl Surroundings for Around {
+    fn send(&mut self, call: CallId, to: Destination, request: Request) {
+        self.peers.send(call, to, request);
+    }
+
+    fn event(&mut self, _: &FileDriver, event: &Event) {
+        if let Event::ShutdownComplete { in_time } = event {
+            // Nobody may be waiting.
+            let _ = self.stopped.send(*in_time);
+        }
+    }
+
+    fn work(&mut self, driver: &mut FileDriver, now: Instant) -> Result<Instant, FileDriverError> {
+        let Some(workload) = &mut self.workload else {
+            return Ok(Instant::NEVER);
+        };
+        let again = workload.work(driver, now)?;
+        if let Some(report) = workload.report() {
+            let _ = self.reports.send(report);
+        }
+        Ok(again)
+    }
+}
+
+impl Server {
+    /// Starts a server. It listens before the node asks for votes.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub fn start(options: &Options) -> Result<Server, ServerError> {
+        let config = &options.config;
+        let directory = Directory::take(
+            &config.log_dir,
+            config.node_id,
+            options.directory_id,
+            None,
+            options.unformatted,
+        )
+        .map_err(ServerError::Directory)?;
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(ServerError::Io)?;
+        let listeners = listen(&runtime, config)?;
+        let files =
+            StdFiles::partition(directory.path(), &options.topic).map_err(ServerError::Io)?;
+        let log = FileLog::open(files.clone(), config.log_options(options.topic.clone()))
+            .map_err(ServerError::Log)?;
+        info!("{}", log.recovery());
+        let mut node = config.node(
+            options.topic.clone(),
+            directory.cluster_id.clone(),
+            directory.id,
+        );
+        node.seed = seed(directory.id);
+        let (to_reports, reports) = mpsc::channel();
+        let (to_stopped, stopped) = mpsc::channel();
+        let client_id = format!("raft-client-{}", config.node_id);
+        let patience = Duration::from_millis(config.quorum.request_timeout_ms);
+        let surroundings = |handle: Handle| Around {
+            peers: Peers::new(
+                runtime.handle().clone(),
+                handle,
+                client_id,
+                patience,
+                config.max_request_bytes,
+            ),
+            workload: options
+                .load
+                .map(|load| Workload::new(load, node_seed(directory.id))),
+            reports: to_reports,
+            stopped: to_stopped,
+        };
+        let runner = runner::start(node, log, FileStateStore::new(files), surroundings)
+            .map_err(ServerError::Start)?;
+        let mut addresses = Vec::new();
+        for (name, listener) in listeners {
+            addresses.push((name, listener.local_addr().map_err(ServerError::Io)?));
+            let server = listen::Server::new(runner.handle(), config.max_request_bytes);
+            runtime.spawn(server.run(listener));
+        }
+        Ok(Server {
+            runner,
+            runtime,
+            addresses,
+            reports,
+            stopped,
+            directory,
+        })
+    }
+
+    /// The way to the node.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.runner.handle()
+    }
+
+    /// Its log directory.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Where it listens, by the listeners' names.
+    #[must_use]
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// What it reports while it leads, about every five seconds.
+    #[must_use]
+    pub fn reports(&self) -> &mpsc::Receiver<Report> {
+        &self.reports
+    }
+
+    /// Hands over to other voters and stops. Whether that took no longer than `timeout`.
+    ///
+    /// # Errors
+    /// Why the node stopped before, if it did.
+    pub fn shut_down(self, timeout: Duration) -> Result<bool, FileDriverError> {
+        let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let asked = self
+            .handle()
+            .command(move |driver, now| driver.command(now, |node| node.shut_down(now, ms)));
+        // A node that is gone says why below.
+        let in_time = match asked {
+            Ok(()) => self.stopped.recv_timeout(timeout * 2).unwrap_or(false),
+            Err(_) => false,
+        };
+        self.stop().map(|()| in_time)
+    }
+
+    /// Stops at once.
+    ///
+    /// # Errors
+    /// Why the node stopped before, if it did.
+    pub fn stop(self) -> Result<(), FileDriverError> {
+        self.handle().stop();
+        let result = self.runner.join();
+        self.runtime.shutdown_background();
+        result
+    }
+}
+
+fn listen(
+    runtime: &Runtime,
+    config: &ServerConfig,
+) -> Result<Vec<(String, TcpListener)>, ServerError> {
+    let mut bound = Vec::new();
+    for listener in &config.listeners {
+        let host = match listener.address.host.as_str() {
+            "" => "0.0.0.0",
+            host => host,
+        };
+        let address = (host, listener.address.port);
+        let listening = runtime.block_on(TcpListener::bind(address));
+        let listening = listening.map_err(|error| ServerError::Listen {
+            address: listener.address.to_string(),
+            error,
+        })?;
+        bound.push((listener.name.clone(), listening));
+    }
+    Ok(bound)
+}
+
+/// Jitter that differs between nodes, and from one start to the next.
+fn seed(directory_id: Uuid) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_nanos());
+    node_seed(directory_id) ^ u64::try_from(now & u128::from(u64::MAX)).unwrap_or(0)
+}
+
+fn node_seed(directory_id: Uuid) -> u64 {
+    let bytes = directory_id.to_bytes();
+    bytes.iter().fold(0, |seed: u64, byte| {
+        seed.rotate_left(8).wrapping_mul(31) ^ u64::from(*byte)
+    })
+}

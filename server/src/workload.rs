@@ -1,0 +1,278 @@
+//! What Kafka's test raft server does while it leads: it writes records, steadily, and says how
+//! fast they were committed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant as Clock};
+
+use hdrhistogram::Histogram;
+use kwire_protocol::records::NewRecord;
+use kwire_raft::node::AppendError;
+use kwire_raft::types::{Epoch, Instant, Offset};
+
+use crate::record::{self, Random, Serial};
+use crate::runner::{FileDriver, FileDriverError, time_of_day_ms};
+
+/// The most bytes that may wait to be committed. The disk alone has a bound in the node's
+/// configuration; this one is for followers that do not keep up.
+const MAX_UNCOMMITTED_BYTES: usize = 32 << 20;
+/// The most records of one turn, so that requests of others get theirs.
+const MAX_TURN_BYTES: usize = 256 << 10;
+/// The time between two reports.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Records a second; `None` for as many as go.
+    pub records_per_second: Option<u64>,
+    /// Bytes of a record, [`record::MIN_SIZE`] at least.
+    pub record_size: usize,
+}
+
+/// Writes while this node leads.
+pub struct Workload {
+    load: Load,
+    random: Random,
+    epoch: Option<Leading>,
+    committed: Committed,
+    reported_at: Clock,
+    buffer: Vec<u8>,
+}
+
+/// The epoch that this node leads.
+struct Leading {
+    epoch: Epoch,
+    /// Records made in it: the next one's serial number.
+    made: u64,
+    /// Since when the rate is kept, and the records made since.
+    rate_since: Clock,
+    rate_made: u64,
+    /// What is not committed yet, oldest first.
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+}
+
+struct Waiting {
+    last: Offset,
+    made_at: Clock,
+    records: u64,
+    bytes: usize,
+}
+
+/// What was committed since the last report.
+struct Committed {
+    /// Microseconds from making a record to its commit.
+    latency: Histogram<u64>,
+    bytes: u64,
+    records: u64,
+    since: Clock,
+}
+
+/// What a leader reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// Committed bytes of records a second.
+    pub bytes_per_second: f64,
+    /// Committed records a second.
+    pub records_per_second: f64,
+    /// Milliseconds within which half of the records were committed.
+    pub p50_ms: f64,
+    /// Milliseconds within which three quarters were.
+    pub p75_ms: f64,
+    /// Milliseconds within which all but one of a hundred were.
+    pub p99_ms: f64,
+    /// Milliseconds within which all but one of a thousand were.
+    pub p999_ms: f64,
+}
+
+impl fmt::Display for Report {
+    /// The line of Kafka's test raft server, with the median before the others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Throughput (bytes/second): {:.2}, Latency (ms): {:.1} p50 {:.1} p75 {:.1} p99 {:.1} p999",
+            self.bytes_per_second, self.p50_ms, self.p75_ms, self.p99_ms, self.p999_ms
+        )
+    }
+}
+
+impl Committed {
+    fn new() -> Committed {
+        Committed {
+            // Three digits, of any duration: it grows instead of counting the slowest as less slow.
+            latency: Histogram::new(3).expect("three digits are in order"),
+            bytes: 0,
+            records: 0,
+            since: Clock::now(),
+        }
+    }
+
+    fn report(&self) -> Report {
+        let seconds = self.since.elapsed().as_secs_f64().max(1e-3);
+        let ms = |quantile| self.latency.value_at_quantile(quantile) as f64 / 1e3;
+        Report {
+            bytes_per_second: self.bytes as f64 / seconds,
+            records_per_second: self.records as f64 / seconds,
+            p50_ms: ms(0.5),
+            p75_ms: ms(0.75),
+            p99_ms: ms(0.99),
+            p999_ms: ms(0.999),
+        }
+    }
+}
+
+impl Workload {
+    /// A workload; `seed` makes the records' contents.
+    #[must_use]
+    pub fn new(load: Load, seed: u64) -> Workload {
+        Workload {
+            load,
+            random: Random::new(seed),
+            epoch: None,
+            committed: Committed::new(),
+            reported_at: Clock::now(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Writes what is due. Returns when to come back, at the latest.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub fn work(
+        &mut self,
+        driver: &mut FileDriver,
+        now: Instant,
+    ) -> Result<Instant, FileDriverError> {
+        let leads = driver.node().epoch_start().map(|_| driver.node().epoch());
+        if self.epoch.as_ref().map(|leading| leading.epoch) != leads {
+            self.epoch = leads.map(Leading::new);
+            self.committed = Committed::new();
+            self.reported_at = Clock::now();
+        }
+        self.take_committed(driver);
+        let Some(leading) = &mut self.epoch else {
+            return Ok(Instant::NEVER);
+        };
+        let due = leading.due(self.load);
+        if due == 0 {
+            return Ok(now.plus(1));
+        }
+        let records = due.min((MAX_TURN_BYTES / self.load.record_size).max(1) as u64);
+        let appended = leading.append(
+            driver,
+            now,
+            self.load.record_size,
+            records,
+            &mut self.random,
+            &mut self.buffer,
+        )?;
+        Ok(if appended { now } else { now.plus(1) })
+    }
+
+    /// The report that is due, if one is and something was committed since the last.
+    pub fn report(&mut self) -> Option<Report> {
+        if self.reported_at.elapsed() < REPORT_EVERY || self.committed.records == 0 {
+            return None;
+        }
+        let report = self.committed.report();
+        self.committed = Committed::new();
+        self.reported_at = Clock::now();
+        Some(report)
+    }
+
+    fn take_committed(&mut self, driver: &FileDriver) {
+        let (Some(leading), Some(committed)) = (&mut self.epoch, driver.node().high_watermark())
+        else {
+            return;
+        };
+        while let Some(first) = leading.waiting.front()
+            && first.last < committed
+        {
+            let micros = u64::try_from(first.made_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+            // A histogram without a limit takes any value.
+            let _ = self
+                .committed
+                .latency
+                .record_n(micros.max(1), first.records);
+            self.committed.bytes += first.bytes as u64;
+            self.committed.records += first.records;
+            leading.waiting_bytes -= first.bytes;
+            leading.waiting.pop_front();
+        }
+    }
+}
+
+impl Leading {
+    fn new(epoch: Epoch) -> Leading {
+        Leading {
+            epoch,
+            made: 0,
+            rate_since: Clock::now(),
+            rate_made: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// How many records to make now.
+    fn due(&mut self, load: Load) -> u64 {
+        if self.waiting_bytes >= MAX_UNCOMMITTED_BYTES {
+            return 0;
+        }
+        let Some(rate) = load.records_per_second else {
+            return u64::MAX;
+        };
+        let elapsed = self.rate_since.elapsed().as_micros();
+        let target = u64::try_from(elapsed * u128::from(rate) / 1_000_000).unwrap_or(u64::MAX);
+        let due = target.saturating_sub(self.rate_made);
+        if due <= rate {
+            return due;
+        }
+        // More than a second behind: what a pause kept from being made does not follow as a flood.
+        self.rate_since = Clock::now();
+        self.rate_made = 0;
+        0
+    }
+
+    /// Appends some records. Whether they were taken: not if the disk is behind.
+    fn append(
+        &mut self,
+        driver: &mut FileDriver,
+        now: Instant,
+        size: usize,
+        records: u64,
+        random: &mut Random,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, FileDriverError> {
+        buffer.clear();
+        let epoch = self.epoch.unsigned_abs();
+        for number in self.made..self.made + records {
+            record::write(Serial { epoch, number }, size, random, buffer);
+        }
+        let timestamp = time_of_day_ms();
+        let record = |value| NewRecord {
+            timestamp,
+            value: Some(value),
+            ..Default::default()
+        };
+        let new: Vec<NewRecord<'_>> = buffer.chunks_exact(size).map(record).collect();
+        let last = match driver.append(now, self.epoch, &new)? {
+            Ok(last) => last,
+            Err(AppendError::Full { .. }) => return Ok(false),
+            // Not the leader any more: the next turn sees that.
+            Err(_) => return Ok(false),
+        };
+        self.made += records;
+        self.rate_made += records;
+        self.waiting_bytes += buffer.len();
+        self.waiting.push_back(Waiting {
+            last,
+            made_at: Clock::now(),
+            records,
+            bytes: buffer.len(),
+        });
+        Ok(true)
+    }
+}
