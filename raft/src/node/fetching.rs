@@ -174,13 +174,7 @@ impl Node {
     }
 
     fn begin_download(&mut self, peer: NodeId, id: OffsetAndEpoch) {
-<<<<<<< HEAD
-        let past = id.offset < self.known_committed();
-        let is_refused = past && !is_off(Mutation::TruncateBelowHighWatermark);
-        if self.log.snapshot_size(id).is_some() || is_refused {
-=======
         if self.log.snapshot_size(id).is_some() || self.is_past(id.offset) {
->>>>>>> main
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
@@ -196,17 +190,19 @@ impl Node {
         }
     }
 
-<<<<<<< HEAD
     /// What is before this is committed for certain: after a restart snapshots say so, while the
     /// high watermark is not known yet.
     fn known_committed(&self) -> Offset {
         let snapshot = self.log.latest_snapshot().map_or(0, |id| id.offset);
-        self.high_watermark.unwrap_or(0).max(snapshot).max(self.log.start())
-=======
+        self.high_watermark
+            .unwrap_or(0)
+            .max(snapshot)
+            .max(self.log.start())
+    }
+
     /// Whether a log that ends at an offset would lack what this node knows to be committed.
     pub(super) fn is_past(&self, end: Offset) -> bool {
-        end < self.high_watermark.unwrap_or(0).max(self.log.start())
->>>>>>> main
+        end < self.known_committed() && !is_off(Mutation::TruncateBelowHighWatermark)
     }
 
     /// The leader's log has something else from here on.
