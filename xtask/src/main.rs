@@ -12,6 +12,7 @@ mod oracle;
 mod paths;
 mod replay;
 mod schemas;
+mod sim;
 mod tables;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Command {
     Oracle(oracle::Args),
     #[command(subcommand)]
     Schemas(schemas::Command),
+    Sim(sim::Args),
     Tables(tables::Args),
 }
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Fuzz(command) => fuzz::run(command),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),
+        Command::Sim(args) => sim::run(args),
         Command::Tables(args) => tables::run(args),
     };
     match done {

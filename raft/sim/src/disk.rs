@@ -23,7 +23,10 @@ pub trait SimLog: LogStore + Sized + 'static {
 
     /// What a crash leaves of it, opened anew. What was not durable is there or not, as the seed
     /// says; 0 keeps as little of it as can be, `u64::MAX` as much.
-    fn crash(&mut self, seed: u64);
+    ///
+    /// # Errors
+    /// When it cannot be opened any more.
+    fn crash(&mut self, seed: u64) -> Result<(), Self::Error>;
 }
 
 impl SimLog for MemoryLog {
@@ -36,8 +39,9 @@ impl SimLog for MemoryLog {
         }
     }
 
-    fn crash(&mut self, seed: u64) {
+    fn crash(&mut self, seed: u64) -> Result<(), Self::Error> {
         MemoryLog::crash(self, seed);
+        Ok(())
     }
 }
 
@@ -118,7 +122,7 @@ impl<L: SimLog> Disk<L> {
     /// When the log cannot be opened any more.
     pub fn crash(&mut self, seed: u64) -> Result<Offset, L::Error> {
         let end = self.shadow.end();
-        self.log.crash(seed);
+        self.log.crash(seed)?;
         self.synced = Arc::default();
         self.issued = 0;
         *self.failing.borrow_mut() = Failing::default();

@@ -258,9 +258,7 @@ impl<L: SimLog> World<L> {
         let Some(losing) = self.hosts[host].key() else {
             return false;
         };
-        let joins = |pending: &crate::wire::Pending| {
-            matches!(&*pending.request, Request::AddRaftVoter(r) if r.voter_id == losing.id)
-        };
+        let joins = |pending: &crate::wire::Pending| matches!(&*pending.request, Request::AddRaftVoter(r) if r.voter_id == losing.id);
         if self.tokens.values().any(joins) {
             return false;
         }

@@ -9,6 +9,7 @@ pub mod app;
 pub mod clock;
 pub mod disk;
 pub mod faults;
+pub mod files;
 pub mod host;
 pub mod invariants;
 pub mod liveness;

@@ -129,8 +129,7 @@ impl<L: SimLog> World<L> {
     /// The machine that has a replica's disk.
     fn holder(&self, key: ReplicaKey) -> Option<usize> {
         let is = |own: ReplicaKey| {
-            own.id == key.id
-                && (key.directory_id.is_none() || key.directory_id == own.directory_id)
+            own.id == key.id && (key.directory_id.is_none() || key.directory_id == own.directory_id)
         };
         self.hosts
             .iter()

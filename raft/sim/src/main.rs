@@ -9,7 +9,7 @@ use kwire_raft::mutation::Mutation;
 use kwire_raft_sim::liveness::{COMMIT_WITHIN, LEADER_WITHIN};
 use kwire_raft_sim::marks::Mark;
 use kwire_raft_sim::regressions::{self, parse_seed};
-use kwire_raft_sim::runner::{Summary, run, run_all};
+use kwire_raft_sim::runner::{Logs, Summary, run, run_all};
 use kwire_raft_sim::{mutants, world::Violation};
 
 /// Quorums of kwire-raft in a simulated world: every run follows from its seed.
@@ -33,6 +33,9 @@ struct Args {
     /// Switch this protective rule off.
     #[arg(long, value_name = "RULE", value_parser = mutation)]
     without: Option<Mutation>,
+    /// Which logs to run over: every eighth seed has files by default.
+    #[arg(long, value_name = "memory|files", value_parser = logs)]
+    logs: Option<Logs>,
     /// Do not fail when a situation never comes up.
     #[arg(long)]
     any_coverage: bool,
@@ -62,6 +65,14 @@ enum Command {
 
 fn seed(text: &str) -> Result<u64, String> {
     parse_seed(text).ok_or_else(|| "a number, decimal or after 0x".to_owned())
+}
+
+fn logs(text: &str) -> Result<Logs, String> {
+    match text {
+        "memory" => Ok(Logs::Memory),
+        "files" => Ok(Logs::Files),
+        _ => Err("memory or files".to_owned()),
+    }
 }
 
 fn mutation(text: &str) -> Result<Mutation, String> {
@@ -96,7 +107,12 @@ fn main() -> ExitCode {
 }
 
 fn one(seed: u64, args: &Args) -> bool {
-    let outcome = run(seed, args.without, args.trace);
+    let outcome = run(
+        seed,
+        args.logs.unwrap_or_default(),
+        args.without,
+        args.trace,
+    );
     println!(
         "seed {seed:#x}: {} events, {}.{:03} s of virtual time, hash {:016x}",
         outcome.events,
@@ -116,7 +132,7 @@ fn report(seed: u64, violation: &Violation) {
 }
 
 fn meta(seed: u64) -> bool {
-    let (first, second) = (run(seed, None, false), run(seed, None, false));
+    let [first, second] = [(); 2].map(|()| run(seed, Logs::Both, None, false));
     println!(
         "seed {seed:#x}: {} and {} events, hashes {:016x} and {:016x}",
         first.events, second.events, first.hash, second.hash
@@ -130,10 +146,15 @@ fn many(args: &Args) -> bool {
     let drawn = args.start..args.start.saturating_add(args.seeds);
     let seeds = known.iter().copied().chain(drawn);
     let mut summary = Summary::default();
-    run_all(seeds, args.without, |outcome| {
-        summary.add(outcome);
-        summary.broken.len() < 10
-    });
+    run_all(
+        seeds,
+        args.logs.unwrap_or_default(),
+        args.without,
+        |outcome| {
+            summary.add(outcome);
+            summary.broken.len() < 10
+        },
+    );
     let seconds = began.elapsed().as_secs_f64();
     for (seed, violation) in &summary.broken {
         report(*seed, violation);
@@ -164,7 +185,11 @@ fn many(args: &Args) -> bool {
         println!("never: {}", mark.name());
     }
     let is_covered = missing.is_empty() || args.any_coverage;
-    println!("{} failed, {} could elect nobody", summary.broken.len(), summary.stuck);
+    println!(
+        "{} failed, {} could elect nobody",
+        summary.broken.len(),
+        summary.stuck
+    );
     summary.broken.is_empty() && is_covered
 }
 

@@ -3,7 +3,7 @@
 
 use kwire_raft::mutation::Mutation;
 
-use crate::runner::{Outcome, run_all};
+use crate::runner::{Logs, Outcome, run_all};
 use crate::world::Violation;
 
 /// How a missing rule was noticed.
@@ -38,6 +38,7 @@ pub fn hunt(mutation: Mutation, start: u64, seeds: u64) -> Option<Caught> {
     };
     run_all(
         start..start.saturating_add(seeds),
+        Logs::Both,
         Some(mutation),
         &mut each,
     );

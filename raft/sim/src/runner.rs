@@ -10,6 +10,7 @@ use kwire_raft::mutation::{Mutation, switch_off};
 
 use crate::clock::Micros;
 use crate::disk::SimLog;
+use crate::files::MemoryFileLog;
 use crate::liveness::Recovery;
 use crate::marks::{Mark, Marks};
 use crate::swarm::Options;
@@ -34,10 +35,26 @@ pub struct Outcome {
     pub recovery: Recovery,
 }
 
+/// What a run's logs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logs {
+    /// Those of [`kwire_raft::driver`] in memory.
+    Memory,
+    /// Those in Kafka's format, over files in memory.
+    Files,
+    /// Some runs have these, some those.
+    #[default]
+    Both,
+}
+
 /// Runs a seed, with a rule switched off if one is named.
 #[must_use]
-pub fn run(seed: u64, mutation: Option<Mutation>, prints: bool) -> Outcome {
-    run_over::<MemoryLog>(seed, mutation, prints)
+pub fn run(seed: u64, logs: Logs, mutation: Option<Mutation>, prints: bool) -> Outcome {
+    match logs {
+        Logs::Files => run_over::<MemoryFileLog>(seed, mutation, prints),
+        Logs::Both if seed % 8 == 5 => run_over::<MemoryFileLog>(seed, mutation, prints),
+        _ => run_over::<MemoryLog>(seed, mutation, prints),
+    }
 }
 
 /// Runs a seed over a log of some kind.
@@ -77,6 +94,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
 /// it says whether to go on.
 pub fn run_all(
     seeds: impl Iterator<Item = u64> + Send,
+    logs: Logs,
     mutation: Option<Mutation>,
     each: impl FnMut(Outcome) -> bool + Send,
 ) {
@@ -91,7 +109,7 @@ pub fn run_all(
                 while stop.load(Ordering::Relaxed) == 0
                     && let Some(seed) = next()
                 {
-                    let outcome = run(seed, mutation, false);
+                    let outcome = run(seed, logs, mutation, false);
                     let goes_on = each.lock().is_ok_and(|mut each| each(outcome));
                     if !goes_on {
                         stop.store(1, Ordering::Relaxed);

@@ -377,8 +377,7 @@ impl<L: SimLog> World<L> {
     pub(crate) fn is_intact(&self, key: ReplicaKey) -> bool {
         let mut keys = self.hosts.iter().filter_map(|host| host.key());
         keys.any(|own| {
-            own.id == key.id
-                && (key.directory_id.is_none() || key.directory_id == own.directory_id)
+            own.id == key.id && (key.directory_id.is_none() || key.directory_id == own.directory_id)
         })
     }
 

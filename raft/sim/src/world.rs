@@ -497,11 +497,18 @@ impl<L: SimLog> World<L> {
             return;
         };
         let (epoch, end) = (driver.node().epoch(), driver.node().log_end());
-        let voters: Vec<String> = driver.node().voters().iter().map(|v| v.key.to_string()).collect();
+        let voters: Vec<String> = driver
+            .node()
+            .voters()
+            .iter()
+            .map(|v| v.key.to_string())
+            .collect();
         let voters = voters.join(" ");
         self.note(
             Some(host),
-            format_args!("{before:?} -> {role:?} in epoch {epoch}, log ends at {end}, voters {voters}"),
+            format_args!(
+                "{before:?} -> {role:?} in epoch {epoch}, log ends at {end}, voters {voters}"
+            ),
         );
         match (before, role) {
             (_, RoleName::Leader) => {
