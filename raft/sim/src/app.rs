@@ -176,7 +176,7 @@ fn read_state(bytes: &Bytes) -> Option<u64> {
         let mut scratch = Vec::new();
         let mut records = batch.records(&mut scratch, &Limits::default()).ok()?;
         let record = records.next()?.ok()?;
-        return Some(u64::from_be_bytes(*record.value.as_deref()?.first_chunk()?));
+        return Some(u64::from_be_bytes(*record.value?.first_chunk()?));
     }
     None
 }

@@ -16,6 +16,7 @@ pub mod liveness;
 pub mod marks;
 pub mod mutants;
 pub mod oracle;
+mod power;
 pub mod regressions;
 pub mod rng;
 pub mod runner;

@@ -16,10 +16,10 @@ use crate::swarm::{Network, Scenario};
 use crate::world::{Event, World};
 
 /// A leader is found within so many election timeouts.
-pub const LEADER_WITHIN: u64 = 60;
+pub const LEADER_WITHIN: u64 = 40;
 
 /// An append is acknowledged within so many more.
-pub const COMMIT_WITHIN: u64 = 60;
+pub const COMMIT_WITHIN: u64 = 40;
 
 /// All agree within so much time more: some have to fetch a snapshot in small parts.
 const CONVERGENCE_WITHIN: Micros = 300_000_000;

@@ -210,7 +210,7 @@ impl Oracle {
         let mut open: Option<(u64, u16)> = None;
         for record in records {
             let record = record.map_err(|error| error.to_string())?;
-            let read = record.value.as_deref().and_then(read_value);
+            let read = record.value.and_then(read_value);
             let Some((group, index)) = read else {
                 return Err(format!("the record at {} is nobody's", record.offset));
             };

@@ -29,12 +29,12 @@ impl Stream {
     pub fn new(seed: u64, salt: Salt) -> Stream {
         let mut stream = Stream(seed ^ salt as u64);
         // Neighbouring seeds would otherwise begin alike.
-        let first = stream.next();
+        let first = stream.draw();
         Stream(first)
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -44,7 +44,7 @@ impl Stream {
 
     /// A number below `n`, 0 if that is 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        let drawn = self.next();
+        let drawn = self.draw();
         if n == 0 { 0 } else { drawn % n }
     }
 
@@ -72,7 +72,7 @@ impl Stream {
     /// A number with this mean, exponentially distributed but for a straight line between powers
     /// of two: integers are the same everywhere, logarithms are not.
     pub fn exponential(&mut self, mean: u64) -> u64 {
-        let drawn = self.next() | 1;
+        let drawn = self.draw() | 1;
         let zeros = u64::from(drawn.leading_zeros());
         let fraction = ((drawn << zeros) << 1) >> 48;
         let log2 = (zeros << 16) + (65_536 - fraction);
@@ -90,7 +90,7 @@ mod tests {
     fn streams_differ_and_repeat() {
         let draw = |seed, salt| {
             let mut stream = Stream::new(seed, salt);
-            (stream.next(), stream.next())
+            (stream.draw(), stream.draw())
         };
         assert_eq!(draw(7, Salt::Disk), draw(7, Salt::Disk));
         assert_ne!(draw(7, Salt::Disk), draw(7, Salt::Network));

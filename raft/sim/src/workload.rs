@@ -322,7 +322,7 @@ impl<L: SimLog> World<L> {
 
     fn draw_change(&mut self, leader: usize) -> Option<Request> {
         let adds = self.work.permille(600);
-        let drawn = self.work.next();
+        let drawn = self.work.draw();
         let node = self.hosts[leader].driver()?.node();
         let voters = node.voters();
         if adds {

@@ -189,10 +189,10 @@ impl Node {
             Role::Prospective(election) if kind == Kind::PreVote || stale => {
                 election.record(peer, answer.vote_granted);
             }
-            Role::Candidate(election) if kind == Kind::Vote || stale => {
-                if !election.has_answered(peer) {
-                    election.record(peer, answer.vote_granted);
-                }
+            Role::Candidate(election)
+                if (kind == Kind::Vote || stale) && !election.has_answered(peer) =>
+            {
+                election.record(peer, answer.vote_granted);
             }
             _ => {}
         }
