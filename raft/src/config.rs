@@ -95,3 +95,26 @@ impl Config {
         Some(ReplicaKey::new(self.id?, self.directory_id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_kafka() {
+        let config = Config::new(Some(3), Uuid::ZERO);
+        assert_eq!(config.election_timeout_ms, 1_000);
+        assert_eq!(config.fetch_timeout_ms, 2_000);
+        assert_eq!(config.election_backoff_max_ms, 1_000);
+        assert_eq!(config.append_linger_ms, 25);
+        assert_eq!(config.request_timeout_ms, 2_000);
+        assert_eq!(config.retry_backoff_ms, 20);
+        assert_eq!(config.fetch_max_wait_ms, 500);
+        assert_eq!(config.fetch_max_bytes, 1_048_576);
+        assert_eq!(config.fetch_snapshot_max_bytes, 1_048_576);
+        assert_eq!(config.max_batch_bytes, 8 * 1_048_576);
+        assert!(!config.auto_join);
+        assert!(config.static_voters.is_empty() && config.bootstrap_servers.is_empty());
+        assert!(!Config::new(None, Uuid::ZERO).can_become_voter);
+    }
+}

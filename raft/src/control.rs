@@ -184,3 +184,107 @@ fn message_of(control: &NewControl) -> ControlMessage<'static> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kwire_protocol::records::{Batches, NewRecord};
+
+    use super::*;
+    use crate::types::{ReplicaKey, Uuid};
+    use crate::voters::{Address, Endpoints, KRaftVersions, Voter};
+
+    fn voters() -> VoterSet {
+        let voter = |id: i32| Voter {
+            key: ReplicaKey::new(id, Uuid::from_parts(3, 4)),
+            endpoints: [
+                ("CONTROLLER", Address::new("here", 1)),
+                ("OTHER", Address::new("::1", 65_535)),
+            ]
+            .into_iter()
+            .collect(),
+            kraft_versions: KRaftVersions::SUPPORTED,
+        };
+        let mut voters: VoterSet = (0..3).map(voter).collect();
+        voters = voters.with(Voter {
+            endpoints: Endpoints::EMPTY,
+            ..voter(7)
+        });
+        voters
+    }
+
+    fn read(bytes: &Bytes) -> Result<Vec<(Offset, Control)>, ControlError> {
+        let batch = Batches::validated(bytes).next();
+        read_controls(&batch.expect("one").expect("a batch"))
+    }
+
+    #[test]
+    fn what_is_written_is_read_with_its_offsets() {
+        let change = LeaderChange {
+            leader: 1,
+            voters: vec![0, 1],
+            granting: vec![1],
+        };
+        let controls = [
+            NewControl::LeaderChange(change),
+            NewControl::Control(Control::KRaftVersion(1)),
+            NewControl::Control(Control::Voters(voters())),
+            NewControl::SnapshotHeader(77),
+            NewControl::SnapshotFooter,
+        ];
+        let bytes = control_batch(100, 3, 5, &controls);
+        let expected = vec![
+            (101, Control::KRaftVersion(1)),
+            (102, Control::Voters(voters())),
+        ];
+        assert_eq!(read(&bytes), Ok(expected));
+        let batch = Batches::validated(&bytes).next().expect("one");
+        let batch = batch.expect("a batch");
+        let header = batch.header().expect("magic 2");
+        assert_eq!(header.partition_leader_epoch, 3);
+        assert_eq!((header.producer_id, header.base_sequence), (-1, -1));
+        assert_eq!(header.base_timestamp, 5);
+    }
+
+    #[test]
+    fn data_has_no_controls_even_if_it_looks_so() {
+        let mut builder = BatchBuilder::new(BatchOptions::default()).expect("plain");
+        let record = NewRecord {
+            key: Some(&[0, 0, 0, 6]),
+            value: Some(&[0]),
+            ..Default::default()
+        };
+        let appended = builder.try_append(&record).expect("small");
+        assert!(matches!(appended, Append::Done { .. }));
+        let bytes = builder.finish().expect("a batch").into();
+        assert_eq!(read(&bytes), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn other_types_are_left_and_damaged_ones_are_errors() {
+        let control = |kind: u8, value: &[u8]| {
+            let options = BatchOptions {
+                base_offset: 9,
+                control: true,
+                ..Default::default()
+            };
+            let mut builder = BatchBuilder::new(options).expect("plain");
+            let key = [0, 0, 0, kind];
+            let record = NewRecord {
+                key: Some(&key),
+                value: Some(value),
+                ..Default::default()
+            };
+            let appended = builder.try_append(&record);
+            assert!(matches!(appended, Ok(Append::Done { .. })));
+            Bytes::from(builder.finish().expect("a batch"))
+        };
+        let unknown = read(&control(99, &[1, 2, 3]));
+        assert_eq!(unknown, Ok(Vec::new()), "of a later Kafka");
+        for value in [&[][..], &[0, 0], &[0, 9, 0, 0], &[0, 0, 0x7f, 0xff]] {
+            let damaged = read(&control(6, value));
+            let error = damaged.expect_err("no voters");
+            assert!(matches!(error, ControlError::Record { offset: 9, .. }));
+            assert!(error.to_string().contains("offset 9"), "{error}");
+        }
+    }
+}

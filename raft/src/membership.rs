@@ -100,3 +100,89 @@ fn keep_from<T>(history: &mut Vec<(Offset, T)>, start: Offset) {
     let below = history.partition_point(|(offset, _)| *offset < start);
     history.drain(..below.saturating_sub(1));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{NodeId, ReplicaKey, Uuid};
+    use crate::voters::{Endpoints, KRaftVersions, Voter};
+
+    fn voters(ids: &[NodeId]) -> VoterSet {
+        let voter = |&id: &NodeId| Voter {
+            key: ReplicaKey::new(id, Uuid::from_parts(1, 7)),
+            endpoints: Endpoints::EMPTY,
+            kraft_versions: KRaftVersions::SUPPORTED,
+        };
+        ids.iter().map(voter).collect()
+    }
+
+    fn history() -> Membership {
+        let mut membership = Membership::new(voters(&[9]), &[]);
+        membership.add(3, Control::KRaftVersion(1));
+        membership.add(4, Control::Voters(voters(&[0])));
+        membership.add(8, Control::Voters(voters(&[0, 1])));
+        membership
+    }
+
+    #[test]
+    fn the_configuration_counts_until_the_log_names_voters() {
+        let mut membership = Membership::new(voters(&[9]), &[]);
+        assert_eq!(membership.voters(), &voters(&[9]));
+        assert_eq!(membership.voters_offset(), None);
+        assert_eq!(membership.kraft_version(), 0);
+        membership.add(3, Control::KRaftVersion(1));
+        assert_eq!(membership.voters(), &voters(&[9]));
+        membership.add(4, Control::Voters(VoterSet::EMPTY));
+        assert_eq!(membership.voters(), &VoterSet::EMPTY, "nobody, it says");
+    }
+
+    #[test]
+    fn what_is_truncated_counts_no_longer() {
+        let mut membership = history();
+        assert_eq!(membership.voters_offset(), Some(8));
+        membership.truncate_end(9);
+        assert_eq!(membership.voters(), &voters(&[0, 1]));
+        membership.truncate_end(8);
+        assert_eq!(membership.voters(), &voters(&[0]));
+        membership.truncate_end(4);
+        assert_eq!(membership.voters(), &voters(&[9]));
+        assert_eq!(membership.kraft_version(), 1);
+        membership.truncate_end(3);
+        assert_eq!(membership.kraft_version(), 0);
+    }
+
+    #[test]
+    fn a_snapshot_gets_what_counted_at_its_end() {
+        let membership = history();
+        assert_eq!(membership.before(3), (0, None));
+        assert_eq!(membership.before(4), (1, None));
+        assert_eq!(membership.before(5), (1, Some(&voters(&[0]))));
+        assert_eq!(membership.before(8), (1, Some(&voters(&[0]))));
+        assert_eq!(membership.before(9), (1, Some(&voters(&[0, 1]))));
+    }
+
+    #[test]
+    fn of_what_a_snapshot_holds_the_last_counts() {
+        let mut membership = history();
+        membership.truncate_start(8);
+        assert_eq!(membership.before(8), (1, Some(&voters(&[0]))));
+        assert_eq!(membership.before(4), (1, None), "the older are forgotten");
+        membership.truncate_start(100);
+        assert_eq!(membership.voters(), &voters(&[0, 1]));
+        membership.truncate_end(9);
+        assert_eq!(membership.voters(), &voters(&[0, 1]));
+    }
+
+    #[test]
+    fn a_snapshot_in_place_of_the_log_stands_before_its_end() {
+        let mut membership = history();
+        let controls = vec![Control::Voters(voters(&[5]))];
+        membership.reset(100, controls);
+        assert_eq!(membership.voters_offset(), Some(99));
+        assert_eq!(membership.kraft_version(), 0, "it does not say");
+        membership.truncate_end(100);
+        assert_eq!(membership.voters(), &voters(&[5]), "it cannot be cut");
+        membership.reset(200, Vec::new());
+        assert_eq!(membership.voters(), &voters(&[9]));
+    }
+}

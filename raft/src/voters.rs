@@ -190,15 +190,17 @@ impl VoterSet {
         voters
     }
 
-    /// Whether any majority of one set meets any majority of the other: at most one key was added
-    /// and at most one removed.
+    /// Whether any majority of one set has a voter in common with any majority of the other. So it
+    /// is if one voter was added or removed. If one took the place of another, even under the same
+    /// id, it is so only where their number is even: 1, 3 and 2, 4 are majorities of 1, 2, 3 and
+    /// 1, 2, 4. (Kafka's check is content with one added and one removed.)
     #[must_use]
     pub fn overlaps(&self, other: &VoterSet) -> bool {
-        let missing = |a: &VoterSet, b: &VoterSet| {
-            let in_b = |voter: &&Voter| b.get(voter.key.id).is_none_or(|v| v.key != voter.key);
-            a.iter().filter(in_b).count()
-        };
-        missing(self, other) <= 1 && missing(other, self) <= 1
+        let in_other = |voter: &&Voter| other.get(voter.key.id).is_some_and(|v| v.key == voter.key);
+        let shared = self.iter().filter(in_other).count();
+        // Two majorities that avoid one another take the voters that are not shared first.
+        let needs = |set: &VoterSet| set.majority().saturating_sub(set.len() - shared);
+        needs(self) + needs(other) > shared
     }
 
     /// The record that says this in the log.
@@ -257,5 +259,128 @@ impl Voter {
 impl FromIterator<Voter> for VoterSet {
     fn from_iter<I: IntoIterator<Item = Voter>>(voters: I) -> VoterSet {
         VoterSet(voters.into_iter().map(|v| (v.key.id, v)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Uuid;
+
+    fn voter(id: NodeId, directory: u64) -> Voter {
+        Voter {
+            key: ReplicaKey::new(id, Uuid::from_parts(0, directory)),
+            endpoints: Endpoints::one("controller", Address::new("host", 1)),
+            kraft_versions: KRaftVersions::SUPPORTED,
+        }
+    }
+
+    fn voters(keys: &[(NodeId, u64)]) -> VoterSet {
+        let voter = |&(id, directory): &(NodeId, u64)| voter(id, directory);
+        keys.iter().map(voter).collect()
+    }
+
+    fn key(id: NodeId, directory: u64) -> ReplicaKey {
+        ReplicaKey::new(id, Uuid::from_parts(0, directory))
+    }
+
+    #[test]
+    fn a_directory_counts_where_the_set_knows_one() {
+        let set = voters(&[(1, 10), (2, 0)]);
+        assert!(set.contains(key(1, 10)));
+        assert!(!set.contains(key(1, 11)));
+        assert!(!set.contains(key(1, 0)), "it does not say");
+        assert!(set.contains(key(2, 0)));
+        assert!(set.contains(key(2, 77)), "any is that of a static voter");
+        assert!(!set.contains(key(3, 10)));
+    }
+
+    #[test]
+    fn more_than_half_are_a_majority() {
+        let sizes = [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (5, 3)];
+        for (size, majority) in sizes {
+            let keys: Vec<(NodeId, u64)> = (0..size).map(|id| (id, 1)).collect();
+            assert_eq!(voters(&keys).majority(), majority);
+        }
+    }
+
+    #[test]
+    fn only_a_matching_key_is_the_only_voter() {
+        assert!(voters(&[(1, 10)]).is_only(key(1, 10)));
+        assert!(!voters(&[(1, 10)]).is_only(key(1, 11)));
+        assert!(!voters(&[(1, 10), (2, 10)]).is_only(key(1, 10)));
+        assert!(!VoterSet::EMPTY.is_only(key(1, 10)));
+    }
+
+    #[test]
+    fn adding_replaces_and_removing_forgives() {
+        let set = voters(&[(1, 10)]).with(voter(1, 11)).with(voter(2, 10));
+        assert_eq!(set, voters(&[(1, 11), (2, 10)]));
+        assert_eq!(set.without(1), voters(&[(2, 10)]));
+        assert_eq!(set.without(9), set);
+    }
+
+    #[test]
+    fn listeners_have_names_in_upper_case() {
+        let set = voters(&[(1, 10)]);
+        assert!(set.address(1, "CONTROLLER").is_some());
+        assert!(set.address(1, "OTHER").is_none());
+        assert!(set.address(2, "CONTROLLER").is_none());
+    }
+
+    #[test]
+    fn a_record_says_the_same() {
+        let set = voters(&[(1, 10), (2, 0), (3, 12)]);
+        assert_eq!(VoterSet::from_record(&set.to_record()), set);
+        let mut twice = set.to_record();
+        twice.voters[0].voter_id = 3;
+        let read = VoterSet::from_record(&twice);
+        assert_eq!(read.len(), 2, "one key for one id");
+    }
+
+    #[test]
+    fn sets_one_voter_apart_overlap() {
+        let set = voters(&[(1, 1), (2, 1), (3, 1)]);
+        let overlaps = |other: &[(NodeId, u64)]| {
+            let other = voters(other);
+            assert_eq!(set.overlaps(&other), other.overlaps(&set));
+            set.overlaps(&other)
+        };
+        assert!(overlaps(&[(1, 1), (2, 1), (3, 1)]));
+        assert!(overlaps(&[(1, 1), (2, 1)]));
+        assert!(overlaps(&[(1, 1), (2, 1), (3, 1), (4, 1)]));
+        assert!(!overlaps(&[(1, 1), (2, 1), (3, 2)]), "another disk");
+        assert!(!overlaps(&[(1, 1), (2, 1), (4, 1)]), "one for another");
+        assert!(!overlaps(&[(1, 1)]));
+        assert!(!overlaps(&[(1, 1), (2, 2), (3, 2)]));
+        assert!(!overlaps(&[(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]));
+    }
+
+    #[test]
+    fn sets_overlap_if_no_two_majorities_are_apart() {
+        let all: Vec<(NodeId, u64)> = vec![(0, 1), (0, 2), (1, 1), (2, 1), (2, 2), (3, 1), (4, 1)];
+        let subset = |mask: usize| -> Option<VoterSet> {
+            let chosen = all.iter().enumerate();
+            let chosen = chosen.filter(|(at, _)| (mask >> at) & 1 == 1);
+            let keys: Vec<(NodeId, u64)> = chosen.map(|(_, key)| *key).collect();
+            let set = voters(&keys);
+            (set.len() == keys.len() && !keys.is_empty()).then_some(set)
+        };
+        let sets: Vec<(usize, VoterSet)> = (0..1 << all.len())
+            .filter_map(|mask| Some((mask, subset(mask)?)))
+            .collect();
+        let majorities = |mask: usize, set: &VoterSet| -> Vec<usize> {
+            let all = (0..=mask).filter(|part| part & mask == *part);
+            let enough = all.filter(|part| part.count_ones() as usize >= set.majority());
+            enough.collect()
+        };
+        for (a, set_a) in &sets {
+            for (b, set_b) in &sets {
+                let of_b = majorities(*b, set_b);
+                let apart = |x: &usize| of_b.iter().any(|y| x & y == 0);
+                let meet = !majorities(*a, set_a).iter().any(apart);
+                assert_eq!(set_a.overlaps(set_b), meet, "{a:b} {b:b}");
+            }
+        }
     }
 }

@@ -8,12 +8,14 @@
 mod listener;
 mod memory;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
-use kwire_protocol::records::NewRecord;
+use kwire_protocol::records::{Batches, NewRecord};
 
 pub use listener::{Listener, ListenerEvent};
 pub use memory::{MemoryBarrier, MemoryError, MemoryLog, MemoryState};
@@ -270,7 +272,34 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         call: CallId,
         answer: Result<Response, CallError>,
     ) -> Result<(), ErrorOf<L, S>> {
+        self.check()?;
+        let answer = match self.cuts_a_batch(&answer) {
+            Ok(true) => Err(CallError::Malformed),
+            Ok(false) => answer,
+            Err(error) => return self.fail(error),
+        };
         self.input(now, |node| node.handle_answer(now, call, answer))
+    }
+
+    /// Whether an answer wants the log to end within a batch, which it has nothing to end with. No
+    /// leader that has a log says so, and the node does not know where batches begin.
+    fn cuts_a_batch(&self, answer: &Result<Response, CallError>) -> Result<bool, ErrorOf<L, S>> {
+        let Ok(Response::Fetch(response)) = answer else {
+            return Ok(false);
+        };
+        let partition = response
+            .responses
+            .first()
+            .and_then(|t| t.partitions.first());
+        let to = partition.map_or(-1, |p| p.diverging_epoch.end_offset);
+        let end = self.node.log_end().offset;
+        if to <= self.node.log_start() || to >= end {
+            return Ok(false);
+        }
+        let batch = self.log.read(to, end, 1).map_err(DriverError::Log)?;
+        let first = Batches::new(&batch).next().and_then(Result::ok);
+        let base = first.and_then(|batch| Some(batch.header()?.base_offset));
+        Ok(base != Some(to))
     }
 
     /// The barrier of an [`Effect::Sync`] was run.

@@ -83,7 +83,8 @@ impl Calls {
         self.ways.clear();
     }
 
-    /// Ends pauses, and gives up requests that nobody answered; returns the nodes of these.
+    /// Ends pauses, and gives up requests that nobody answered; returns the nodes of these. They get
+    /// a pause, where Kafka has them ready at once: an observer sees by it that its leader is silent.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<NodeId> {
         let mut silent = Vec::new();
         self.ways.retain(|node, way| match *way {

@@ -125,14 +125,9 @@ impl Node {
         });
         match known {
             Some((leader, endpoints)) => self.become_follower(leader, endpoints),
-            None => {
-                // Its own timer ran out, or everybody refused: a new one, or it would ask again
-                // at once.
-                self.role = Role::Unattached {
-                    election_at: Instant::NEVER,
-                };
-                self.become_unattached(leader);
-            }
+            // Its own timer ran out, or a majority refused: a new one, or it would ask again at
+            // once.
+            None => self.wait_anew(),
         }
     }
 

@@ -209,8 +209,11 @@ impl Node {
     }
 
     pub(super) fn begin_answered(&mut self, peer: NodeId, response: &BeginQuorumEpochResponse<'_>) {
-        let partition = response.topics.first().and_then(|t| t.partitions.first());
-        let Some(answer) = partition.filter(|_| response.error_code == 0) else {
+        let answer = match &response.topics[..] {
+            [topic] if topic.topic_name == self.config.topic.name => &topic.partitions[..],
+            _ => &[],
+        };
+        let (0, [answer]) = (response.error_code, answer) else {
             return self.failed_answer(peer, response.error_code);
         };
         let endpoints = self.endpoints_in(answer.leader_id, &response.node_endpoints, |e| {
@@ -226,8 +229,11 @@ impl Node {
     }
 
     pub(super) fn end_answered(&mut self, peer: NodeId, response: &EndQuorumEpochResponse<'_>) {
-        let partition = response.topics.first().and_then(|t| t.partitions.first());
-        let Some(answer) = partition.filter(|_| response.error_code == 0) else {
+        let answer = match &response.topics[..] {
+            [topic] if topic.topic_name == self.config.topic.name => &topic.partitions[..],
+            _ => &[],
+        };
+        let (0, [answer]) = (response.error_code, answer) else {
             return self.failed_answer(peer, response.error_code);
         };
         let endpoints = self.endpoints_in(answer.leader_id, &response.node_endpoints, |e| {

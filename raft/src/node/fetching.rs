@@ -15,6 +15,10 @@ use crate::message::Request;
 use crate::mutation::{Mutation, is_off};
 use crate::types::{Epoch, NodeId, Offset, OffsetAndEpoch};
 
+/// No log gets as far. A leader that lies about its snapshot does not leave this node at the last
+/// offset that there is.
+const GREATEST_SNAPSHOT_END: Offset = Offset::MAX / 2;
+
 /// What of the fetched batches becomes part of the log.
 struct Accepted {
     /// Bytes of them.
@@ -30,6 +34,11 @@ struct Accepted {
 
 impl Node {
     /// A fetch from the leader, or its snapshot; from somebody else, if an observer cannot reach it.
+    ///
+    /// In Kafka a voter that cannot reach its leader asks a bootstrap server too. Ours does not: one
+    /// fetch is under way at most, and a bootstrap server that does not answer would keep the voter
+    /// from its leader until the fetch timer ends in an election. A voter learns of a new leader by
+    /// BeginQuorumEpoch, or by the election that its timer starts.
     pub(super) fn fetch_from_leader(&mut self) {
         let (Role::Follower(follower), Some(leader)) = (&self.role, self.leader) else {
             return;
@@ -178,6 +187,13 @@ impl Node {
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
+            );
+            return self.back_off(peer);
+        }
+        if id.epoch > self.epoch || id.offset > GREATEST_SNAPSHOT_END {
+            self.misbehaved(
+                Some(peer),
+                format!("names snapshot {id}, which nobody can have made"),
             );
             return self.back_off(peer);
         }

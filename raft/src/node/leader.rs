@@ -25,6 +25,9 @@ pub(super) struct Leader {
     /// The offset of this leader's first record. The high watermark has to pass it before
     /// anything counts as committed.
     pub(super) epoch_start: Offset,
+    /// The high watermark that the node knew before it led. Nobody hears of it now, but it is still
+    /// committed when another one leads.
+    pub(super) known_before: Option<Offset>,
     /// What each replica but this one has. Voters stand under their key in the voter set.
     pub(super) replicas: BTreeMap<ReplicaKey, Replica>,
     /// When voters that do not fetch are told again who leads.
@@ -148,7 +151,8 @@ impl Node {
         self.drain_if_due();
         self.expire_parked();
         self.pump_change();
-        if self.has_lost_its_majority() {
+        // Its election may have been under way when it was told to shut down.
+        if self.has_lost_its_majority() || self.shutdown.is_some() {
             self.resign_now();
             return;
         }
@@ -163,7 +167,8 @@ impl Node {
         } else {
             leader.quorum_until
         };
-        let begin = if self.voters().len() > 1 {
+        let is_other = |id: NodeId| Some(id) != self.config.id;
+        let begin = if self.voters().ids().any(is_other) {
             leader.begin_at
         } else {
             Instant::NEVER

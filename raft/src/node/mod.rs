@@ -44,7 +44,7 @@ mod serving;
 mod shutdown;
 mod snapshots;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transitions;
 mod updates;
 mod vote;
@@ -425,7 +425,7 @@ impl Node {
             Role::Prospective(election) | Role::Candidate(election) => election.ends_at,
             Role::Leader(leader) => self.leader_timeout(leader),
             Role::Follower(follower) => self.follower_timeout(follower),
-            Role::Resigned(resigned) => resigned.ends_at,
+            Role::Resigned(resigned) => self.resigned_timeout(resigned),
         };
         let shutdown = self.shutdown.map_or(Instant::NEVER, |s| s.until);
         role.min(self.calls.next_expiry()).min(shutdown)

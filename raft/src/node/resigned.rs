@@ -34,12 +34,14 @@ impl Node {
         let Role::Resigned(resigned) = &self.role else {
             return;
         };
-        if resigned.ends_at <= self.now {
+        // Who shuts down waits for an election of the others, for as long as it was given.
+        if resigned.ends_at <= self.now
+            && self.shutdown.is_none()
+            && let Some(next) = self.epoch.checked_add(1)
+        {
             // A new epoch: this one's leader was this node, and it may not follow or vote in it.
-            self.enter_epoch(self.epoch + 1);
-            self.role = Role::Unattached {
-                election_at: Instant::NEVER,
-            };
+            // Its time to wait for others is over, and goes on being so.
+            self.enter_epoch(next);
             self.become_unattached(None);
             return;
         }
@@ -54,6 +56,14 @@ impl Node {
                 let request = self.end_request();
                 self.send(to, Kind::End, None, request);
             }
+        }
+    }
+
+    pub(super) fn resigned_timeout(&self, resigned: &Resigned) -> Instant {
+        if self.shutdown.is_some() || resigned.ends_at <= self.now {
+            Instant::NEVER
+        } else {
+            resigned.ends_at
         }
     }
 

@@ -33,12 +33,13 @@ impl Node {
     }
 
     /// Whether a request that names its receiver means this node and this directory (KIP-853).
+    /// Id -1 names nobody.
     pub(super) fn is_for_this_voter(&self, id: NodeId, directory_id: Uuid) -> bool {
         if is_off(Mutation::VoterKeyNotChecked) {
             return true;
         }
-        (id < 0 || Some(id) == self.config.id)
-            && (directory_id.is_zero() || directory_id == self.config.directory_id)
+        let is_own_directory = directory_id.is_zero() || directory_id == self.config.directory_id;
+        id < 0 || (Some(id) == self.config.id && is_own_directory)
     }
 
     pub(super) fn wire_topic(&self) -> Str<'static> {
@@ -126,18 +127,27 @@ impl Node {
     pub(super) fn failed_answer(&mut self, peer: NodeId, error_code: i16) {
         let error = ErrorCode(error_code);
         if error != ErrorCode::BROKER_NOT_AVAILABLE {
-            let name = error.name().unwrap_or("an unknown error");
-            self.misbehaved(
-                Some(peer),
-                format!("refused a request with {name} ({error_code})"),
-            );
+            let what = if error == ErrorCode::NONE {
+                "answered without the partition that it was asked about".to_owned()
+            } else {
+                let name = error.name().unwrap_or("an unknown error");
+                format!("refused a request with {name} ({error_code})")
+            };
+            self.misbehaved(Some(peer), what);
         }
         self.back_off(peer);
     }
 
     /// Learns from a response who leads. Whether the body is to be looked at.
+    ///
+    /// Two differences from Kafka: a node that answers out of an older epoch is left alone for the
+    /// retry backoff, where Kafka would ask it again at once (KAFKA-20514); and what Kafka dies of,
+    /// INVALID_REQUEST, CLUSTER_AUTHORIZATION_FAILED and two leaders of one epoch, is an [`Event::PeerMisbehaved`].
+    ///
+    /// [`Event::PeerMisbehaved`]: super::Event::PeerMisbehaved
     pub(super) fn take_head(&mut self, peer: NodeId, head: Head) -> bool {
         if head.epoch < self.epoch || head.error == ErrorCode::UNKNOWN_LEADER_EPOCH {
+            self.back_off(peer);
             return false;
         }
         let leader = (head.leader >= 0).then_some(head.leader);
@@ -145,15 +155,19 @@ impl Node {
             || head.error == ErrorCode::FENCED_LEADER_EPOCH
             || head.error == ErrorCode::NOT_LEADER_OR_FOLLOWER;
         if news {
-            self.learn_leader(Some(peer), head.epoch, leader, head.endpoints);
-            if head.error != ErrorCode::NONE {
+            let can_be = self.learn_leader(Some(peer), head.epoch, leader, head.endpoints);
+            if head.error != ErrorCode::NONE || !can_be {
                 // Whom it names may not lead yet, or not any more.
                 self.back_off_from_wrong_leader(peer);
             }
             return false;
         }
-        if leader.is_some() && self.leader.is_none() {
-            self.learn_leader(Some(peer), head.epoch, leader, head.endpoints);
+        if leader.is_some()
+            && self.leader.is_none()
+            && !self.learn_leader(Some(peer), head.epoch, leader, head.endpoints)
+        {
+            self.back_off(peer);
+            return false;
         }
         match head.error {
             ErrorCode::NONE => true,
@@ -205,17 +219,12 @@ impl Node {
             && Some(leader) != self.config.id
             && !endpoints.is_empty()
         {
-            let knows_less = endpoints.len() > self.leader_endpoints.len();
-            let follows = matches!(self.role, Role::Follower(_));
-            if self.leader.is_none() || knows_less || !(follows || self.is_asking()) {
+            let knew_less = endpoints.len() > self.leader_endpoints.len();
+            if self.leader.is_none() || knew_less {
                 self.become_follower(leader, endpoints);
             }
         }
         true
-    }
-
-    fn is_asking(&self) -> bool {
-        matches!(self.role, Role::Prospective(_))
     }
 
     /// There is one leader in an epoch, and a node knows whether it is itself.

@@ -221,16 +221,15 @@ impl Node {
         }
     }
 
-    /// This node does not lead any more; who waited for it is told.
+    /// This node does not lead any more, and has saved what it is now; who waited for it is told.
     pub(super) fn answer_waiting(&mut self, leader: super::leader::Leader) {
-        let error = ErrorCode::NOT_LEADER_OR_FOLLOWER;
         for parked in leader.parked {
-            let partition = self.fetch_answer(error);
+            let partition = self.fetch_answer(ErrorCode::NOT_LEADER_OR_FOLLOWER);
             let response = self.fetch_response(parked.version, partition);
             self.reply(parked.token, response);
         }
         if let Some(change) = leader.change {
-            self.answer_change(change, error);
+            self.answer_change(change, ErrorCode::NOT_LEADER_OR_FOLLOWER);
         }
     }
 

@@ -2,12 +2,11 @@
 
 use super::output::Event;
 use super::{Node, Role};
-use crate::types::{Epoch, Instant};
+use crate::types::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shutdown {
     pub(super) until: Instant,
-    epoch: Epoch,
     is_over: bool,
 }
 
@@ -27,7 +26,6 @@ impl Node {
             self.resign_now();
             self.shutdown = Some(Shutdown {
                 until: self.now.plus(timeout_ms),
-                epoch: self.epoch,
                 is_over: false,
             });
         }
@@ -38,11 +36,12 @@ impl Node {
         let Some(mut shutdown) = self.shutdown.filter(|s| !s.is_over) else {
             return;
         };
-        let alone = self.voters().len() <= 1;
+        let own = self.config.key();
+        let is_alone = own.is_some_and(|own| self.voters().is_only(own));
+        let matters = self.is_voter() && !is_alone;
         let is_busy = match &self.role {
-            // Somebody else has to take over first.
-            Role::Resigned(_) => !alone && self.epoch == shutdown.epoch,
-            Role::Candidate(_) | Role::Prospective(_) => !alone,
+            // Somebody has to take over first, which ends these states.
+            Role::Resigned(_) | Role::Candidate(_) | Role::Prospective(_) => matters,
             _ => false,
         };
         let timed_out = shutdown.until <= self.now;

@@ -30,7 +30,7 @@ impl Node {
             }
         } else if stored.voted.is_some_and(|voted| self.is_own_key(voted)) {
             self.leader = None;
-            self.draws += 1;
+            self.voted = self.config.key();
             let votes = Election::new(self.election_deadline(), self.config.key());
             self.role = Role::Candidate(votes);
         } else if let Some(leader) = stored.leader {
@@ -75,24 +75,39 @@ impl Node {
     /// Waits for a leader. Call [`enter_epoch`](Self::enter_epoch) before, if there is a new one.
     pub(super) fn become_unattached(&mut self, leader: Option<NodeId>) {
         let election_at = self.remaining_election_timer();
-        self.leave_role();
+        let led = self.leave_role();
         self.leader = leader;
         self.leader_endpoints = Endpoints::EMPTY;
         self.role = Role::Unattached { election_at };
         self.save();
+        self.answer_waiting(led);
+    }
+
+    /// Waits for a leader of this epoch, its timer drawn anew.
+    pub(super) fn wait_anew(&mut self) {
+        self.leave_former_role();
+        let leader = self.leader.filter(|leader| Some(*leader) != self.config.id);
+        self.role = Role::Unattached {
+            election_at: Instant::NEVER,
+        };
+        self.become_unattached(leader);
     }
 
     /// Asks the others whether they would vote for this node. The epoch stays.
     pub(super) fn become_prospective(&mut self) {
-        self.leave_role();
+        self.leave_former_role();
         let election = Election::new(self.election_deadline(), self.config.key());
         self.role = Role::Prospective(election);
     }
 
-    /// Stands for election in the next epoch.
+    /// Stands for election in the next epoch. There is none after the greatest, which only a node
+    /// that lies can bring about: then nobody is ever elected again.
     pub(super) fn become_candidate(&mut self) {
-        self.leave_role();
-        self.enter_epoch(self.epoch + 1);
+        let Some(next) = self.epoch.checked_add(1) else {
+            return self.wait_anew();
+        };
+        self.leave_former_role();
+        self.enter_epoch(next);
         let own = self.config.key();
         self.voted = own;
         let election = Election::new(self.election_deadline(), own);
@@ -104,12 +119,12 @@ impl Node {
 
     /// Leads the epoch that it was elected in.
     pub(super) fn become_leader(&mut self, granting: Vec<NodeId>) {
-        self.leave_role();
+        self.leave_former_role();
         self.voted = None;
         self.leader = self.config.id;
         self.leader_endpoints = self.config.endpoints.clone();
-        self.high_watermark = None;
-        let leader = Leader::new(self.now, &self.config, self.log.end(), self.voters());
+        let mut leader = Leader::new(self.now, &self.config, self.log.end(), self.voters());
+        leader.known_before = self.high_watermark.take();
         self.role = Role::Leader(Box::new(leader));
         self.save();
         self.start_leading(granting);
@@ -121,7 +136,7 @@ impl Node {
             Role::Follower(follower) if self.leader == Some(leader) => follower.has_fetched,
             _ => false,
         };
-        self.leave_role();
+        let led = self.leave_role();
         if is_off(Mutation::VoteForgottenWithLeader) {
             self.voted = None;
         }
@@ -131,33 +146,45 @@ impl Node {
         follower.has_fetched = has_fetched;
         self.role = Role::Follower(follower);
         self.save();
+        self.answer_waiting(led);
     }
 
     /// Leads no longer, and not again in this epoch; the successors are named best first. The file
     /// keeps saying that this node leads, so that a restart ends here again.
     pub(super) fn resign_role(&mut self, successors: Vec<ReplicaKey>) {
-        self.leave_role();
+        let led = self.leave_role();
         self.leader = self.config.id;
         self.leader_endpoints = self.config.endpoints.clone();
         let ends_at = self.election_deadline();
         self.role = Role::Resigned(Resigned::new(ends_at, successors));
+        self.answer_waiting(led);
     }
 
     /// Ends what belongs to the present role: answers to what was asked in it do not count any
-    /// more, and who waits for its leader hears of its end.
-    fn leave_role(&mut self) {
+    /// more. Who waits for the leader that this node was is to hear of it once the next state is
+    /// saved.
+    #[must_use]
+    fn leave_role(&mut self) -> Leader {
         if !is_off(Mutation::StaleFetchesCount) && !is_off(Mutation::StaleVotesCount) {
             self.calls.reset();
         }
-        if let Role::Leader(leader) = &mut self.role {
-            let leader = std::mem::take(&mut **leader);
-            self.answer_waiting(leader);
+        match &mut self.role {
+            Role::Leader(leader) => {
+                self.high_watermark = self.high_watermark.or(leader.known_before);
+                return std::mem::take(&mut **leader);
+            }
+            Role::Follower(follower) if follower.download.is_some() => {
+                self.disk_op(DiskOp::DropUnfinishedSnapshots);
+            }
+            _ => {}
         }
-        if let Role::Follower(follower) = &self.role
-            && follower.download.is_some()
-        {
-            self.disk_op(DiskOp::DropUnfinishedSnapshots);
-        }
+        Leader::default()
+    }
+
+    /// Leaves a role in which nobody waits for this node.
+    fn leave_former_role(&mut self) {
+        let led = self.leave_role();
+        debug_assert!(led.parked.is_empty() && led.change.is_none());
     }
 
     /// The timer that goes on when a higher epoch turns up, so that a stream of new epochs does

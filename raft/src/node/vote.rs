@@ -162,16 +162,16 @@ impl Node {
     }
 
     pub(super) fn vote_answered(&mut self, peer: NodeId, kind: Kind, response: &VoteResponse<'_>) {
-        let Some((topic, answer)) = response
-            .topics
-            .first()
-            .and_then(|topic| Some((topic, topic.partitions.first()?)))
-        else {
+        if kind == Kind::PreVote && response.error_code == ErrorCode::UNSUPPORTED_VERSION.0 {
+            return self.pre_vote_failed(CallError::UnsupportedVersion);
+        }
+        let answer = match &response.topics[..] {
+            [topic] if topic.topic_name == self.config.topic.name => &topic.partitions[..],
+            _ => &[],
+        };
+        let (0, [answer]) = (response.error_code, answer) else {
             return self.failed_answer(peer, response.error_code);
         };
-        if response.error_code != 0 || topic.topic_name != self.config.topic.name {
-            return self.failed_answer(peer, response.error_code);
-        }
         let endpoints = self.endpoints_in(answer.leader_id, &response.node_endpoints, |e| {
             (e.node_id, &e.host, e.port.into())
         });
@@ -189,6 +189,7 @@ impl Node {
             Role::Prospective(election) if kind == Kind::PreVote || stale => {
                 election.record(peer, answer.vote_granted);
             }
+            // A voter that changes its mind is believed the first time, where Kafka would die.
             Role::Candidate(election)
                 if (kind == Kind::Vote || stale) && !election.has_answered(peer) =>
             {

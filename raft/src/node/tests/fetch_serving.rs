@@ -359,7 +359,7 @@ fn who_waits_hears_that_the_leader_leads_no_longer() {
         let mut h = leader();
         let epoch = h.node.epoch();
         let (token, _) = h.send_at(version, fetch(-1, epoch, 21, epoch));
-        let (_, outputs) = h.request(1, begin(1, epoch + 1).into());
+        let (_, outputs) = h.request(1, begin(1, epoch + 1));
         let Some(Response::Fetch(answer)) = reply_to(token, &outputs) else {
             panic!("it is answered");
         };

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use kwire_protocol::messages::*;
-use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
+use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, NewRecord};
 
 use super::harness::{Harness, calls, config, directory, endpoints, reply_to, voter};
 use crate::config::Config;
@@ -14,17 +14,22 @@ use crate::node::{CallId, Output, Token};
 use crate::types::{Epoch, EpochStart, NodeId, Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
 use crate::voters::VoterSet;
 
-pub(super) const TOPIC: &str = "__cluster_metadata";
+pub(crate) const TOPIC: &str = "__cluster_metadata";
 
-/// Runs a test at the first and at the last of the versions, and at those between.
-pub(super) fn at_each(versions: RangeInclusive<i16>, test: impl Fn(i16)) {
+/// The configuration of one of these static voters, or of an observer.
+pub(crate) fn config_of(id: NodeId, voters: &[NodeId]) -> Config {
+    config(id, voters)
+}
+
+/// Runs a test at each of the versions.
+pub(crate) fn at_each(versions: RangeInclusive<i16>, test: impl Fn(i16)) {
     for version in versions {
         test(version);
     }
 }
 
 /// The request as its receiver reads it at that version.
-pub(super) fn on_the_wire(version: i16, request: &Request) -> Request {
+pub(crate) fn on_the_wire(version: i16, request: &Request) -> Request {
     let mut bytes = Vec::new();
     request.encode(version, &mut bytes).expect("it can be said");
     let decoded = Request::decode(request.api_key(), version, &bytes.into());
@@ -97,14 +102,14 @@ impl Harness {
     }
 }
 
-pub(super) type Partition = fetch_response::PartitionData<'static>;
+pub(crate) type Partition = fetch_response::PartitionData<'static>;
 
-pub(super) fn is_fetch(request: &Request) -> bool {
+pub(crate) fn is_fetch(request: &Request) -> bool {
     matches!(request, Request::Fetch(_))
 }
 
 /// The disk of a node of a quorum with these voters in its bootstrap checkpoint (kraft.version 1).
-pub(super) fn formatted(voters: &[NodeId]) -> Recovered {
+pub(crate) fn formatted(voters: &[NodeId]) -> Recovered {
     let voters: VoterSet = voters.iter().map(|&id| voter(id)).collect();
     Recovered {
         snapshots: vec![SnapshotInfo {
@@ -120,7 +125,7 @@ pub(super) fn formatted(voters: &[NodeId]) -> Recovered {
 }
 
 /// A disk with a log of these epochs, up to an end.
-pub(super) fn with_log(recovered: Recovered, epochs: &[(Epoch, Offset)], end: Offset) -> Recovered {
+pub(crate) fn with_log(recovered: Recovered, epochs: &[(Epoch, Offset)], end: Offset) -> Recovered {
     let start = |&(epoch, offset)| EpochStart { epoch, offset };
     Recovered {
         epochs: epochs.iter().map(start).collect(),
@@ -130,7 +135,7 @@ pub(super) fn with_log(recovered: Recovered, epochs: &[(Epoch, Offset)], end: Of
 }
 
 /// A disk with a snapshot, where the log may start.
-pub(super) fn with_snapshot(
+pub(crate) fn with_snapshot(
     mut recovered: Recovered,
     id: OffsetAndEpoch,
     size: u64,
@@ -175,7 +180,7 @@ pub(super) fn following(
 ) -> (Harness, CallId, FetchRequest<'static>) {
     let mut h = Harness::with(config, recovered);
     h.settle();
-    let (_, outputs) = h.request(1, begin(leader, epoch).into());
+    let (_, outputs) = h.request(1, begin(leader, epoch));
     let (call, request) = Harness::call_of(&outputs, is_fetch);
     match request {
         Request::Fetch(fetch) => (h, call, fetch),
@@ -183,7 +188,7 @@ pub(super) fn following(
     }
 }
 
-pub(super) fn begin(leader: NodeId, epoch: Epoch) -> BeginQuorumEpochRequest<'static> {
+pub(crate) fn begin(leader: NodeId, epoch: Epoch) -> Request {
     let named = endpoints(leader);
     let listeners =
         named.iter().map(
@@ -194,7 +199,7 @@ pub(super) fn begin(leader: NodeId, epoch: Epoch) -> BeginQuorumEpochRequest<'st
                 ..Default::default()
             },
         );
-    BeginQuorumEpochRequest {
+    Request::BeginQuorumEpoch(BeginQuorumEpochRequest {
         cluster_id: Some("cluster".into()),
         voter_id: -1,
         topics: vec![begin_quorum_epoch_request::TopicData {
@@ -208,11 +213,11 @@ pub(super) fn begin(leader: NodeId, epoch: Epoch) -> BeginQuorumEpochRequest<'st
         }],
         leader_endpoints: listeners.collect(),
         ..Default::default()
-    }
+    })
 }
 
 /// A Fetch that waits for half a second.
-pub(super) fn fetch(
+pub(crate) fn fetch(
     from: NodeId,
     epoch: Epoch,
     offset: Offset,
@@ -248,7 +253,7 @@ pub(super) fn fetch(
 }
 
 /// What a leader answers a Fetch with.
-pub(super) fn fetched(
+pub(crate) fn fetched(
     leader: NodeId,
     epoch: Epoch,
     change: impl FnOnce(&mut Partition),
@@ -274,7 +279,7 @@ pub(super) fn fetched(
     }
 }
 
-pub(super) fn fetch_snapshot(
+pub(crate) fn fetch_snapshot(
     from: NodeId,
     epoch: Epoch,
     id: OffsetAndEpoch,
@@ -303,10 +308,10 @@ pub(super) fn fetch_snapshot(
     }
 }
 
-pub(super) type SnapshotPart = fetch_snapshot_response::PartitionSnapshot<'static>;
+pub(crate) type SnapshotPart = fetch_snapshot_response::PartitionSnapshot<'static>;
 
 /// A part of a snapshot of a size, as its leader sends it.
-pub(super) fn snapshot_part(
+pub(crate) fn snapshot_part(
     leader: NodeId,
     epoch: Epoch,
     (id, size): (OffsetAndEpoch, i64),
@@ -331,7 +336,7 @@ pub(super) fn snapshot_part(
     }
 }
 
-pub(super) fn snapshot_fetched(part: SnapshotPart) -> FetchSnapshotResponse<'static> {
+pub(crate) fn snapshot_fetched(part: SnapshotPart) -> FetchSnapshotResponse<'static> {
     FetchSnapshotResponse {
         topics: vec![fetch_snapshot_response::TopicSnapshot {
             name: TOPIC.into(),
@@ -342,7 +347,7 @@ pub(super) fn snapshot_fetched(part: SnapshotPart) -> FetchSnapshotResponse<'sta
     }
 }
 
-pub(super) fn add(id: NodeId) -> AddRaftVoterRequest<'static> {
+pub(crate) fn add(id: NodeId) -> AddRaftVoterRequest<'static> {
     let listener = add_raft_voter_request::Listener {
         name: "CONTROLLER".into(),
         host: "localhost".into(),
@@ -359,7 +364,7 @@ pub(super) fn add(id: NodeId) -> AddRaftVoterRequest<'static> {
     }
 }
 
-pub(super) fn remove(id: NodeId) -> RemoveRaftVoterRequest<'static> {
+pub(crate) fn remove(id: NodeId) -> RemoveRaftVoterRequest<'static> {
     RemoveRaftVoterRequest {
         cluster_id: Some("cluster".into()),
         voter_id: id,
@@ -369,7 +374,7 @@ pub(super) fn remove(id: NodeId) -> RemoveRaftVoterRequest<'static> {
 }
 
 /// A voter that listens where it did, and understands these versions.
-pub(super) fn update(
+pub(crate) fn update(
     id: NodeId,
     epoch: Epoch,
     versions: (i16, i16),
@@ -396,7 +401,7 @@ pub(super) fn update(
 }
 
 /// What a node says that understands these values of kraft.version.
-pub(super) fn versions(min: i16, max: i16) -> ApiVersionsResponse<'static> {
+pub(crate) fn versions(min: i16, max: i16) -> ApiVersionsResponse<'static> {
     ApiVersionsResponse {
         supported_features: vec![api_versions_response::SupportedFeatureKey {
             name: "kraft.version".into(),
@@ -408,7 +413,7 @@ pub(super) fn versions(min: i16, max: i16) -> ApiVersionsResponse<'static> {
     }
 }
 
-pub(super) fn describe(topic: &'static str, partition: i32) -> DescribeQuorumRequest<'static> {
+pub(crate) fn describe(topic: &'static str, partition: i32) -> DescribeQuorumRequest<'static> {
     DescribeQuorumRequest {
         topics: vec![describe_quorum_request::TopicData {
             topic_name: topic.into(),
@@ -423,7 +428,7 @@ pub(super) fn describe(topic: &'static str, partition: i32) -> DescribeQuorumReq
 }
 
 /// A batch of these values.
-pub(super) fn batch(base: Offset, epoch: Epoch, values: &[&[u8]]) -> Bytes {
+pub(crate) fn batch(base: Offset, epoch: Epoch, values: &[&[u8]]) -> Bytes {
     let options = BatchOptions {
         base_offset: base,
         partition_leader_epoch: epoch,
@@ -435,7 +440,8 @@ pub(super) fn batch(base: Offset, epoch: Epoch, values: &[&[u8]]) -> Bytes {
             value: Some(value),
             ..Default::default()
         };
-        builder.try_append(&record).expect("a small record");
+        let appended = builder.try_append(&record).expect("a small record");
+        assert!(matches!(appended, Append::Done { .. }));
     }
     builder.finish().expect("a batch").into()
 }
@@ -451,7 +457,9 @@ macro_rules! requests {
 }
 
 requests! {
+    VoteRequest => Vote,
     BeginQuorumEpochRequest => BeginQuorumEpoch,
+    EndQuorumEpochRequest => EndQuorumEpoch,
     FetchRequest => Fetch,
     FetchSnapshotRequest => FetchSnapshot,
     DescribeQuorumRequest => DescribeQuorum,

@@ -1,0 +1,5 @@
+//! Tests of the driver: stores that fail, messages that wait, and what a listener hears.
+
+mod holding;
+mod listening;
+mod stores;
