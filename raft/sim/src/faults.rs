@@ -294,8 +294,12 @@ impl<L: SimLog> World<L> {
     fn lose_state(&mut self, host: usize) {
         let shadow = self.hosts[host].shadow();
         let durable = self.hosts[host].durable();
-        let epoch = self.hosts[host].saved().map_or(0, |saved| saved.epoch);
-        let is_told = durable == shadow.end() && shadow.last_epoch() == epoch && epoch > 0;
+        let saved = self.hosts[host].saved().unwrap_or_default();
+        // Who led it would not know, and believe nobody who says so: others have to be elected,
+        // who may lack what it has.
+        let led = saved.leader.is_some() && saved.leader == self.hosts[host].id();
+        let epoch = saved.epoch;
+        let is_told = durable == shadow.end() && shadow.last_epoch() == epoch && epoch > 0 && !led;
         if !is_told {
             return;
         }
