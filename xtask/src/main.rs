@@ -13,6 +13,7 @@ mod oracle;
 mod paths;
 mod replay;
 mod schemas;
+mod sim;
 mod tables;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ enum Command {
     Model(model::Args),
     #[command(subcommand)]
     Schemas(schemas::Command),
+    Sim(sim::Args),
     Tables(tables::Args),
 }
 
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Model(args) => model::run(args),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),
+        Command::Sim(args) => sim::run(args),
         Command::Tables(args) => tables::run(args),
     };
     match done {

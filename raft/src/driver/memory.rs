@@ -107,6 +107,7 @@ impl MemoryLog {
             && (id.offset > self.durable.end || id > self.durable.end_id())
         {
             self.durable = Batched::starting_at(id.offset);
+            self.snapshots = self.snapshots.split_off(&id);
         }
         let start = self.durable.start;
         self.snapshots.retain(|id, _| id.offset >= start);

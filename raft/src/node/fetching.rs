@@ -148,10 +148,8 @@ impl Node {
             epoch: leader.leader_epoch,
             endpoints,
         };
-        if !self.take_head(peer, head) {
-            return;
-        }
-        if !matches!(self.role, Role::Follower(_)) && !is_off(Mutation::StaleFetchesCount) {
+        let is_taken = self.take_head(peer, head) && matches!(self.role, Role::Follower(_));
+        if !is_taken && !is_off(Mutation::StaleFetchesCount) {
             return;
         }
         self.heard_from_leader();
@@ -208,9 +206,19 @@ impl Node {
         }
     }
 
+    /// What is before this is committed for certain: after a restart snapshots say so, while the
+    /// high watermark is not known yet.
+    fn known_committed(&self) -> Offset {
+        let snapshot = self.log.latest_snapshot().map_or(0, |id| id.offset);
+        self.high_watermark
+            .unwrap_or(0)
+            .max(snapshot)
+            .max(self.log.start())
+    }
+
     /// Whether a log that ends at an offset would lack what this node knows to be committed.
     pub(super) fn is_past(&self, end: Offset) -> bool {
-        end < self.high_watermark.unwrap_or(0).max(self.log.start())
+        end < self.known_committed() && !is_off(Mutation::TruncateBelowHighWatermark)
     }
 
     /// The leader's log has something else from here on.
@@ -223,7 +231,7 @@ impl Node {
             return self.back_off(peer);
         }
         let to = self.log.common_end(OffsetAndEpoch::new(end, epoch));
-        let committed = self.high_watermark.unwrap_or(0).max(self.log.start());
+        let committed = self.known_committed();
         if to < committed && !is_off(Mutation::TruncateBelowHighWatermark) {
             // Either that leader or this node's disk lost committed records.
             let what = format!("asks to truncate to {to}, below the high watermark {committed}");

@@ -38,18 +38,38 @@ impl Follower {
             has_updated: false,
         }
     }
+
+    /// Whether the leader answered a fetch, and not too long ago. A voter stops following one that
+    /// is silent; who is no voter by its own log follows on, and may be one by the log of a
+    /// candidate, which would wait for its vote for ever.
+    pub(super) fn has_working_leader(&self, now: Instant) -> bool {
+        self.has_fetched && self.fetch_until > now
+    }
 }
 
 impl Node {
+    /// Only what [`pump_follower`](Self::pump_follower) would act upon at that time: the rest is
+    /// looked at when what stands in its way is gone.
     pub(super) fn follower_timeout(&self, follower: &Follower) -> Instant {
-        // What is due and was not done waits for something else than time.
-        let future = |at: Instant| if at > self.now { at } else { Instant::NEVER };
-        let update = if self.wants_update() {
-            future(follower.update_at)
+        if follower.download.is_some_and(|d| d.is_installing) {
+            return Instant::NEVER;
+        }
+        let update = if self.wants_update() && self.update_destination().is_some() {
+            follower.update_at
         } else {
             Instant::NEVER
         };
-        future(follower.fetch_until).min(update)
+        let fetch = if self.is_voter() {
+            self.shutdown.is_none()
+        } else {
+            // An observer whose leader is silent asks others; that the timer ran out is no event.
+            follower.fetch_until > self.now
+        };
+        if fetch {
+            follower.fetch_until.min(update)
+        } else {
+            update
+        }
     }
 
     pub(super) fn pump_follower(&mut self) {

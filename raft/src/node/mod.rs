@@ -349,6 +349,13 @@ impl Node {
         key.is_some_and(|key| self.voters().contains(key))
     }
 
+    /// Whether this node follows a leader that answered a fetch of its within the fetch timeout:
+    /// to such a node an election would be a disturbance (KIP-996).
+    #[must_use]
+    pub fn has_working_leader(&self) -> bool {
+        matches!(&self.role, Role::Follower(follower) if follower.has_working_leader(self.now))
+    }
+
     // Inputs.
 
     /// A moment came, [`poll_timeout`](Self::poll_timeout)'s or an earlier one.

@@ -171,8 +171,9 @@ impl Node {
         }
         match head.error {
             ErrorCode::NONE => true,
-            ErrorCode::INVALID_VOTER_KEY => false,
-            ErrorCode::BROKER_NOT_AVAILABLE => {
+            // The voter has another directory now, or does not know which one it has: no news until
+            // the voters change, and no reason to ask again at once.
+            ErrorCode::INVALID_VOTER_KEY | ErrorCode::BROKER_NOT_AVAILABLE => {
                 self.back_off(peer);
                 false
             }

@@ -103,23 +103,25 @@ impl Node {
         self.config.auto_join && self.config.can_become_voter && self.kraft_version() >= 1
     }
 
+    /// The leader, if it works and nothing else is being asked of it.
+    pub(super) fn update_destination(&self) -> Option<Destination> {
+        let Role::Follower(follower) = &self.role else {
+            return None;
+        };
+        let (id, address) = self.leader_address()?;
+        (follower.has_fetched && self.calls.is_ready(id)).then_some(Destination { id, address })
+    }
+
     /// Tells the leader, if it is time and there is something to tell.
     pub(super) fn pump_update(&mut self) -> bool {
         let Role::Follower(follower) = &self.role else {
             return false;
         };
-        if follower.update_at > self.now || !follower.has_fetched || !self.wants_update() {
+        if follower.update_at > self.now || !self.wants_update() {
             return false;
         }
-        let Some((leader, address)) = self.leader_address() else {
+        let Some(to) = self.update_destination() else {
             return false;
-        };
-        if !self.calls.is_ready(leader) {
-            return false;
-        }
-        let to = Destination {
-            id: leader,
-            address,
         };
         let Some(own) = self.own_voter() else {
             return false;

@@ -102,6 +102,7 @@ impl Node {
             leader: self.leader,
             voted: self.voted,
             log_end: self.log_end(),
+            now: self.now,
         };
         if ask.pre_vote {
             return Ok(ballot.would_grant(log_end));
@@ -180,10 +181,10 @@ impl Node {
             epoch: answer.leader_epoch,
             endpoints,
         };
-        if !self.take_head(peer, head) {
+        let stale = is_off(Mutation::StaleVotesCount);
+        if !self.take_head(peer, head) && !stale {
             return;
         }
-        let stale = is_off(Mutation::StaleVotesCount);
         match &mut self.role {
             Role::Prospective(election) if kind == Kind::PreVote || stale => {
                 election.record(peer, answer.vote_granted);

@@ -2,7 +2,7 @@
 
 use super::Role;
 use crate::mutation::{Mutation, is_off};
-use crate::types::{NodeId, OffsetAndEpoch, ReplicaKey};
+use crate::types::{Instant, NodeId, OffsetAndEpoch, ReplicaKey};
 
 /// What a node knows when it is asked for its vote, its epoch being the asker's.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +11,7 @@ pub(super) struct Ballot<'a> {
     pub(super) leader: Option<NodeId>,
     pub(super) voted: Option<ReplicaKey>,
     pub(super) log_end: OffsetAndEpoch,
+    pub(super) now: Instant,
 }
 
 /// Whether a log is not behind another one.
@@ -50,9 +51,9 @@ impl Ballot<'_> {
     pub(super) fn would_grant(self, log_end: OffsetAndEpoch) -> bool {
         let free = match self.role {
             Role::Leader(_) => false,
-            // It has a leader that works: an election would only disturb.
+            // With a leader that works, an election would only disturb.
             Role::Follower(follower) => {
-                !follower.has_fetched || is_off(Mutation::PreVoteWithLeader)
+                !follower.has_working_leader(self.now) || is_off(Mutation::PreVoteWithLeader)
             }
             _ => true,
         };
