@@ -293,7 +293,15 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
             .responses
             .first()
             .and_then(|t| t.partitions.first());
-        let to = partition.map_or(-1, |p| p.diverging_epoch.end_offset);
+        let Some(diverging) = partition.map(|p| &p.diverging_epoch) else {
+            return Ok(false);
+        };
+        if diverging.epoch < 0 || diverging.end_offset < 0 {
+            return Ok(false);
+        }
+        // Not where the leader's epoch ends, but where this log is to be cut for it.
+        let leaders = OffsetAndEpoch::new(diverging.end_offset, diverging.epoch);
+        let to = self.node.common_end(leaders);
         let end = self.node.log_end().offset;
         if to <= self.node.log_start() || to >= end {
             return Ok(false);

@@ -221,6 +221,11 @@ impl Node {
         end < self.known_committed() && !is_off(Mutation::TruncateBelowHighWatermark)
     }
 
+    /// Where this log has to be cut when the leader's epoch ends there.
+    pub(crate) fn common_end(&self, leaders: OffsetAndEpoch) -> Offset {
+        self.log.common_end(leaders)
+    }
+
     /// The leader's log has something else from here on.
     fn truncate_to(&mut self, peer: NodeId, epoch: Epoch, end: Offset) {
         if epoch < 0 || end < 0 {
