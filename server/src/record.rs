@@ -51,7 +51,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,7 +61,7 @@ impl Random {
 
     fn fill(&mut self, mut len: usize, out: &mut Vec<u8>) {
         while len > 0 {
-            let bytes = self.next().to_ne_bytes();
+            let bytes = self.number().to_ne_bytes();
             let take = len.min(bytes.len());
             out.extend_from_slice(&bytes[..take]);
             len -= take;
