@@ -36,6 +36,9 @@ pub(crate) struct Client {
     pub(crate) acked: u64,
 }
 
+/// Records that may wait for their commit before more are written.
+const MAX_BACKLOG: Offset = 1_000;
+
 impl Client {
     pub(crate) fn is_resigning(&self, host: usize) -> bool {
         self.resigning == Some(host)
@@ -80,6 +83,11 @@ impl<L: SimLog> World<L> {
         let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
         let node = self.hosts[host].driver()?.node();
         let (epoch, is_leader) = (node.epoch(), node.role() == RoleName::Leader);
+        let committed = node.high_watermark().or(node.epoch_start());
+        if node.log_end().offset - committed.unwrap_or(0) > MAX_BACKLOG && is_leader {
+            // As any client, it waits for what it wrote: otherwise the quorum only catches up.
+            return Some(host);
+        }
         let last = if as_batch {
             self.append_batch(host, epoch, &values)?
         } else {
