@@ -406,6 +406,33 @@ impl<L: SimLog> World<L> {
         }))
     }
 
+    /// Now and then an application gives up as soon as it is elected, while those who lost that
+    /// election still stand in its epoch.
+    pub(crate) fn lose_heart(&mut self, host: usize) {
+        let is_stable = self.options.scenario == crate::swarm::Scenario::StableLeader;
+        if self.recovery.is_healed() || is_stable || !self.work.permille(50) {
+            return;
+        }
+        let Some(driver) = self.hosts[host].driver() else {
+            return;
+        };
+        let epoch = driver.node().epoch();
+        let timeout = self.options.timers.election_timeout_ms * 1_000;
+        let pause = self.work.exponential(timeout / 10 + 1);
+        self.after(pause, Event::Resign { host, epoch });
+    }
+
+    /// An application gives up leading an epoch.
+    pub(crate) fn resign(&mut self, host: usize, epoch: Epoch) -> Option<usize> {
+        self.hosts[host].driver()?;
+        self.client.resigning = Some(host);
+        self.input(host, |driver, now| {
+            driver.command(now, |node| node.resign(now, epoch))
+        });
+        self.client.resigning = None;
+        Some(host)
+    }
+
     /// A tool asks something else.
     pub(crate) fn command(&mut self) -> Option<usize> {
         if self.recovery.is_healed() {
@@ -416,12 +443,7 @@ impl<L: SimLog> World<L> {
         if self.work.permille(300) && !is_stable {
             let leader = self.a_leader()?;
             let epoch = self.hosts[leader].driver()?.node().epoch();
-            self.client.resigning = Some(leader);
-            self.input(leader, |driver, now| {
-                driver.command(now, |node| node.resign(now, epoch))
-            });
-            self.client.resigning = None;
-            return Some(leader);
+            return self.resign(leader, epoch);
         }
         let host = self.any_running()?;
         let topic = self.hosts[host].config.topic.name.clone();

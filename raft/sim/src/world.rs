@@ -82,6 +82,11 @@ pub(crate) enum Event<B> {
     Snapshot,
     Change,
     Command,
+    /// An application gives up leading right after it was elected.
+    Resign {
+        host: usize,
+        epoch: i32,
+    },
     Heal,
     Check,
 }
@@ -301,6 +306,7 @@ impl<L: SimLog> World<L> {
             Event::Snapshot => return self.snapshot(),
             Event::Change => return self.change(),
             Event::Command => return self.command(),
+            Event::Resign { host, epoch } => return self.resign(host, epoch),
             Event::Heal => self.heal(),
             Event::Check => self.check_recovery(),
         }
@@ -513,6 +519,7 @@ impl<L: SimLog> World<L> {
             (_, RoleName::Leader) => {
                 self.marks.hit(Mark::Elected);
                 self.tempt(host);
+                self.lose_heart(host);
             }
             (RoleName::Candidate, _) => self.marks.hit(Mark::ElectionLost),
             (RoleName::Prospective, RoleName::Follower) => self.marks.hit(Mark::BackToLeader),
