@@ -139,13 +139,17 @@ fn untagged_value(field: &Field, possible: Versions) -> TokenStream {
     quote!(r.#nullable(#allowed #version)?)
 }
 
-fn tagged_value(field: &Field) -> TokenStream {
+/// Reads a tagged field into its place.
+fn tagged(field: &Field) -> TokenStream {
+    let name = ident(&field.rust_name);
     let allowed = field.nullable.contains_all(field.tagged);
-    match (&field.ty, field.is_nullable()) {
+    let value = match (&field.ty, field.is_nullable()) {
+        (Type::Struct(_), false) => return quote!(r.replace(&mut self.#name, version)?),
         (Type::Struct(_), true) if allowed => quote!(r.nullable_tagged_struct(version)?),
         (Type::Struct(_), true) => quote!(Some(r.value(version)?)),
         _ => untagged_value(field, field.tagged),
-    }
+    };
+    quote!(self.#name = #value)
 }
 
 /// The tagged-field section, where the version has one.
@@ -163,14 +167,13 @@ fn tags(message: &Message, index: usize, possible: Versions) -> TokenStream {
         .iter()
         .map(|(number, field)| {
             let tag = Literal::u32_unsuffixed(*number);
-            let name = ident(&field.rust_name);
-            let value = tagged_value(field);
+            let read = tagged(field);
             match Condition::new(field.tagged, flexible) {
                 Condition::If(condition) => {
                     elsewhere.push(*number);
-                    quote!(#tag if #condition => self.#name = #value,)
+                    quote!(#tag if #condition => #read,)
                 }
-                _ => quote!(#tag => self.#name = #value,),
+                _ => quote!(#tag => #read,),
             }
         })
         .collect();

@@ -152,7 +152,7 @@ impl<'a> Read<'a> for FetchRequest<'a> {
                 let end = r.tag_end(size);
                 match tag {
                     0 => self.cluster_id = r.nullable_string(true)?,
-                    1 if version >= 15 => self.replica_state = r.value(version)?,
+                    1 if version >= 15 => r.replace(&mut self.replica_state, version)?,
                     1 => return Err(r.tag_not_in_version(tag)),
                     _ => r.unknown_tag(&mut self.unknown_tags, tag, size)?,
                 }

@@ -357,9 +357,9 @@ impl<'a> Read<'a> for PartitionData<'a> {
                 let (tag, size) = r.tag()?;
                 let end = r.tag_end(size);
                 match tag {
-                    0 => self.diverging_epoch = r.value(version)?,
-                    1 => self.current_leader = r.value(version)?,
-                    2 => self.snapshot_id = r.value(version)?,
+                    0 => r.replace(&mut self.diverging_epoch, version)?,
+                    1 => r.replace(&mut self.current_leader, version)?,
+                    2 => r.replace(&mut self.snapshot_id, version)?,
                     _ => r.unknown_tag(&mut self.unknown_tags, tag, size)?,
                 }
                 r.check_tag_end(tag, size, end)?;

@@ -308,7 +308,7 @@ impl<'a> Read<'a> for PartitionProduceResponse<'a> {
                 let (tag, size) = r.tag()?;
                 let end = r.tag_end(size);
                 match tag {
-                    0 if version >= 10 => self.current_leader = r.value(version)?,
+                    0 if version >= 10 => r.replace(&mut self.current_leader, version)?,
                     0 => return Err(r.tag_not_in_version(tag)),
                     _ => r.unknown_tag(&mut self.unknown_tags, tag, size)?,
                 }

@@ -55,7 +55,7 @@ impl<'a> Read<'a> for UpdateRaftVoterResponse<'a> {
             let (tag, size) = r.tag()?;
             let end = r.tag_end(size);
             match tag {
-                0 => self.current_leader = r.value(version)?,
+                0 => r.replace(&mut self.current_leader, version)?,
                 _ => r.unknown_tag(&mut self.unknown_tags, tag, size)?,
             }
             r.check_tag_end(tag, size, end)?;

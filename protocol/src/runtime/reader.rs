@@ -503,7 +503,17 @@ impl<'r, 'a, L: Leaves<'r, 'a>> Reader<'r, 'a, L> {
         }
     }
 
-    /// Reads a struct with a fresh value, for a tagged field that may come twice.
+    /// Reads a struct over a fresh value in its place, for a tagged field that may come twice.
+    ///
+    /// A struct read elsewhere and moved there is read back in wider pieces than those in which it
+    /// was just stored, for which the processor waits until the stores are done.
+    #[inline]
+    pub fn replace<T: Read<'a>>(&mut self, value: &mut T, version: i16) -> Result<()> {
+        *value = T::default();
+        value.read(self, version)
+    }
+
+    /// Reads a struct into a fresh value.
     #[inline]
     pub fn value<T: Read<'a>>(&mut self, version: i16) -> Result<T> {
         let mut value = T::default();
