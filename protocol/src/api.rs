@@ -54,17 +54,20 @@ pub struct ApiKey(pub i16);
 
 impl ApiKey {
     /// The API's row in the table; `None` for a key that no schema has.
+    #[inline]
     pub fn info(self) -> Option<&'static ApiInfo> {
         let row = APIS.binary_search_by_key(&self, |info| info.key).ok()?;
         APIS.get(row)
     }
 
     /// The API's name, such as `Fetch`; `None` for a key that no schema has.
+    #[inline]
     pub fn name(self) -> Option<&'static str> {
         self.info().map(|info| info.name)
     }
 
     /// The key of the API with this name, whatever its case.
+    #[inline]
     pub fn from_name(name: &str) -> Option<ApiKey> {
         let info = APIS
             .iter()
@@ -74,6 +77,7 @@ impl ApiKey {
 }
 
 impl fmt::Display for ApiKey {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name),
@@ -83,6 +87,7 @@ impl fmt::Display for ApiKey {
 }
 
 impl fmt::Debug for ApiKey {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => write!(f, "{name} ({})", self.0),
@@ -117,16 +122,19 @@ pub struct ApiInfo {
 
 impl ApiInfo {
     /// The version of the header before a request; `None` if the API lacks the version.
+    #[inline]
     pub fn request_header_version(&self, version: i16) -> Option<i16> {
         header_version(self.request_headers, version)
     }
 
     /// The version of the header before a response; `None` if the API lacks the version.
+    #[inline]
     pub fn response_header_version(&self, version: i16) -> Option<i16> {
         header_version(self.response_headers, version)
     }
 }
 
+#[inline]
 fn header_version(headers: &[(VersionRange, i16)], version: i16) -> Option<i16> {
     let (_, header) = headers.iter().find(|(range, _)| range.contains(version))?;
     Some(*header)

@@ -40,17 +40,20 @@ pub struct ErrorInfo {
 
 impl ErrorCode {
     /// The error's row in the table; `None` for a code that Kafka does not have.
+    #[inline]
     pub fn info(self) -> Option<&'static ErrorInfo> {
         let row = ERRORS.binary_search_by_key(&self, |info| info.code).ok()?;
         ERRORS.get(row)
     }
 
     /// The error's name; `None` for a code that Kafka does not have.
+    #[inline]
     pub fn name(self) -> Option<&'static str> {
         self.info().map(|info| info.name)
     }
 
     /// The code of the error with this name, whatever its case.
+    #[inline]
     pub fn from_name(name: &str) -> Option<ErrorCode> {
         let info = ERRORS
             .iter()
@@ -60,6 +63,7 @@ impl ErrorCode {
 
     /// Whether the same request may succeed later. Unknown codes are not retriable, as in Java,
     /// which takes them for `UNKNOWN_SERVER_ERROR`.
+    #[inline]
     pub fn is_retriable(self) -> bool {
         self.info().is_some_and(|info| info.retriable)
     }
@@ -71,12 +75,14 @@ impl ErrorCode {
 }
 
 impl From<i16> for ErrorCode {
+    #[inline]
     fn from(code: i16) -> ErrorCode {
         ErrorCode(code)
     }
 }
 
 impl From<ErrorCode> for i16 {
+    #[inline]
     fn from(code: ErrorCode) -> i16 {
         code.0
     }
@@ -84,6 +90,7 @@ impl From<ErrorCode> for i16 {
 
 impl fmt::Display for ErrorCode {
     /// The name, or `error 999`.
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name),
@@ -94,6 +101,7 @@ impl fmt::Display for ErrorCode {
 
 impl fmt::Debug for ErrorCode {
     /// The name and the code.
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => write!(f, "{name} ({})", self.0),

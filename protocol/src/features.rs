@@ -57,6 +57,7 @@ pub struct FeatureLevel {
 
 impl Feature {
     /// The level with this number.
+    #[inline]
     pub fn level(&self, level: i16) -> Option<&'static FeatureLevel> {
         let row = self
             .levels
@@ -67,6 +68,7 @@ impl Feature {
 
     /// The level that a cluster gets when it is formatted at a `metadata.version` and nothing is
     /// said about the feature.
+    #[inline]
     pub fn default_level(&self, metadata_version: i16) -> i16 {
         self.levels
             .iter()
@@ -77,6 +79,7 @@ impl Feature {
 }
 
 /// The feature with this name.
+#[inline]
 pub fn feature(name: &str) -> Option<&'static Feature> {
     FEATURES
         .iter()
@@ -89,6 +92,7 @@ pub fn feature(name: &str) -> Option<&'static Feature> {
 ///
 /// Levels that are not for production have to be written out; whether to take them is for the
 /// caller to decide: [`FeatureLevel::production`] tells.
+#[inline]
 pub fn metadata_version(text: &str) -> Option<i16> {
     let key = match text.match_indices('.').nth(1) {
         Some((end, _)) => text.get(..end)?,

@@ -43,6 +43,7 @@ use crate::{ApiKey, ErrorCode};
 /// Ranges by API, ascending, each API once.
 type Ranges = Vec<(ApiKey, VersionRange)>;
 
+#[inline]
 fn find(ranges: &Ranges, api_key: ApiKey) -> Option<VersionRange> {
     let row = ranges
         .binary_search_by_key(&api_key, |(key, _)| *key)
@@ -59,15 +60,18 @@ pub struct SupportedVersions {
 impl SupportedVersions {
     /// All that this crate can read and write, but for the highest version of an API where
     /// Kafka still changes that.
+    #[inline]
     pub fn stable() -> SupportedVersions {
         SupportedVersions::of(false)
     }
 
     /// All that this crate can read and write, unstable versions too.
+    #[inline]
     pub fn all() -> SupportedVersions {
         SupportedVersions::of(true)
     }
 
+    #[inline]
     fn of(unstable: bool) -> SupportedVersions {
         let ranges = APIS.iter().map(|info| {
             let VersionRange { lowest, highest } = info.versions;
@@ -81,6 +85,7 @@ impl SupportedVersions {
 
     /// Keeps only the versions of an API that are in `range` too; without any the API goes.
     #[must_use]
+    #[inline]
     pub fn narrow(mut self, api_key: ApiKey, range: VersionRange) -> SupportedVersions {
         for (key, ours) in &mut self.ranges {
             if *key == api_key {
@@ -93,18 +98,21 @@ impl SupportedVersions {
 
     /// Keeps only the APIs for which `keep` is true.
     #[must_use]
+    #[inline]
     pub fn retain(mut self, mut keep: impl FnMut(ApiKey) -> bool) -> SupportedVersions {
         self.ranges.retain(|(key, _)| keep(*key));
         self
     }
 
     /// The versions of an API, of which there is at least one; `None` if it is not supported.
+    #[inline]
     pub fn get(&self, api_key: ApiKey) -> Option<VersionRange> {
         find(&self.ranges, api_key)
     }
 
     /// As [`SupportedVersions::get`], for keys that are asked for in order: looks at `next` first,
     /// and leaves there where the next key may be.
+    #[inline]
     pub(crate) fn get_next(&self, next: &mut usize, api_key: ApiKey) -> Option<VersionRange> {
         if self
             .ranges
@@ -120,11 +128,13 @@ impl SupportedVersions {
     }
 
     /// The APIs and their versions, by key.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (ApiKey, VersionRange)> {
         self.ranges.iter().copied()
     }
 
     /// The APIs and their versions as an ApiVersions response lists them.
+    #[inline]
     pub fn to_api_keys(&self) -> Vec<ApiVersion> {
         self.iter().map(api_version).collect()
     }
@@ -135,6 +145,7 @@ impl SupportedVersions {
     /// If the version is not supported, that is error 35 at version 0, with the supported
     /// versions of ApiVersions alone (KIP-511). Such a request's body must not be decoded. Otherwise
     /// it is the list of all APIs; features and throttling time are left to the caller.
+    #[inline]
     pub fn answer(&self, requested_version: i16) -> (i16, ApiVersionsResponse<'static>) {
         let ours = self.get(ApiKey::API_VERSIONS);
         let mut response = ApiVersionsResponse::default();
@@ -149,6 +160,7 @@ impl SupportedVersions {
     }
 }
 
+#[inline]
 fn api_version((key, range): (ApiKey, VersionRange)) -> ApiVersion {
     ApiVersion {
         api_key: key.0,
@@ -168,6 +180,7 @@ pub struct Negotiated {
 impl Negotiated {
     /// What we and the sender of an ApiVersions response have in common. Its error code is not
     /// looked at; see [`ApiVersionsAnswer`].
+    #[inline]
     pub fn new(ours: SupportedVersions, response: &ApiVersionsResponse<'_>) -> Negotiated {
         let theirs = response.api_keys.iter().map(|api| {
             let range = VersionRange::new(api.min_version, api.max_version);
@@ -178,6 +191,7 @@ impl Negotiated {
 
     /// As [`Negotiated::new`], from their ranges. Of an API that comes twice the last counts, as
     /// in Java; one whose lowest version is above its highest has no version in common with ours.
+    #[inline]
     pub fn from_ranges(
         ours: SupportedVersions,
         theirs: impl IntoIterator<Item = (ApiKey, VersionRange)>,
@@ -194,6 +208,7 @@ impl Negotiated {
     ///
     /// # Errors
     /// When there is none.
+    #[inline]
     pub fn version(&self, api_key: ApiKey) -> Result<i16, NoCommonVersion> {
         let ours = self.ours.get(api_key);
         let theirs = find(&self.theirs, api_key);
@@ -216,21 +231,25 @@ impl Negotiated {
     ///
     /// # Errors
     /// When there is none.
+    #[inline]
     pub fn version_of<R: Request>(&self) -> Result<i16, NoCommonVersion> {
         self.version(R::API_KEY)
     }
 
     /// Our versions of every API.
+    #[inline]
     pub fn ours(&self) -> &SupportedVersions {
         &self.ours
     }
 
     /// Their versions of an API, whether we know it or not; possibly reversed.
+    #[inline]
     pub fn theirs(&self, api_key: ApiKey) -> Option<VersionRange> {
         find(&self.theirs, api_key)
     }
 
     /// The APIs with a version in common, by key, and the highest such version of each.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (ApiKey, i16)> {
         self.ours
             .iter()
@@ -250,6 +269,7 @@ pub struct NoCommonVersion {
 }
 
 impl fmt::Display for NoCommonVersion {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.api_key)?;
         match (self.theirs, self.ours) {
@@ -283,6 +303,7 @@ impl<'a> ApiVersionsAnswer<'a> {
     ///
     /// # Errors
     /// When it is malformed or passes the limits.
+    #[inline]
     pub fn decode(
         asked: i16,
         body: &'a [u8],
@@ -297,6 +318,7 @@ impl<'a> ApiVersionsAnswer<'a> {
     /// With error 35 the client falls back to the highest version of ApiVersions that the
     /// response lists, or to 0 if it lists none, as brokers before 2.4 do (KIP-511). A broker
     /// that lists no version below `asked` is not asked again, so that this comes to an end.
+    #[inline]
     pub fn of(asked: i16, response: ApiVersionsResponse<'a>) -> ApiVersionsAnswer<'a> {
         let error = ErrorCode(response.error_code);
         if !error.is_error() {
@@ -318,6 +340,7 @@ impl<'a> ApiVersionsAnswer<'a> {
 ///
 /// # Errors
 /// When it is malformed or passes the limits.
+#[inline]
 pub fn decode_api_versions_response<'a>(
     asked: i16,
     body: &'a [u8],

@@ -54,6 +54,7 @@
 //! ```
 
 use std::iter::FusedIterator;
+use std::sync::OnceLock;
 
 #[cfg(feature = "records")]
 use crate::records::{self, Batches};
@@ -90,12 +91,13 @@ macro_rules! plans {
     ($trait:ident $function:ident; $($(#[$cfg:meta])* $message:ident: $($path:literal)*;)*) => {$(
         $(#[$cfg])*
         impl $trait for crate::messages::$message<'_> {
+            #[inline]
             fn $function() -> &'static Plans {
-                static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
+                static PLANS: OnceLock<Plans> = OnceLock::new();
+                PLANS.get_or_init(|| {
                     let schema = crate::messages::$message::SCHEMA;
                     Plans::new(schema, &[$($path),*], false)
-                });
-                &PLANS
+                })
             }
         }
     )*};
@@ -162,6 +164,7 @@ pub struct Topics<'a> {
 
 impl<'a> Topics<'a> {
     /// Reads how many there are.
+    #[inline]
     fn list(&mut self) -> Result<(), DecodeError> {
         match self.cursor.next(self.body) {
             Ok(What::Count) => {
@@ -176,6 +179,7 @@ impl<'a> Topics<'a> {
 
     /// How many topics the message says that it lists. `None` where the list is null, which in a
     /// Metadata request asks for all topics; version 0 has an empty list for that.
+    #[inline]
     pub fn listed(&self) -> Option<usize> {
         self.len
     }
@@ -269,6 +273,7 @@ impl<'a> RecordSet<'a> {
     ///
     /// # Errors
     /// When a header is malformed.
+    #[inline]
     pub fn summary(&self) -> Result<RecordSummary, records::Error> {
         if let Some(summary) = self.plain_summary() {
             return Ok(summary);

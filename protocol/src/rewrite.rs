@@ -39,6 +39,7 @@ pub use endpoints::{
     ENDPOINT_APIS, Endpoint, RewriteError, endpoints, endpoints_in_place, has_endpoints,
 };
 
+#[inline]
 fn put_uvarint(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);

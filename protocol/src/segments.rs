@@ -60,6 +60,7 @@ pub struct Segments<'m> {
 }
 
 impl<'m> Segments<'m> {
+    #[inline]
     pub(crate) fn new((buffer, bulk): (Vec<u8>, Vec<Bulk<'m>>)) -> Segments<'m> {
         let bulk_len: usize = bulk.iter().map(|bulk| bulk.blob.len()).sum();
         Segments {
@@ -72,21 +73,25 @@ impl<'m> Segments<'m> {
     }
 
     /// The buffer, to set a length in it that is known only now.
+    #[inline]
     pub(crate) fn buffer_mut(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
 
     /// Bytes in all, less what was taken as a [`Buf`].
+    #[inline]
     pub fn len(&self) -> usize {
         self.left
     }
 
     /// Whether there is nothing (left).
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.left == 0
     }
 
     /// Buffer, bulk, buffer and so on; those of the buffer may be empty.
+    #[inline]
     fn part_at(&self, part: usize) -> Option<&[u8]> {
         let place = part / 2;
         if part % 2 == 1 {
@@ -101,6 +106,7 @@ impl<'m> Segments<'m> {
     }
 
     /// The slices that are left, in order; none is empty.
+    #[inline]
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let parts = (self.part..).map_while(|part| self.part_at(part));
         let parts = parts.enumerate().map(|(index, bytes)| match index {
@@ -111,11 +117,13 @@ impl<'m> Segments<'m> {
     }
 
     /// The slices that are left, for a vectored write.
+    #[inline]
     pub fn io_slices(&self) -> Vec<IoSlice<'_>> {
         self.parts().map(IoSlice::new).collect()
     }
 
     /// What is left, copied into one vector.
+    #[inline]
     pub fn to_vec(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.left);
         self.parts().for_each(|part| out.extend_from_slice(part));
@@ -124,6 +132,7 @@ impl<'m> Segments<'m> {
 
     /// All slices, whatever was taken as a [`Buf`], as values that keep themselves alive. Shared
     /// bulk bytes stay shared; those that the message borrows are copied.
+    #[inline]
     pub fn into_chunks(self) -> Vec<Bytes> {
         let buffer = Bytes::from(self.buffer);
         let mut chunks = Vec::with_capacity(2 * self.bulk.len() + 1);
@@ -142,20 +151,24 @@ impl<'m> Segments<'m> {
     }
 
     /// The small buffer, to be used again for the next message.
+    #[inline]
     pub fn into_buffer(self) -> Vec<u8> {
         self.buffer
     }
 }
 
 impl Buf for Segments<'_> {
+    #[inline]
     fn remaining(&self) -> usize {
         self.left
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         self.parts().next().unwrap_or_default()
     }
 
+    #[inline]
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         for (slice, part) in slices.iter_mut().zip(self.parts()) {
@@ -166,6 +179,7 @@ impl Buf for Segments<'_> {
     }
 
     /// Takes `count` bytes, or all if there are fewer.
+    #[inline]
     fn advance(&mut self, count: usize) {
         let mut count = count.min(self.left);
         self.left -= count;

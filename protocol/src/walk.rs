@@ -133,8 +133,6 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
         }
         if self.schema.flexible.contains(self.version) {
             self.tags(structure, &mut values, &mut unknown)?;
-            // In the order of the schema, in which tagged fields may come before others.
-            values.sort_by_key(|(place, ..)| *place);
         }
         self.structs.pop();
         if self.partial && self.reader.rest().is_empty() {
@@ -181,9 +179,12 @@ impl<'a, 'b, B: Build> Walk<'a, 'b, B> {
             self.reader.check_tag_end(tag, size, end)?;
             self.path.pop();
             if B::COST != 0 {
-                // Of a tag that comes twice, the last counts.
-                values.retain(|(other, ..)| *other != place);
-                values.push((place, field, value));
+                // In the order of the schema, in which tagged fields may come before others. Of a
+                // tag that comes twice, the last counts.
+                match values.binary_search_by_key(&place, |(other, ..)| *other) {
+                    Ok(at) => values[at] = (place, field, value),
+                    Err(at) => values.insert(at, (place, field, value)),
+                }
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The APIs and versions that a broker says it has.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use super::put_uvarint;
 use crate::messages::ApiVersionsResponse;
@@ -12,8 +12,11 @@ use crate::skip::{Cursor, Plans, What, behind_tags};
 use crate::{ApiKey, ErrorCode};
 
 /// The plans of the response, to its end: it is small, and a proxy answers for it.
-static PLANS: LazyLock<Plans> =
-    LazyLock::new(|| Plans::new(ApiVersionsResponse::SCHEMA, &["apiKeys"], true));
+#[inline]
+fn plans() -> &'static Plans {
+    static PLANS: OnceLock<Plans> = OnceLock::new();
+    PLANS.get_or_init(|| Plans::new(ApiVersionsResponse::SCHEMA, &["apiKeys"], true))
+}
 
 /// Bytes of a row of the list, without tagged fields: key, lowest and highest version.
 const ROW: usize = 6;
@@ -23,6 +26,7 @@ const ROW: usize = 6;
 ///
 /// # Errors
 /// As [`api_versions`].
+#[inline]
 pub fn clamp_api_versions(
     asked: i16,
     body: &[u8],
@@ -47,6 +51,7 @@ pub fn clamp_api_versions(
 ///
 /// # Errors
 /// When the body is malformed. Names of features are not checked to be UTF-8.
+#[inline]
 pub fn api_versions(
     asked: i16,
     body: &[u8],
@@ -77,8 +82,9 @@ struct List {
 }
 
 /// Finds the list, if the bytes are the response and nothing else.
+#[inline]
 fn find(version: i16, body: &[u8]) -> Result<List, DecodeError> {
-    let mut cursor = Cursor::new(PLANS.get(version)?);
+    let mut cursor = Cursor::new(plans().get(version)?);
     let mut list = List {
         flexible: cursor.plan.flexible,
         len: 0,
@@ -106,6 +112,7 @@ fn find(version: i16, body: &[u8]) -> Result<List, DecodeError> {
 }
 
 /// Writes a response in which the list has been found.
+#[inline]
 fn write(
     list: &List,
     body: &[u8],
@@ -152,6 +159,7 @@ fn write(
 }
 
 /// Sets the length of the list, which may take fewer bytes than before.
+#[inline]
 fn set_len(len: usize, flexible: bool, out: &mut Vec<u8>, at: Range<usize>) {
     let mut bytes = Vec::with_capacity(5);
     if flexible {
@@ -172,6 +180,6 @@ mod tests {
     /// What is changed has to be what the schema says, also when it gets a new version.
     #[test]
     fn rows_are_as_wide_as_the_schema_says() {
-        assert!(PLANS.all_rows_are(ROW));
+        assert!(plans().all_rows_are(ROW));
     }
 }

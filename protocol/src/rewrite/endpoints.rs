@@ -1,6 +1,7 @@
 //! The addresses of brokers in responses.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::put_uvarint;
 use crate::ApiKey;
@@ -33,6 +34,7 @@ pub enum RewriteError {
 }
 
 impl fmt::Display for RewriteError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RewriteError::Decode(error) => error.fmt(f),
@@ -46,6 +48,7 @@ impl fmt::Display for RewriteError {
 impl std::error::Error for RewriteError {}
 
 impl From<DecodeError> for RewriteError {
+    #[inline]
     fn from(error: DecodeError) -> RewriteError {
         RewriteError::Decode(error)
     }
@@ -62,14 +65,15 @@ macro_rules! responses {
         pub const ENDPOINT_APIS: &[ApiKey] = &[$(ApiKey::$key),*];
 
         /// The plans of an API's responses.
+        #[inline]
         fn plans(api_key: ApiKey) -> Result<Option<&'static Plans>, DecodeError> {
             match api_key {
                 $($(#[$cfg])* ApiKey::$key => {
-                    static PLANS: std::sync::LazyLock<Plans> = std::sync::LazyLock::new(|| {
+                    static PLANS: OnceLock<Plans> = OnceLock::new();
+                    Ok(Some(PLANS.get_or_init(|| {
                         let schema = <crate::messages::$response as crate::Message>::SCHEMA;
                         Plans::new(schema, &[$($path),*], false)
-                    });
-                    Ok(Some(&PLANS))
+                    })))
                 })*
                 // One whose message the crate's features leave out must not pass unchanged.
                 _ if has_endpoints(api_key) => Err(DecodeError::unknown_api(api_key)),
@@ -124,6 +128,7 @@ responses! {
 
 /// Whether an API's responses can name nodes with their addresses; if not, they can be passed on
 /// as they are.
+#[inline]
 pub fn has_endpoints(api_key: ApiKey) -> bool {
     ENDPOINT_APIS.contains(&api_key)
 }
@@ -302,6 +307,7 @@ struct Tag {
 }
 
 impl Tag {
+    #[inline]
     fn new(size: &Found, content: usize) -> Tag {
         Tag {
             from: size.end,
@@ -320,6 +326,7 @@ struct Splice<'o> {
 }
 
 impl<'o> Splice<'o> {
+    #[inline]
     fn new(out: &'o mut Vec<u8>) -> Splice<'o> {
         Splice {
             out,
@@ -374,6 +381,7 @@ impl<'o> Splice<'o> {
     }
 
     /// Sets the size of a tagged field that ends at a place in the old body.
+    #[inline]
     fn end_tag(&mut self, at: usize) {
         let Some(tag) = self.tag.take() else { return };
         let size = self.out.len().saturating_sub(tag.content);

@@ -34,12 +34,14 @@ impl Uuid {
     }
 
     /// Whether all bytes are zero.
+    #[inline]
     pub fn is_zero(self) -> bool {
         self == Uuid::ZERO
     }
 }
 
 impl fmt::Display for Uuid {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0; 22];
         match URL_SAFE_NO_PAD.encode_slice(self.0, &mut text) {
@@ -50,6 +52,7 @@ impl fmt::Display for Uuid {
 }
 
 impl fmt::Debug for Uuid {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -60,6 +63,7 @@ impl fmt::Debug for Uuid {
 pub struct ParseUuidError;
 
 impl fmt::Display for ParseUuidError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not a UUID: 22 characters of URL-safe base64 without padding are wanted")
     }
@@ -71,6 +75,7 @@ impl FromStr for Uuid {
     type Err = ParseUuidError;
 
     /// Reads 22 characters of URL-safe base64; padding is accepted, as Java does.
+    #[inline]
     fn from_str(text: &str) -> Result<Uuid, ParseUuidError> {
         let text = text.trim_end_matches('=');
         let mut bytes = [0; 18];

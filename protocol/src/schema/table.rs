@@ -108,7 +108,7 @@ fn field(line: &'static str, doc: &'static str, names: &[&'static str]) -> Optio
         match word.split_once('=').unwrap_or((word, "")) {
             ("nullable", versions) => field.nullable = range(versions),
             ("tagged", versions) => field.tagged = range(versions),
-            ("tag", tag) => field.tag = tag.parse().ok()?,
+            ("tag", tag) => field.tag = number(tag)?,
             ("flexible", versions) => field.flexible = range(versions),
             ("ignorable", _) => field.ignorable = true,
             ("key", _) => field.map_key = true,
@@ -141,9 +141,13 @@ fn field_type(name: &str, names: &[&'static str]) -> Option<FieldType> {
     })
 }
 
+/// A number of any width, by the same code: parsing is generic, and long.
+fn number<T: TryFrom<i64>>(text: &str) -> Option<T> {
+    T::try_from(text.parse::<i64>().ok()?).ok()
+}
+
 /// `none`, `3`, `3-5` or `3+`, as versions print.
 fn range(text: &str) -> VersionRange {
-    let number = |text: &str| text.parse().ok();
     let range = match (text.strip_suffix('+'), text.split_once('-')) {
         (Some(lowest), _) => number(lowest).map(VersionRange::from),
         (None, Some((lowest, highest))) => {
@@ -159,9 +163,7 @@ fn default_value(text: &'static str) -> DefaultValue {
     match kind {
         "null" => DefaultValue::Null,
         "true" => DefaultValue::True,
-        "int" => value
-            .parse()
-            .map_or(DefaultValue::Natural, DefaultValue::Int),
+        "int" => number(value).map_or(DefaultValue::Natural, DefaultValue::Int),
         "float" => value
             .parse()
             .map_or(DefaultValue::Natural, DefaultValue::Float),

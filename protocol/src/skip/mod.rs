@@ -146,6 +146,7 @@ impl Cursor {
     ///
     /// # Errors
     /// When they are malformed before that place; [`Cursor::error`] says how.
+    #[inline]
     pub(crate) fn next(&mut self, bytes: &[u8]) -> Result<What, Refused> {
         // All that takes a step is inlined here: one whose address nobody takes is in registers.
         let mut on = Step {

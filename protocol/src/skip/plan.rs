@@ -78,6 +78,7 @@ pub(super) struct Op {
     pub(super) second: u16,
 }
 
+#[inline]
 fn op(code: Code, first: usize) -> Op {
     assert!(first < usize::from(ABSENT));
     Op {
@@ -116,6 +117,7 @@ impl Plans {
     ///
     /// A path is like `topics[].partitions[].index`; an empty one is on no field. One that ends at an array of structs gives
     /// out its length, and then where it ends.
+    #[inline]
     pub(crate) fn new(schema: &'static Schema, paths: &[&str], whole: bool) -> Plans {
         let mut plans = Plans {
             schema,
@@ -214,6 +216,7 @@ struct Build<'p> {
 type Places = [usize; MAX_PATHS];
 
 impl<'p> Build<'p> {
+    #[inline]
     fn new(schema: &'static Schema, version: i16, paths: &'p [&'p str], whole: bool) -> Build<'p> {
         assert!(paths.len() <= MAX_PATHS);
         Build {
@@ -229,6 +232,7 @@ impl<'p> Build<'p> {
         }
     }
 
+    #[inline]
     fn message(&mut self) {
         let mut needed = 0;
         for field in self.schema.structs[0].fields {
@@ -250,6 +254,7 @@ impl<'p> Build<'p> {
 
     /// Marks the steps whose values are the last before something that may have others in it, or
     /// not be there.
+    #[inline]
     fn mark_stops(&mut self) {
         let mut is_last = true;
         for op in self.ops.iter_mut().rev() {
@@ -267,15 +272,18 @@ impl<'p> Build<'p> {
     }
 
     /// Whether a step from a place on gives something out.
+    #[inline]
     fn gives(&self, from: usize) -> bool {
         self.ops[from..].iter().any(|op| op.give != NOTHING)
     }
 
+    #[inline]
     fn deeper(&mut self) {
         self.depth += 1;
         assert!(self.depth <= MAX_DEPTH);
     }
 
+    #[inline]
     fn structure(&mut self, index: usize, places: &Places) {
         for field in self.schema.structs[index].fields {
             self.untagged(field, places);
@@ -283,6 +291,7 @@ impl<'p> Build<'p> {
         self.tags(index, places);
     }
 
+    #[inline]
     fn untagged(&mut self, field: &FieldSchema, places: &Places) {
         if !field.versions.contains(self.version) || field.tagged.contains(self.version) {
             return;
@@ -303,6 +312,7 @@ impl<'p> Build<'p> {
         }
     }
 
+    #[inline]
     fn tagged(&mut self, field: &FieldSchema, places: &Places) {
         let nullable = field.nullable.contains(self.version);
         let (places, give) = self.step(field, places);
@@ -319,10 +329,12 @@ impl<'p> Build<'p> {
     }
 
     /// Keeps the next fixed bytes from being merged with those before, which a jump passes over.
+    #[inline]
     fn barrier(&mut self) {
         self.ops.push(op(Code::Fixed, 0));
     }
 
+    #[inline]
     fn value(&mut self, ty: FieldType, nullable: bool, give: u8, places: &Places) {
         let step = match ty {
             FieldType::String => op(Code::Text, 0),
@@ -353,6 +365,7 @@ impl<'p> Build<'p> {
     }
 
     /// Fixed bytes, in one step with those before if nobody wants either.
+    #[inline]
     fn fixed(&mut self, width: usize, give: u8) {
         if give == NOTHING
             && let Some(last) = self.ops.last_mut()
@@ -368,6 +381,7 @@ impl<'p> Build<'p> {
         });
     }
 
+    #[inline]
     fn each(&mut self, index: usize, nullable: bool, give: u8, places: &Places) {
         let at = self.ops.len();
         self.ops.push(Op {
@@ -395,6 +409,7 @@ impl<'p> Build<'p> {
         self.array_end(give);
     }
 
+    #[inline]
     fn array_end(&mut self, give: u8) {
         if give != NOTHING {
             self.ops.push(Op {
@@ -405,6 +420,7 @@ impl<'p> Build<'p> {
     }
 
     /// Whether the steps from a place on are fixed bytes, and tagged fields to be skipped.
+    #[inline]
     fn is_row(&self, from: usize) -> bool {
         let count = self.ops.len() - from;
         let fixed = count > 0
@@ -414,6 +430,7 @@ impl<'p> Build<'p> {
         fixed && (count == 1 || tags)
     }
 
+    #[inline]
     fn tags(&mut self, index: usize, places: &Places) {
         if !self.flexible {
             return;
@@ -460,6 +477,7 @@ impl<'p> Build<'p> {
     }
 
     /// Whether some of a struct's tagged fields have to be gone into.
+    #[inline]
     fn needs_tags(&self, fields: &[FieldSchema], places: &Places) -> bool {
         let mut tagged = fields.iter().filter(|field| !field.tagged.is_empty());
         tagged.any(|field| {
@@ -469,6 +487,7 @@ impl<'p> Build<'p> {
     }
 
     /// How far the paths go with a field, and the path that ends there.
+    #[inline]
     fn step(&mut self, field: &FieldSchema, places: &Places) -> (Places, u8) {
         let (next, give) = self.look(field, places);
         if give != NOTHING {
@@ -477,6 +496,7 @@ impl<'p> Build<'p> {
         (next, give)
     }
 
+    #[inline]
     fn look(&self, field: &FieldSchema, places: &Places) -> (Places, u8) {
         let mut next = [OFF; MAX_PATHS];
         let mut give = NOTHING;
@@ -498,6 +518,7 @@ impl<'p> Build<'p> {
     }
 
     /// The width of a struct that has the same in every element, or 0.
+    #[inline]
     fn width_of_struct(&self, index: usize) -> usize {
         if self.flexible {
             return 0;
@@ -513,11 +534,13 @@ impl<'p> Build<'p> {
     }
 }
 
+#[inline]
 fn goes_on(places: &Places) -> bool {
     places.iter().any(|place| *place != OFF)
 }
 
 /// The width of a type, or 0 if it has several.
+#[inline]
 fn width(ty: FieldType) -> usize {
     match ty {
         FieldType::Bool | FieldType::Int8 => 1,
