@@ -1,7 +1,7 @@
 //! A node's log directory: whose it is, and that nobody else uses it.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -115,34 +115,42 @@ impl Directory {
             path: path.to_owned(),
             error,
         };
-        fs::create_dir_all(path).map_err(failed)?;
-        let lock = lock(path)?;
         let files = StdFiles::new(path).map_err(failed)?;
+        let lock = lock(path)?;
         let found = MetaProperties::load(&files).map_err(DirectoryError::Meta)?;
         let is_new = found.is_none();
-        let meta = match found {
-            Some(meta) => meta,
+        let new_cluster_id = cluster_id.unwrap_or(TEST_CLUSTER_ID);
+        let mut meta = match &found {
+            Some(meta) => meta.clone(),
             None if unformatted == Unformatted::Refuse => {
                 return Err(DirectoryError::Unformatted(path.to_owned()));
             }
             None => {
                 let id = id.unwrap_or_else(random_uuid);
-                let meta = MetaProperties::new(node_id, cluster_id.unwrap_or(TEST_CLUSTER_ID), id);
-                meta.save(&files).map_err(DirectoryError::Meta)?;
-                meta
+                MetaProperties::new(node_id, new_cluster_id, id)
             }
         };
         check(path, "node.id", meta.node_id, Some(node_id))?;
         check(path, "directory.id", meta.directory_id, id)?;
         let cluster = cluster_id.map(str::to_owned);
         check(path, "cluster.id", meta.cluster_id.clone(), cluster)?;
+        // Directories before KIP-858 have no id. One that is not saved would be another with each
+        // start, and each time another voter.
+        meta.node_id = Some(node_id);
+        let id = *meta
+            .directory_id
+            .get_or_insert_with(|| id.unwrap_or_else(random_uuid));
+        let cluster_id = meta
+            .cluster_id
+            .get_or_insert_with(|| new_cluster_id.to_owned())
+            .clone();
+        if found.as_ref() != Some(&meta) {
+            meta.save(&files).map_err(DirectoryError::Meta)?;
+        }
         Ok(Directory {
             path: path.to_owned(),
-            // Directories before KIP-858 have none.
-            id: meta.directory_id.or(id).unwrap_or_else(random_uuid),
-            cluster_id: meta
-                .cluster_id
-                .unwrap_or_else(|| TEST_CLUSTER_ID.to_owned()),
+            id,
+            cluster_id,
             is_new,
             _lock: lock,
         })
@@ -207,6 +215,8 @@ pub fn random_uuid() -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn take(path: &Path, node_id: NodeId, id: Option<Uuid>) -> Result<Directory, DirectoryError> {
@@ -239,6 +249,15 @@ mod tests {
         let other = Directory::take(&path, 1, None, Some("other"), Unformatted::Adopt);
         let other = other.expect_err("another cluster");
         assert!(other.to_string().contains("cluster.id is"), "{other}");
+    }
+
+    #[test]
+    fn an_id_that_is_made_up_is_saved() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("meta.properties"), "version=1\nnode.id=1\n").expect("written");
+        let first = take(dir.path(), 1, None).expect("it is this node's").id;
+        let again = take(dir.path(), 1, None).expect("it is this node's");
+        assert_eq!((again.id, again.is_new), (first, false));
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Server {
                 handle,
                 client_id,
                 patience,
-                config.max_request_bytes,
+                max_answer_bytes(config),
             ),
             workload: options
                 .load
@@ -257,6 +257,15 @@ fn listen(
         bound.push((listener.name.clone(), listening));
     }
     Ok(bound)
+}
+
+/// The longest answer that is read: of what this node asks for, with a batch that is longer than it
+/// asked. `socket.request.max.bytes` is for requests.
+fn max_answer_bytes(config: &ServerConfig) -> usize {
+    let quorum = &config.quorum;
+    let asked = quorum.fetch_max_bytes.max(quorum.fetch_snapshot_max_bytes);
+    let asked = usize::try_from(asked).unwrap_or(0);
+    asked.saturating_add(16 << 20).max(config.max_request_bytes)
 }
 
 /// Jitter that differs between nodes, and from one start to the next.

@@ -405,10 +405,8 @@ impl Node {
         let mut voters = self.voters().clone();
         let own = self.own_voter();
         for id in self.voters().ids() {
-            let reported = leader
-                .reported
-                .get(&id)
-                .or(own.as_ref().filter(|own| own.key.id == id));
+            let own = own.as_ref().filter(|own| own.key.id == id);
+            let reported = own.or(leader.reported.get(&id));
             let understands = |voter: &&Voter| {
                 voter.kraft_versions.contains(to) && voter.key.directory_id.is_some()
             };

@@ -93,6 +93,14 @@ impl Node {
         self.send_fetch(to);
     }
 
+    /// How long the leader may let this node wait: its answer has to come before anybody takes it
+    /// for gone.
+    fn fetch_wait_ms(&self) -> u64 {
+        let config = &self.config;
+        let patience = config.fetch_timeout_ms.min(config.request_timeout_ms);
+        config.fetch_max_wait_ms.min(patience / 2)
+    }
+
     fn send_fetch(&mut self, to: Destination) {
         let key = self.config.key();
         let partition = fetch_request::FetchPartition {
@@ -111,7 +119,7 @@ impl Node {
                 replica_id: key.map_or(-1, |key| key.id),
                 ..Default::default()
             },
-            max_wait_ms: i32::try_from(self.config.fetch_max_wait_ms).unwrap_or(i32::MAX),
+            max_wait_ms: i32::try_from(self.fetch_wait_ms()).unwrap_or(i32::MAX),
             max_bytes: self.config.fetch_max_bytes,
             topics: vec![fetch_request::FetchTopic {
                 topic: self.wire_topic(),
@@ -131,10 +139,11 @@ impl Node {
     }
 
     pub(super) fn fetch_answered(&mut self, peer: NodeId, mut response: FetchResponse<'static>) {
-        let partition = response
-            .responses
-            .first_mut()
-            .and_then(|topic| topic.partitions.pop());
+        // Exactly what was asked for: the driver looks at it before the node does.
+        let partition = match &mut response.responses[..] {
+            [topic] if topic.partitions.len() == 1 => topic.partitions.pop(),
+            _ => None,
+        };
         let Some(partition) = partition.filter(|_| response.error_code == 0) else {
             return self.failed_answer(peer, response.error_code);
         };
@@ -148,8 +157,13 @@ impl Node {
             epoch: leader.leader_epoch,
             endpoints,
         };
-        let is_taken = self.take_head(peer, head) && matches!(self.role, Role::Follower(_));
-        if !is_taken && !is_off(Mutation::StaleFetchesCount) {
+        let is_taken = self.take_head(peer, head);
+        let follows = matches!(self.role, Role::Follower(_));
+        if !(is_taken && follows) && !is_off(Mutation::StaleFetchesCount) {
+            if is_taken && self.calls.is_ready(peer) {
+                // It names a leader, and not where that listens: asking again at once would not help.
+                self.back_off(peer);
+            }
             return;
         }
         self.heard_from_leader();

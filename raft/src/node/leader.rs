@@ -17,6 +17,9 @@ use crate::mutation::{Mutation, is_off};
 use crate::types::{Instant, NodeId, Offset, OffsetAndEpoch, ReplicaKey};
 use crate::voters::{Voter, VoterSet};
 
+/// Replicas whose progress is kept at most: whoever can connect can call itself an observer.
+const MAX_REPLICAS: usize = 1_000;
+
 /// Observers that did not fetch for so long are forgotten.
 const OBSERVER_SESSION_MS: u64 = 300_000;
 
@@ -77,6 +80,14 @@ impl Leader {
             quorum_until: now.plus(check_quorum_ms(config)),
             ..Default::default()
         }
+    }
+
+    /// A replica's progress; `None` if there are too many already to begin with another.
+    pub(super) fn replica(&mut self, key: ReplicaKey) -> Option<&mut Replica> {
+        if self.replicas.len() >= MAX_REPLICAS && !self.replicas.contains_key(&key) {
+            return None;
+        }
+        Some(self.replicas.entry(key).or_default())
     }
 
     pub(super) fn appended(&mut self, end: Offset, bytes: usize) {
@@ -236,7 +247,9 @@ impl Node {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let replica = leader.replicas.entry(progress).or_default();
+        let Some(replica) = leader.replica(progress) else {
+            return;
+        };
         if offset >= end {
             replica.caught_up_at = Some(now);
         } else if replica.fetched_at.is_some() && offset >= replica.leader_end {

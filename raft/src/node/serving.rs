@@ -13,6 +13,15 @@ use crate::types::{Epoch, Instant, Offset, OffsetAndEpoch, ReplicaKey};
 /// Versions from which on a response may name endpoints.
 const ENDPOINTS_SINCE: i16 = 17;
 
+/// The most bytes of the log or of a snapshot in one answer, whatever was asked for: they are held
+/// in memory, and read while nothing else is served.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+
+/// How many bytes an answer may have.
+pub(super) fn answer_bytes(asked: i32) -> usize {
+    usize::try_from(asked).unwrap_or(0).min(MAX_ANSWER_BYTES)
+}
+
 /// A Fetch that waits for records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Parked {
@@ -106,8 +115,10 @@ impl Node {
             epoch: partition.current_leader_epoch,
             offset: partition.fetch_offset,
             last_epoch: partition.last_fetched_epoch,
-            max_wait_ms: u64::from(request.max_wait_ms.unsigned_abs()),
-            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
+            // Whoever went away meanwhile is not waited for longer than the leader would be.
+            max_wait_ms: u64::from(request.max_wait_ms.unsigned_abs())
+                .min(self.config.fetch_timeout_ms),
+            max_bytes: answer_bytes(request.max_bytes),
             high_watermark: partition.high_watermark,
         })
     }

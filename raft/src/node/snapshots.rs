@@ -225,7 +225,7 @@ impl Node {
             response,
             id: ask.id,
             position: ask.position,
-            max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
+            max_bytes: super::serving::answer_bytes(request.max_bytes),
         });
     }
 
@@ -258,8 +258,9 @@ impl Node {
         let key = ReplicaKey::new(replica, asked.replica_directory_id);
         let (now, progress) = (self.now, self.progress_key(key));
         if let Role::Leader(leader) = &mut self.role {
-            let replica = leader.replicas.entry(progress).or_default();
-            replica.snapshot = Some((id, now));
+            if let Some(replica) = leader.replica(progress) {
+                replica.snapshot = Some((id, now));
+            }
         }
         self.voter_fetched(key);
     }
@@ -369,7 +370,10 @@ impl Node {
         peer: NodeId,
         mut response: FetchSnapshotResponse<'static>,
     ) {
-        let partition = response.topics.first_mut().and_then(|t| t.partitions.pop());
+        let partition = match &mut response.topics[..] {
+            [topic] if topic.partitions.len() == 1 => topic.partitions.pop(),
+            _ => None,
+        };
         let Some(partition) = partition.filter(|_| response.error_code == 0) else {
             self.drop_download();
             return self.failed_answer(peer, response.error_code);

@@ -41,6 +41,10 @@ impl Node {
         self.check_leader_epoch(request.current_leader_epoch)?;
         let key = valid_key(request.voter_id, request.voter_directory_id);
         let key = key.map_err(|(error, _)| error)?;
+        if Some(key.id) == self.config.id {
+            // The leader knows itself best.
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
         let endpoints: Endpoints = request
             .listeners
             .iter()

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use kwire_protocol::frame::DEFAULT_MAX_LEN;
 use kwire_raft::Config;
-use kwire_raft::log::{LogOptions, RetentionPolicy};
+use kwire_raft::log::LogOptions;
 use kwire_raft::types::{NodeId, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, VoterSet};
 
@@ -40,8 +40,6 @@ pub struct ServerConfig {
     pub segment_bytes: u32,
     /// `metadata.log.segment.ms`
     pub segment_ms: u64,
-    /// `metadata.max.retention.bytes` and `.ms`: when old snapshots go.
-    pub retention: RetentionPolicy,
     /// `socket.request.max.bytes`
     pub max_request_bytes: usize,
 }
@@ -85,6 +83,12 @@ impl ServerConfig {
         let listeners = listeners_of(properties, "listeners")?;
         let quorum_listener = quorum_listener(properties, &listeners)?;
         check_protocols(properties, &listeners)?;
+        if is_controller && !listeners.iter().any(|l| l.name == quorum_listener) {
+            return Err(ConfigError::Missing {
+                property: "listeners".to_owned(),
+                reason: format!("nodes reach one another by {quorum_listener}://host:port"),
+            });
+        }
         let voters = voters(properties, &quorum_listener)?;
         let bootstrap_servers = bootstrap_servers(properties)?;
         if voters.is_empty() && bootstrap_servers.is_empty() {
@@ -112,7 +116,6 @@ impl ServerConfig {
                 |bytes| *bytes >= KIB_8,
             )?,
             segment_ms: millis(properties, &["metadata.log.segment.ms"], 604_800_000)?,
-            retention: retention(properties)?,
             max_request_bytes: properties.value(
                 &["socket.request.max.bytes"],
                 DEFAULT_MAX_LEN,
@@ -288,13 +291,18 @@ fn log_dir(properties: &Properties) -> Result<PathBuf, ConfigError> {
     Ok(PathBuf::from(first))
 }
 
+/// A time without which nothing waits.
+fn pause(properties: &Properties, names: &[&str], default: u64) -> Result<u64, ConfigError> {
+    let allowed = "a number of milliseconds from 0 to 2147483647";
+    properties.value(names, default, allowed, |ms| *ms <= i32::MAX as u64)
+}
+
+/// A time that has to pass: with 0 a node would never come to rest.
 fn millis(properties: &Properties, names: &[&str], default: u64) -> Result<u64, ConfigError> {
-    properties.value(
-        names,
-        default,
-        "a number of milliseconds, 0 or more",
-        |_| true,
-    )
+    let allowed = "a number of milliseconds from 1 to 2147483647";
+    properties.value(names, default, allowed, |ms| {
+        (1..=i32::MAX as u64).contains(ms)
+    })
 }
 
 fn bytes(properties: &Properties, name: &str) -> Result<i32, ConfigError> {
@@ -303,18 +311,25 @@ fn bytes(properties: &Properties, name: &str) -> Result<i32, ConfigError> {
 }
 
 fn quorum(properties: &Properties) -> Result<Quorum, ConfigError> {
-    let ms = |name: &str, default| {
+    let names = |name: &str| {
         let today = format!("controller.quorum.{name}.ms");
-        let then = format!("quorum.{name}.ms");
+        [today, format!("quorum.{name}.ms")]
+    };
+    let ms = |name: &str, default| {
+        let [today, then] = names(name);
         millis(properties, &[&today, &then], default)
+    };
+    let pause = |name: &str, default| {
+        let [today, then] = names(name);
+        pause(properties, &[&today, &then], default)
     };
     // Known, and without a meaning.
     properties.get(&[ZOOKEEPER]);
     Ok(Quorum {
         election_timeout_ms: ms("election.timeout", 1_000)?,
         fetch_timeout_ms: ms("fetch.timeout", 2_000)?,
-        election_backoff_max_ms: ms("election.backoff.max", 1_000)?,
-        append_linger_ms: ms("append.linger", 25)?,
+        election_backoff_max_ms: pause("election.backoff.max", 1_000)?,
+        append_linger_ms: pause("append.linger", 25)?,
         request_timeout_ms: ms("request.timeout", 2_000)?,
         retry_backoff_ms: ms("retry.backoff", 20)?,
         fetch_max_bytes: bytes(properties, "controller.quorum.fetch.max.bytes")?,
@@ -325,19 +340,6 @@ fn quorum(properties: &Properties) -> Result<Quorum, ConfigError> {
             "true or false",
             |_| true,
         )?,
-    })
-}
-
-/// -1 means no limit, as in Kafka.
-fn retention(properties: &Properties) -> Result<RetentionPolicy, ConfigError> {
-    let limit = |name: &str, default: i64| -> Result<Option<u64>, ConfigError> {
-        let allowed = "a number of 0 or more, or -1 for no limit";
-        let value = properties.value(&[name], default, allowed, |value| *value >= -1)?;
-        Ok(u64::try_from(value).ok())
-    };
-    Ok(RetentionPolicy {
-        bytes: limit("metadata.max.retention.bytes", 100 << 20)?,
-        ms: limit("metadata.max.retention.ms", 604_800_000)?,
     })
 }
 

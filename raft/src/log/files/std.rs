@@ -21,12 +21,7 @@ impl StdFiles {
     /// Whatever the system says.
     pub fn new(dir: impl Into<PathBuf>) -> io::Result<StdFiles> {
         let dir = dir.into();
-        if !dir.is_dir() {
-            fs::create_dir_all(&dir)?;
-            if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-                fs::File::open(parent)?.sync_all()?;
-            }
-        }
+        make_durably(&dir)?;
         Ok(StdFiles { dir })
     }
 
@@ -43,6 +38,23 @@ impl StdFiles {
     pub fn path(&self) -> &Path {
         &self.dir
     }
+}
+
+/// Makes a directory and those above it, each with its name synced: what is in it would be lost with
+/// it.
+fn make_durably(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_durably(parent)?;
+    }
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
+    }
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Files for StdFiles {
