@@ -159,7 +159,8 @@ impl Node {
         };
         let is_taken = self.take_head(peer, head);
         let follows = matches!(self.role, Role::Follower(_));
-        if !(is_taken && follows) && !is_off(Mutation::StaleFetchesCount) {
+        let counts = (is_taken && follows) || is_off(Mutation::StaleFetchesCount);
+        if !counts {
             if is_taken && self.calls.is_ready(peer) {
                 // It names a leader, and not where that listens: asking again at once would not help.
                 self.back_off(peer);

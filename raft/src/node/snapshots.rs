@@ -257,10 +257,10 @@ impl Node {
         }
         let key = ReplicaKey::new(replica, asked.replica_directory_id);
         let (now, progress) = (self.now, self.progress_key(key));
-        if let Role::Leader(leader) = &mut self.role {
-            if let Some(replica) = leader.replica(progress) {
-                replica.snapshot = Some((id, now));
-            }
+        if let Role::Leader(leader) = &mut self.role
+            && let Some(replica) = leader.replica(progress)
+        {
+            replica.snapshot = Some((id, now));
         }
         self.voter_fetched(key);
     }
