@@ -465,10 +465,14 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
             .partition(|(after, _)| *after <= self.durable);
         self.held = held;
         let ready: VecDeque<(IoId, Message)> = ready;
-        let ready = ready
-            .into_iter()
-            .map(|(_, message)| Ready::Message(message));
-        self.effects.extend(ready);
+        for (_, message) in ready {
+            // A request of a state that is over, such as an earlier election, stays at home.
+            let is_over =
+                matches!(&message, Message::Send { call, .. } if !self.node.awaits(*call));
+            if !is_over {
+                self.effects.push_back(Ready::Message(message));
+            }
+        }
         self.node.handle_disk(now, id);
     }
 

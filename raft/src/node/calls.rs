@@ -55,6 +55,12 @@ impl Calls {
         self.ways.values().any(is)
     }
 
+    /// Whether the answer to this request is awaited still.
+    pub(super) fn awaits(&self, wanted: CallId) -> bool {
+        let is = |way: &Way| matches!(way, Way::Awaiting { call, .. } if *call == wanted);
+        self.ways.values().any(is)
+    }
+
     /// Notes a request.
     pub(super) fn begin(&mut self, node: NodeId, kind: Kind, until: Instant) -> CallId {
         self.last += 1;

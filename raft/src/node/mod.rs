@@ -416,6 +416,13 @@ impl Node {
 
     // Outputs.
 
+    /// Whether the node still wants an answer to a request of its own. One that it gave up need not
+    /// be sent any more.
+    #[must_use]
+    pub fn awaits(&self, call: CallId) -> bool {
+        self.calls.awaits(call)
+    }
+
     /// The next thing that the node asks for.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
