@@ -80,21 +80,6 @@ const EVERY_MESSAGE: Scenario = Scenario {
     ],
 };
 
-const GIVEN_UP: Scenario = Scenario {
-    name: "given-up",
-    about: "a candidacy under a leader, and requests that are given up, repeated and late",
-    quorum: Quorum::Static,
-    start: Start::Led,
-    bounds: Bounds {
-        epochs: 4,
-        timers: 1,
-        delayed: 1,
-        timeouts: true,
-        ..Bounds::CALM
-    },
-    wants: &[Witness::StaleAnswer, Witness::CommittedSurvived],
-};
-
 const REPLICATION: Scenario = Scenario {
     name: "replication",
     about: "a record, a crash, and two timers under a leader",
@@ -225,7 +210,6 @@ pub const DEFAULT: &[Scenario] = &[
     CRASHING_VOTERS,
     TWICE,
     EVERY_MESSAGE,
-    GIVEN_UP,
 ];
 
 /// Those of `cargo test`.

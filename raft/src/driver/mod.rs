@@ -528,7 +528,13 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
     /// Lets a message go, or holds it until what it depends on is durable.
     fn release(&mut self, after: Option<IoId>, message: Message) {
         match after {
-            Some(after) if after > self.durable => self.held.push_back((after, message)),
+            Some(after) if after > self.durable => {
+                // A disk that stands still must not gather requests that were given up.
+                let node = &self.node;
+                let is_wanted = |message: &Message| !matches!(message, Message::Send { call, .. } if !node.awaits(*call));
+                self.held.retain(|(_, held)| is_wanted(held));
+                self.held.push_back((after, message));
+            }
             _ => self.effects.push_back(Ready::Message(message)),
         }
     }
