@@ -10,12 +10,13 @@ use kwire_protocol::messages::{
 
 use super::calls::Kind;
 use super::output::{Destination, Token};
+use super::responses::endpoints_of;
 use super::{Node, Role};
 use crate::control::{Control, NewControl};
 use crate::message::Request;
 use crate::mutation::{Mutation, is_off};
 use crate::types::{Instant, NodeId, Offset, ReplicaKey, Uuid};
-use crate::voters::{Address, Endpoints, KRaftVersions, Voter};
+use crate::voters::{KRaftVersions, Voter};
 
 /// A new voter has to have fetched within this time.
 const RECENT_FETCH_MS: u64 = 3_600_000;
@@ -96,11 +97,7 @@ impl Node {
     ) -> Result<(), Refusal> {
         self.check_change(request.cluster_id.as_deref())?;
         let key = valid_key(request.voter_id, request.voter_directory_id)?;
-        let endpoints: Endpoints = request
-            .listeners
-            .iter()
-            .map(|l| (l.name.as_ref(), Address::new(l.host.as_ref(), l.port)))
-            .collect();
+        let endpoints = endpoints_of(&request.listeners, |l| (&l.name, &l.host, l.port));
         let Some(address) = endpoints.get(&self.config.listener).cloned() else {
             let what = "no endpoint for the quorum's listener";
             return Err((ErrorCode::INVALID_REQUEST, what));

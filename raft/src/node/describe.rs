@@ -7,6 +7,7 @@ use kwire_protocol::messages::{
 
 use super::leader::{Leader, Replica};
 use super::output::Token;
+use super::responses::wire_endpoints;
 use super::{Node, Role};
 use crate::types::{Instant, ReplicaKey};
 use crate::voters::Voter;
@@ -148,16 +149,7 @@ fn message(version: i16, error: ErrorCode) -> Option<kwire_protocol::Str<'static
 fn describe_node(voter: &Voter) -> describe_quorum_response::Node<'static> {
     describe_quorum_response::Node {
         node_id: voter.key.id,
-        listeners: voter
-            .endpoints
-            .iter()
-            .map(|(name, address)| describe_quorum_response::Listener {
-                name: name.to_owned().into(),
-                host: address.host.clone().into(),
-                port: address.port,
-                ..Default::default()
-            })
-            .collect(),
+        listeners: wire_endpoints!(voter.endpoints, describe_quorum_response::Listener),
         ..Default::default()
     }
 }

@@ -8,10 +8,10 @@ use kwire_protocol::messages::{
 };
 
 use super::output::Token;
-use super::responses::Head;
+use super::responses::{Head, endpoints_of, leader_endpoints};
 use super::{Node, Role};
-use crate::types::{NodeId, ReplicaKey};
-use crate::voters::{Address, Endpoints};
+use crate::types::{Epoch, NodeId, ReplicaKey};
+use crate::voters::Endpoints;
 
 impl Node {
     pub(super) fn serve_begin(
@@ -32,41 +32,27 @@ impl Node {
                     leader_epoch: self.epoch,
                     ..Default::default()
                 };
-                let mut response = BeginQuorumEpochResponse {
+                BeginQuorumEpochResponse {
                     topics: vec![begin_quorum_epoch_response::TopicData {
                         topic_name: self.wire_topic(),
                         partitions: vec![partition],
                         ..Default::default()
                     }],
+                    node_endpoints: leader_endpoints!(self, version, begin_quorum_epoch_response),
                     ..Default::default()
-                };
-                if version >= 1
-                    && let Some((node_id, address)) = self.leader_address()
-                {
-                    response.node_endpoints = vec![begin_quorum_epoch_response::NodeEndpoint {
-                        node_id,
-                        host: address.host.into(),
-                        port: address.port,
-                        ..Default::default()
-                    }];
                 }
-                response
             }
         };
         self.reply(token, response);
     }
 
     fn begin(&mut self, request: &BeginQuorumEpochRequest<'_>) -> Result<ErrorCode, ErrorCode> {
-        self.check_cluster_id(request.cluster_id.as_deref())?;
-        let [topic] = &request.topics[..] else {
-            return Err(ErrorCode::INVALID_REQUEST);
-        };
-        let [news] = &topic.partitions[..] else {
-            return Err(ErrorCode::INVALID_REQUEST);
-        };
-        if topic.topic_name != self.config.topic.name || news.partition_index != 0 {
-            return Err(ErrorCode::INVALID_REQUEST);
-        }
+        let news = self.only_partition(
+            request.cluster_id.as_deref(),
+            &request.topics,
+            |topic| (&topic.topic_name, &topic.partitions),
+            |partition| partition.partition_index,
+        )?;
         let endpoints = endpoints_of(&request.leader_endpoints, |e| (&e.name, &e.host, e.port));
         Ok(self.begin_epoch(news, endpoints, request.voter_id))
     }
@@ -77,13 +63,8 @@ impl Node {
         endpoints: Endpoints,
         voter: NodeId,
     ) -> ErrorCode {
-        if let Some(error) = self.check_leader_news(news.leader_id, news.leader_epoch) {
+        if let Err(error) = self.hear_of_leader(news.leader_id, news.leader_epoch, endpoints) {
             return error;
-        }
-        let endpoints = self.or_voters(news.leader_id, endpoints);
-        let (epoch, leader) = (news.leader_epoch, Some(news.leader_id));
-        if !self.learn_leader(leader, epoch, leader, endpoints) {
-            return ErrorCode::INVALID_REQUEST;
         }
         // The leader is known now even if the request was meant for another directory (KIP-853).
         if self.is_for_this_voter(voter, news.voter_directory_id) {
@@ -93,21 +74,28 @@ impl Node {
         }
     }
 
-    fn check_leader_news(&self, leader: NodeId, epoch: i32) -> Option<ErrorCode> {
+    /// A leader says that it leads, or did. It says where it listens, or the voter set does.
+    fn hear_of_leader(
+        &mut self,
+        leader: NodeId,
+        epoch: Epoch,
+        endpoints: Endpoints,
+    ) -> Result<(), ErrorCode> {
         if epoch < self.epoch {
-            Some(ErrorCode::FENCED_LEADER_EPOCH)
-        } else if leader < 0 {
-            Some(ErrorCode::INVALID_REQUEST)
-        } else {
-            None
+            return Err(ErrorCode::FENCED_LEADER_EPOCH);
         }
-    }
-
-    fn or_voters(&self, leader: NodeId, endpoints: Endpoints) -> Endpoints {
-        if endpoints.get(&self.config.listener).is_some() {
+        if leader < 0 {
+            return Err(ErrorCode::INVALID_REQUEST);
+        }
+        let endpoints = if endpoints.get(&self.config.listener).is_some() {
             endpoints
         } else {
             self.voter_endpoints(leader).unwrap_or_default()
+        };
+        if self.learn_leader(Some(leader), epoch, Some(leader), endpoints) {
+            Ok(())
+        } else {
+            Err(ErrorCode::INVALID_REQUEST)
         }
     }
 
@@ -129,51 +117,32 @@ impl Node {
                     leader_epoch: self.epoch,
                     ..Default::default()
                 };
-                let mut response = EndQuorumEpochResponse {
+                EndQuorumEpochResponse {
                     topics: vec![end_quorum_epoch_response::TopicData {
                         topic_name: self.wire_topic(),
                         partitions: vec![partition],
                         ..Default::default()
                     }],
+                    node_endpoints: leader_endpoints!(self, version, end_quorum_epoch_response),
                     ..Default::default()
-                };
-                if version >= 1
-                    && let Some((node_id, address)) = self.leader_address()
-                {
-                    response.node_endpoints = vec![end_quorum_epoch_response::NodeEndpoint {
-                        node_id,
-                        host: address.host.into(),
-                        port: address.port,
-                        ..Default::default()
-                    }];
                 }
-                response
             }
         };
         self.reply(token, response);
     }
 
     fn end(&mut self, request: &EndQuorumEpochRequest<'_>) -> Result<ErrorCode, ErrorCode> {
-        self.check_cluster_id(request.cluster_id.as_deref())?;
-        let [topic] = &request.topics[..] else {
-            return Err(ErrorCode::INVALID_REQUEST);
-        };
-        let [news] = &topic.partitions[..] else {
-            return Err(ErrorCode::INVALID_REQUEST);
-        };
-        if topic.topic_name != self.config.topic.name || news.partition_index != 0 {
-            return Err(ErrorCode::INVALID_REQUEST);
-        }
-        if let Some(error) = self.check_leader_news(news.leader_id, news.leader_epoch) {
+        let news = self.only_partition(
+            request.cluster_id.as_deref(),
+            &request.topics,
+            |topic| (&topic.topic_name, &topic.partitions),
+            |partition| partition.partition_index,
+        )?;
+        let endpoints = endpoints_of(&request.leader_endpoints, |e| (&e.name, &e.host, e.port));
+        if let Err(error) = self.hear_of_leader(news.leader_id, news.leader_epoch, endpoints) {
             return Ok(error);
         }
-        let endpoints = endpoints_of(&request.leader_endpoints, |e| (&e.name, &e.host, e.port));
-        let endpoints = self.or_voters(news.leader_id, endpoints);
-        let (epoch, leader) = (news.leader_epoch, Some(news.leader_id));
-        if !self.learn_leader(leader, epoch, leader, endpoints) {
-            return Ok(ErrorCode::INVALID_REQUEST);
-        }
-        if self.leader == leader {
+        if self.leader == Some(news.leader_id) {
             let (place, count) = self.place_among(news);
             let pause = succession_pause(self.config.election_backoff_max_ms, place, count);
             let until = self.now.plus(pause);
@@ -197,14 +166,10 @@ impl Node {
                 .position(|id| Some(id) == self.config.id);
             return (place, news.preferred_successors.len());
         }
-        let is_own = |candidate: ReplicaKey| {
-            let own = Some(self.config.directory_id);
-            Some(candidate.id) == self.config.id
-                && (candidate.directory_id.is_none() || candidate.directory_id == own)
+        let key = |c: &end_quorum_epoch_request::ReplicaInfo| {
+            ReplicaKey::new(c.candidate_id, c.candidate_directory_id)
         };
-        let place = candidates
-            .iter()
-            .position(|c| is_own(ReplicaKey::new(c.candidate_id, c.candidate_directory_id)));
+        let place = candidates.iter().position(|c| self.is_own_key(key(c)));
         (place, candidates.len())
     }
 
@@ -251,18 +216,6 @@ impl Node {
             resigned.acknowledged.insert(peer);
         }
     }
-}
-
-/// The listeners that a leader names.
-fn endpoints_of<'e, E, S: AsRef<str> + 'e>(
-    endpoints: &'e [E],
-    parts: impl Fn(&'e E) -> (&'e S, &'e S, u16),
-) -> Endpoints {
-    endpoints
-        .iter()
-        .map(parts)
-        .map(|(name, host, port)| (name.as_ref(), Address::new(host.as_ref(), port)))
-        .collect()
 }
 
 /// How long a successor waits before it stands: the first not at all, the others the longer the

@@ -8,6 +8,7 @@ use super::accumulator::Accumulator;
 use super::calls::Kind;
 use super::changes::Change;
 use super::output::Event;
+use super::responses::wire_endpoints;
 use super::serving::Parked;
 use super::{Node, Role};
 use crate::config::Config;
@@ -393,14 +394,6 @@ impl Node {
     }
 
     fn begin_request(&self, voter: ReplicaKey) -> Request {
-        let endpoint = |(name, address): (&str, &crate::voters::Address)| {
-            begin_quorum_epoch_request::LeaderEndpoint {
-                name: name.to_owned().into(),
-                host: address.host.clone().into(),
-                port: address.port,
-                ..Default::default()
-            }
-        };
         let partition = begin_quorum_epoch_request::PartitionData {
             voter_directory_id: voter.wire_directory_id(),
             leader_id: self.wire_leader(),
@@ -415,7 +408,10 @@ impl Node {
                 partitions: vec![partition],
                 ..Default::default()
             }],
-            leader_endpoints: self.config.endpoints.iter().map(endpoint).collect(),
+            leader_endpoints: wire_endpoints!(
+                self.config.endpoints,
+                begin_quorum_epoch_request::LeaderEndpoint
+            ),
             ..Default::default()
         })
     }

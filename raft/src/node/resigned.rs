@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kwire_protocol::messages::{EndQuorumEpochRequest, end_quorum_epoch_request};
 
 use super::calls::Kind;
+use super::responses::wire_endpoints;
 use super::{Node, Role};
 use crate::message::Request;
 use crate::types::{Instant, NodeId, ReplicaKey};
@@ -84,14 +85,6 @@ impl Node {
             preferred_candidates: resigned.successors.iter().map(candidate).collect(),
             ..Default::default()
         };
-        let endpoint = |(name, address): (&str, &crate::voters::Address)| {
-            end_quorum_epoch_request::LeaderEndpoint {
-                name: name.to_owned().into(),
-                host: address.host.clone().into(),
-                port: address.port,
-                ..Default::default()
-            }
-        };
         Request::EndQuorumEpoch(EndQuorumEpochRequest {
             cluster_id: self.wire_cluster_id(),
             topics: vec![end_quorum_epoch_request::TopicData {
@@ -99,7 +92,10 @@ impl Node {
                 partitions: vec![partition],
                 ..Default::default()
             }],
-            leader_endpoints: self.config.endpoints.iter().map(endpoint).collect(),
+            leader_endpoints: wire_endpoints!(
+                self.config.endpoints,
+                end_quorum_epoch_request::LeaderEndpoint
+            ),
             ..Default::default()
         })
     }

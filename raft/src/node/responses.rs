@@ -12,6 +12,51 @@ use crate::mutation::{Mutation, is_off};
 use crate::types::{Epoch, NodeId, Uuid};
 use crate::voters::{Address, Endpoints, KRaftVersions};
 
+/// The endpoint of the leader as a response of some API lists it, if the version can and both are
+/// known.
+macro_rules! leader_endpoints {
+    ($node:expr, $version:expr, $module:ident) => {
+        match $node.leader_address() {
+            Some((node_id, address)) if $version >= 1 => vec![$module::NodeEndpoint {
+                node_id,
+                host: address.host.into(),
+                port: address.port,
+                ..Default::default()
+            }],
+            _ => Vec::new(),
+        }
+    };
+}
+pub(super) use leader_endpoints;
+
+/// Endpoints as a message has them: in structs of a name, a host and a port.
+macro_rules! wire_endpoints {
+    ($endpoints:expr, $($struct:ident)::+) => {
+        $endpoints
+            .iter()
+            .map(|(name, address)| $($struct)::+ {
+                name: name.to_owned().into(),
+                host: address.host.clone().into(),
+                port: address.port,
+                ..Default::default()
+            })
+            .collect()
+    };
+}
+pub(super) use wire_endpoints;
+
+/// The endpoints in a list of a message.
+pub(super) fn endpoints_of<'e, E, S: AsRef<str> + 'e>(
+    endpoints: &'e [E],
+    parts: impl Fn(&'e E) -> (&'e S, &'e S, u16),
+) -> Endpoints {
+    endpoints
+        .iter()
+        .map(parts)
+        .map(|(name, host, port)| (name.as_ref(), Address::new(host.as_ref(), port)))
+        .collect()
+}
+
 /// What every response says: an error, and who leads which epoch as far as the sender knows.
 pub(super) struct Head {
     pub(super) error: ErrorCode,
@@ -29,6 +74,27 @@ impl Node {
                 Err(ErrorCode::INCONSISTENT_CLUSTER_ID)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The only partition that there is, if a request is about that and nothing else: `parts` are
+    /// the name and the partitions of its topics, `index` is that of a partition.
+    pub(super) fn only_partition<'r, T, P>(
+        &self,
+        cluster_id: Option<&str>,
+        topics: &'r [T],
+        parts: impl Fn(&'r T) -> (&'r str, &'r [P]),
+        index: impl Fn(&P) -> i32,
+    ) -> Result<&'r P, ErrorCode> {
+        self.check_cluster_id(cluster_id)?;
+        let [topic] = topics else {
+            return Err(ErrorCode::INVALID_REQUEST);
+        };
+        match parts(topic) {
+            (name, [partition]) if name == self.config.topic.name && index(partition) == 0 => {
+                Ok(partition)
+            }
+            _ => Err(ErrorCode::INVALID_REQUEST),
         }
     }
 

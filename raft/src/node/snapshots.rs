@@ -10,7 +10,7 @@ use kwire_protocol::messages::{
 use super::calls::Kind;
 use super::follower::Download;
 use super::output::{Destination, DiskOp, Event, Output, Token};
-use super::responses::Head;
+use super::responses::{Head, leader_endpoints};
 use super::{Node, Role};
 use crate::message::Request;
 use crate::mutation::{Mutation, is_off};
@@ -313,25 +313,15 @@ impl Node {
         version: i16,
         partition: fetch_snapshot_response::PartitionSnapshot<'static>,
     ) -> FetchSnapshotResponse<'static> {
-        let mut response = FetchSnapshotResponse {
+        FetchSnapshotResponse {
             topics: vec![fetch_snapshot_response::TopicSnapshot {
                 name: self.wire_topic(),
                 partitions: vec![partition],
                 ..Default::default()
             }],
+            node_endpoints: leader_endpoints!(self, version, fetch_snapshot_response),
             ..Default::default()
-        };
-        if version >= 1
-            && let Some((node_id, address)) = self.leader_address()
-        {
-            response.node_endpoints = vec![fetch_snapshot_response::NodeEndpoint {
-                node_id,
-                host: address.host.into(),
-                port: address.port,
-                ..Default::default()
-            }];
         }
-        response
     }
 
     pub(super) fn send_fetch_snapshot(&mut self, to: Destination, download: Download) {

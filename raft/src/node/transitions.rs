@@ -52,7 +52,8 @@ impl Node {
         }
     }
 
-    fn is_own_key(&self, key: ReplicaKey) -> bool {
+    /// Whether a key is this node's, whose directory may not be known.
+    pub(super) fn is_own_key(&self, key: ReplicaKey) -> bool {
         let own_directory = Some(self.config.directory_id);
         Some(key.id) == self.config.id
             && (key.directory_id.is_none() || key.directory_id == own_directory)

@@ -9,7 +9,7 @@ use kwire_protocol::messages::{
 use super::calls::Kind;
 use super::changes::valid_key;
 use super::output::{Destination, Token};
-use super::responses::Head;
+use super::responses::{Head, endpoints_of, wire_endpoints};
 use super::{Node, Role};
 use crate::control::{Control, NewControl};
 use crate::message::Request;
@@ -45,11 +45,7 @@ impl Node {
             // The leader knows itself best.
             return Err(ErrorCode::INVALID_REQUEST);
         }
-        let endpoints: Endpoints = request
-            .listeners
-            .iter()
-            .map(|l| (l.name.as_ref(), Address::new(l.host.as_ref(), l.port)))
-            .collect();
+        let endpoints = endpoints_of(&request.listeners, |l| (&l.name, &l.host, l.port));
         if endpoints.get(&self.config.listener).is_none() {
             return Err(ErrorCode::INVALID_REQUEST);
         }
@@ -149,18 +145,12 @@ impl Node {
     }
 
     fn update_request(&self, own: &Voter) -> Request {
-        let listener = |(name, address): (&str, &Address)| update_raft_voter_request::Listener {
-            name: name.to_owned().into(),
-            host: address.host.clone().into(),
-            port: address.port,
-            ..Default::default()
-        };
         Request::UpdateRaftVoter(UpdateRaftVoterRequest {
             cluster_id: self.wire_cluster_id(),
             current_leader_epoch: self.epoch,
             voter_id: own.key.id,
             voter_directory_id: own.key.wire_directory_id(),
-            listeners: own.endpoints.iter().map(listener).collect(),
+            listeners: wire_endpoints!(own.endpoints, update_raft_voter_request::Listener),
             kraft_version_feature: update_raft_voter_request::KRaftVersionFeature {
                 min_supported_version: own.kraft_versions.min,
                 max_supported_version: own.kraft_versions.max,
@@ -181,18 +171,12 @@ impl Node {
                 ..Default::default()
             });
         }
-        let listener = |(name, address): (&str, &Address)| add_raft_voter_request::Listener {
-            name: name.to_owned().into(),
-            host: address.host.clone().into(),
-            port: address.port,
-            ..Default::default()
-        };
         Request::AddRaftVoter(AddRaftVoterRequest {
             cluster_id: self.wire_cluster_id(),
             timeout_ms: i32::try_from(self.config.request_timeout_ms).unwrap_or(i32::MAX),
             voter_id: own.key.id,
             voter_directory_id: own.key.wire_directory_id(),
-            listeners: own.endpoints.iter().map(listener).collect(),
+            listeners: wire_endpoints!(own.endpoints, add_raft_voter_request::Listener),
             ack_when_committed: false,
             ..Default::default()
         })

@@ -5,6 +5,7 @@ use kwire_protocol::messages::{VoteRequest, VoteResponse, vote_request, vote_res
 
 use super::calls::Kind;
 use super::output::Token;
+use super::responses::leader_endpoints;
 use super::votes::Ballot;
 use super::{CallError, Node, Role};
 use crate::message::Request;
@@ -54,16 +55,12 @@ impl Node {
     /// Decides on a vote. The outer error is that of the whole request, the inner that of the
     /// partition.
     fn vote(&mut self, request: &VoteRequest<'_>) -> Result<Result<bool, ErrorCode>, ErrorCode> {
-        self.check_cluster_id(request.cluster_id.as_deref())?;
-        let [topic] = &request.topics[..] else {
-            return Err(ErrorCode::INVALID_REQUEST);
-        };
-        let [ask] = &topic.partitions[..] else {
-            return Err(ErrorCode::INVALID_REQUEST);
-        };
-        if topic.topic_name != self.config.topic.name || ask.partition_index != 0 {
-            return Err(ErrorCode::INVALID_REQUEST);
-        }
+        let ask = self.only_partition(
+            request.cluster_id.as_deref(),
+            &request.topics,
+            |topic| (&topic.topic_name, &topic.partitions),
+            |partition| partition.partition_index,
+        )?;
         Ok(self.vote_on(request.voter_id, ask))
     }
 
@@ -134,7 +131,7 @@ impl Node {
         version: i16,
         decision: Result<bool, ErrorCode>,
     ) -> VoteResponse<'static> {
-        let mut response = VoteResponse {
+        VoteResponse {
             topics: vec![vote_response::TopicData {
                 topic_name: self.wire_topic(),
                 partitions: vec![vote_response::PartitionData {
@@ -146,19 +143,9 @@ impl Node {
                 }],
                 ..Default::default()
             }],
+            node_endpoints: leader_endpoints!(self, version, vote_response),
             ..Default::default()
-        };
-        if version >= 1
-            && let Some((node_id, address)) = self.leader_address()
-        {
-            response.node_endpoints = vec![vote_response::NodeEndpoint {
-                node_id,
-                host: address.host.into(),
-                port: address.port,
-                ..Default::default()
-            }];
         }
-        response
     }
 
     pub(super) fn vote_answered(&mut self, peer: NodeId, kind: Kind, response: &VoteResponse<'_>) {
