@@ -10,6 +10,7 @@
 //! | [`control`], [`voters`], [`membership`] | control records, voter sets, and which counts where |
 //! | [`epochs`] | where each epoch starts |
 //! | [`config`], [`types`] | settings; the small types |
+//! | [`random`] | numbers that follow from a seed |
 //! | [`mutation`] | rules that tests switch off |
 //!
 //! A voter that is alone leads at once, and what it appends is committed once its disk has it:
@@ -51,6 +52,7 @@ pub mod membership;
 pub mod message;
 pub mod mutation;
 pub mod node;
+pub mod random;
 pub mod types;
 pub mod voters;
 

@@ -1,5 +1,7 @@
 //! Records that can be checked: random, but with a serial number and a checksum inside.
 
+use kwire_raft::random;
+
 /// Bytes that a record has at least.
 pub const MIN_SIZE: usize = 16;
 
@@ -52,11 +54,7 @@ impl Random {
 
     /// The next number.
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+        random::next(&mut self.0)
     }
 
     fn fill(&mut self, mut len: usize, out: &mut Vec<u8>) {

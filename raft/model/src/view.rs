@@ -1,6 +1,7 @@
 //! What the check looks at in a node's state, worked out once for each state.
 
 use kwire_raft::node::{RoleName, Timer};
+use kwire_raft::random;
 use kwire_raft::types::{Epoch, NodeId, Offset, QuorumState, ReplicaKey};
 
 use crate::local::Local;
@@ -152,9 +153,6 @@ fn places(batches: &[Stored]) -> Vec<Place> {
 
 /// One step of a hash: SplitMix64's finisher, which is a bijection.
 #[must_use]
-pub fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+pub fn mix(mut x: u64) -> u64 {
+    random::next(&mut x)
 }

@@ -1,6 +1,8 @@
 //! Numbers that follow from a seed: one stream a concern, so that a draw more in one leaves the
 //! others as they were.
 
+use kwire_raft::random;
+
 /// What a stream is for.
 #[derive(Clone, Copy, Debug)]
 #[repr(u64)]
@@ -35,11 +37,7 @@ impl Stream {
 
     /// Any number.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        random::next(&mut self.0)
     }
 
     /// A number below `n`, 0 if that is 0.

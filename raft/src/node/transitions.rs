@@ -8,6 +8,7 @@ use super::resigned::Resigned;
 use super::{Node, Role};
 use crate::message::{Request, Response};
 use crate::mutation::{Mutation, is_off};
+use crate::random;
 use crate::types::{Epoch, Instant, NodeId, QuorumState, ReplicaKey};
 use crate::voters::Endpoints;
 
@@ -230,11 +231,7 @@ impl Node {
         self.draws += 1;
         let id = u64::from(self.config.id.unwrap_or(-1).unsigned_abs());
         let epoch = u64::from(self.epoch.unsigned_abs());
-        let mut x = self.config.seed ^ (id << 48) ^ (epoch << 20) ^ self.draws;
-        // The finisher of SplitMix64.
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+        random::mix(self.config.seed ^ (id << 48) ^ (epoch << 20) ^ self.draws)
     }
 
     /// Saves the election state, if it is not what was saved last.
