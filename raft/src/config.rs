@@ -22,6 +22,9 @@ pub struct Config {
     pub bootstrap_servers: Vec<Address>,
     /// The listener by which nodes reach one another: the first of `controller.listener.names`.
     pub listener: String,
+    /// Whether a voter asks for pre-votes as soon as its leader's address refuses connections,
+    /// instead of when `fetch_timeout_ms` have passed. Kafka has nothing like it.
+    pub stands_when_refused: bool,
     /// Where this node listens.
     pub endpoints: Endpoints,
     /// `controller.quorum.election.timeout.ms`
@@ -70,6 +73,7 @@ impl Config {
             static_voters: VoterSet::EMPTY,
             bootstrap_servers: Vec::new(),
             listener: "CONTROLLER".to_owned(),
+            stands_when_refused: true,
             endpoints: Endpoints::EMPTY,
             election_timeout_ms: 1_000,
             fetch_timeout_ms: 2_000,

@@ -138,6 +138,9 @@ impl From<io::Error> for Failure {
 impl From<Failure> for CallError {
     fn from(failure: Failure) -> CallError {
         match failure {
+            Failure::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                CallError::Refused
+            }
             Failure::Io(_) => CallError::Disconnected,
             Failure::Malformed(_) => CallError::Malformed,
             Failure::Versions(_) => CallError::UnsupportedVersion,

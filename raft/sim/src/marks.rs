@@ -98,6 +98,7 @@ marks! {
     MessageTwice = "request twice",
     /// A link let nothing through.
     LinkCut = "message on a cut link",
+    ConnectionRefused = "connection refused",
     /// Records on the wire were not those that the leader sent.
     Lied = "records altered on the wire",
     /// A node refused what no correct node says.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kwire_protocol::ApiKey;
 use kwire_protocol::records::{Batches, set_partition_leader_epoch};
 use kwire_raft::message::{Request, Response};
-use kwire_raft::node::{CallError, CallId, Destination, Incoming, Token};
+use kwire_raft::node::{CallError, CallId, Destination, Incoming, RoleName, Token};
 
 use crate::clock::Micros;
 use crate::disk::SimLog;
@@ -154,14 +154,31 @@ impl<L: SimLog> World<L> {
             self.marks.hit(Mark::LinkCut);
             return self.lose(from, incarnation, call, api, version);
         }
-        self.transmit(sender, call, target, api, version, bytes.into());
+        let late = if self.are_rivals(from, target) && self.network.permille(300) {
+            // Between two that both stand, most is decided before a late request arrives.
+            self.network.below(self.options.timers.election_timeout_ms) * 1_000
+        } else {
+            0
+        };
+        self.transmit(sender, call, (target, late), api, version, bytes.into());
+    }
+
+    /// Whether two machines stand in the same epoch, or one does and the other has won.
+    fn are_rivals(&self, one: usize, other: usize) -> bool {
+        let epoch_stood_in = |machine: usize| {
+            let node = self.hosts[machine].driver()?.node();
+            let stands = matches!(node.role(), RoleName::Candidate | RoleName::Leader);
+            stands.then_some(node.epoch())
+        };
+        let epoch = epoch_stood_in(one);
+        epoch.is_some() && epoch == epoch_stood_in(other)
     }
 
     fn transmit(
         &mut self,
         sender: Option<(usize, u32)>,
         call: CallId,
-        to: usize,
+        (to, late): (usize, Micros),
         api: ApiKey,
         version: i16,
         bytes: Bytes,
@@ -176,7 +193,7 @@ impl<L: SimLog> World<L> {
             bytes: bytes.clone(),
         };
         match self.way(origin, to) {
-            Some(delay) => self.after(delay, Event::Packet(packet(&bytes))),
+            Some(delay) => self.after(delay + late, Event::Packet(packet(&bytes))),
             None => {
                 if let Some((from, incarnation)) = sender {
                     self.lose(from, incarnation, call, api, version);
@@ -192,16 +209,35 @@ impl<L: SimLog> World<L> {
         }
     }
 
-    /// A message got lost: its sender hears of it, or has to wait for its own timer.
+    /// A message got lost: its sender hears of it, or has to wait for its own timer. A firewall may
+    /// refuse in the name of a machine that is well.
     fn lose(&mut self, to: usize, incarnation: u32, call: CallId, api: ApiKey, version: i16) {
+        let refused = self.network.permille(50);
+        self.lose_as(refused, (to, incarnation), call, api, version);
+    }
+
+    fn lose_as(
+        &mut self,
+        refused: bool,
+        (to, incarnation): (usize, u32),
+        call: CallId,
+        api: ApiKey,
+        version: i16,
+    ) {
         if self.network.permille(500) {
+            let error = if refused {
+                self.marks.hit(Mark::ConnectionRefused);
+                CallError::Refused
+            } else {
+                CallError::Disconnected
+            };
             let packet = Packet::Answer {
                 to,
                 incarnation,
                 call,
                 api,
                 version,
-                bytes: Err(CallError::Disconnected),
+                bytes: Err(error),
             };
             let delay = self.links.network.latency + self.network.below(10_000);
             self.after(delay, Event::Packet(packet));
@@ -238,7 +274,7 @@ impl<L: SimLog> World<L> {
         if let Err(error) = request.encode(version, &mut bytes) {
             return self.broken("encodable", format!("{api} v{version}: {error}"));
         }
-        self.transmit(None, CallId(0), to, api, version, bytes.into());
+        self.transmit(None, CallId(0), (to, 0), api, version, bytes.into());
     }
 
     /// A message arrives. Returns the machine that it concerned.
@@ -253,8 +289,9 @@ impl<L: SimLog> World<L> {
                 bytes,
             } => {
                 if !self.hosts[to].is_on() {
-                    let (from, incarnation) = from?;
-                    self.lose(from, incarnation, call, api, version);
+                    // A machine that is down as a whole refuses nothing.
+                    let refused = self.network.permille(700);
+                    self.lose_as(refused, from?, call, api, version);
                     return None;
                 }
                 let request = match Request::decode(api, version, &bytes) {

@@ -406,19 +406,30 @@ impl<L: SimLog> World<L> {
         }))
     }
 
-    /// Now and then an application gives up as soon as it is elected, while those who lost that
-    /// election still stand in its epoch.
+    /// Now and then an application gives up as soon as it is elected, and more often while somebody
+    /// who lost that election still stands in its epoch.
     pub(crate) fn lose_heart(&mut self, host: usize) {
         let is_stable = self.options.scenario == crate::swarm::Scenario::StableLeader;
-        if self.recovery.is_healed() || is_stable || !self.work.permille(50) {
-            return;
-        }
         let Some(driver) = self.hosts[host].driver() else {
             return;
         };
         let epoch = driver.node().epoch();
+        let nodes = self.hosts.iter().filter_map(|host| host.driver());
+        let has_rival = nodes
+            .map(|driver| driver.node())
+            .any(|node| node.role() == RoleName::Candidate && node.epoch() == epoch);
+        let chance = if has_rival { 700 } else { 50 };
+        if self.recovery.is_healed() || is_stable || !self.work.permille(chance) {
+            return;
+        }
         let timeout = self.options.timers.election_timeout_ms * 1_000;
-        let pause = self.work.exponential(timeout / 10 + 1);
+        // The rival's request may be under way: at once is the worst moment.
+        let much = if has_rival && self.work.permille(500) {
+            100
+        } else {
+            10
+        };
+        let pause = self.work.exponential(timeout / much + 1);
         self.after(pause, Event::Resign { host, epoch });
     }
 

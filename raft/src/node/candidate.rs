@@ -13,6 +13,8 @@ use crate::voters::VoterSet;
 pub(super) struct Election {
     /// When the node gives up and tries anew.
     pub(super) ends_at: Instant,
+    /// Whether the leader may be there still: only who knows pre-votes can say so.
+    pub(super) is_early: bool,
     votes: BTreeMap<NodeId, bool>,
 }
 
@@ -20,6 +22,7 @@ impl Election {
     pub(super) fn new(ends_at: Instant, own: Option<ReplicaKey>) -> Election {
         Election {
             ends_at,
+            is_early: false,
             votes: own.map(|own| (own.id, true)).into_iter().collect(),
         }
     }

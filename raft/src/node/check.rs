@@ -28,6 +28,8 @@ pub enum Timer {
     Election,
     /// The leader has been silent for too long.
     Fetch,
+    /// The leader's address refused connections for long enough.
+    Refused,
     /// The leader is to be told what this voter is.
     Update,
     /// Voters are to be told who leads; all of them have been silent.
@@ -123,6 +125,7 @@ impl Node {
     pub fn model_normalise(&mut self, normal: &mut impl Normal) {
         self.now = NOW;
         self.draws = 0;
+        self.refusal_counts_at = LONG_AGO;
         self.disk.rebase();
         self.each_timer(|_, at| {
             if *at != Instant::NEVER {
@@ -162,6 +165,9 @@ impl Node {
             Role::Resigned(resigned) => visit(Timer::Election, &mut resigned.ends_at),
             Role::Follower(follower) => {
                 visit(Timer::Fetch, &mut follower.fetch_until);
+                if let Some(at) = &mut follower.refused {
+                    visit(Timer::Refused, at);
+                }
                 visit(Timer::Update, &mut follower.update_at);
             }
             Role::Leader(leader) => {

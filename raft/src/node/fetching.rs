@@ -198,7 +198,7 @@ impl Node {
     }
 
     fn begin_download(&mut self, peer: NodeId, id: OffsetAndEpoch) {
-        if self.log.snapshot_size(id).is_some() || self.is_past(id.offset) {
+        if self.log.snapshot_size(id).is_some() || self.is_past(id.offset) || self.forgets(id) {
             self.misbehaved(
                 Some(peer),
                 format!("names snapshot {id}, which this node is past"),
@@ -239,6 +239,16 @@ impl Node {
     /// Where this log has to be cut when the leader's epoch ends there.
     pub(crate) fn common_end(&self, leaders: OffsetAndEpoch) -> Offset {
         self.log.common_end(leaders)
+    }
+
+    /// Whether a snapshot is of a log without something that this node knows to be committed: its
+    /// last epoch is before that of the last committed record here. A quorum of which too many disks
+    /// were lost makes such.
+    fn forgets(&self, id: OffsetAndEpoch) -> bool {
+        let snapshot = self.log.latest_snapshot().map(|own| own.epoch);
+        let committed = self.log.epoch_before(self.known_committed()).max(snapshot);
+        committed.is_some_and(|epoch| id.epoch < epoch)
+            && !is_off(Mutation::TruncateBelowHighWatermark)
     }
 
     /// The leader's log has something else from here on.

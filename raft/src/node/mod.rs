@@ -102,6 +102,9 @@ pub struct Node {
     shutdown: Option<Shutdown>,
     /// The leader that the application was told of.
     announced: (Epoch, Option<NodeId>),
+    /// Not before this does it stand again for no other reason than that its leader's address
+    /// refuses connections.
+    refusal_counts_at: Instant,
     /// Counts elections and bootstrap servers: what jitter is drawn with.
     draws: u64,
     outputs: VecDeque<Output>,
@@ -159,6 +162,8 @@ pub struct Incoming {
 pub enum CallError {
     /// The connection could not be made, or it ended.
     Disconnected,
+    /// The address answered that nobody listens there: the process is gone, and not the way to it.
+    Refused,
     /// The two nodes speak no common version that can say it.
     UnsupportedVersion,
     /// What came could not be read.
@@ -235,6 +240,7 @@ impl Node {
             saved: stored,
             shutdown: None,
             announced: (0, None),
+            refusal_counts_at: Instant(0),
             draws: 0,
             outputs: VecDeque::new(),
         };
@@ -488,6 +494,6 @@ impl Hash for Node {
         (&self.leader_endpoints, &self.role, &self.log).hash(state);
         (self.high_watermark, &self.membership, &self.calls).hash(state);
         (&self.disk, self.saved, self.shutdown).hash(state);
-        (self.announced, self.draws).hash(state);
+        (self.announced, self.refusal_counts_at, self.draws).hash(state);
     }
 }

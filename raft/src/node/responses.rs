@@ -177,8 +177,11 @@ impl Node {
 
     fn call_failed(&mut self, peer: NodeId, kind: Kind, error: CallError) {
         self.back_off(peer);
+        if error == CallError::Refused {
+            self.refused_by(peer);
+        }
         match kind {
-            Kind::PreVote => self.pre_vote_failed(error),
+            Kind::PreVote => self.pre_vote_failed(peer, error),
             Kind::Versions => self.versions_failed(),
             _ => {}
         }

@@ -150,7 +150,7 @@ impl Node {
 
     pub(super) fn vote_answered(&mut self, peer: NodeId, kind: Kind, response: &VoteResponse<'_>) {
         if kind == Kind::PreVote && response.error_code == ErrorCode::UNSUPPORTED_VERSION.0 {
-            return self.pre_vote_failed(CallError::UnsupportedVersion);
+            return self.pre_vote_failed(peer, CallError::UnsupportedVersion);
         }
         let answer = match &response.topics[..] {
             [topic] if topic.topic_name == self.config.topic.name => &topic.partitions[..],
@@ -186,10 +186,16 @@ impl Node {
         }
     }
 
-    /// There is no answer to a pre-vote: a node that does not know them is no reason to wait.
-    pub(super) fn pre_vote_failed(&mut self, error: CallError) {
-        if error == CallError::UnsupportedVersion && matches!(self.role, Role::Prospective(_)) {
-            self.become_candidate();
+    /// There is no answer to a pre-vote: a node that does not know them is no reason to wait, unless
+    /// its leader may be there.
+    pub(super) fn pre_vote_failed(&mut self, peer: NodeId, error: CallError) {
+        if error != CallError::UnsupportedVersion {
+            return;
+        }
+        match &mut self.role {
+            Role::Prospective(election) if election.is_early => election.record(peer, false),
+            Role::Prospective(_) => self.become_candidate(),
+            _ => {}
         }
     }
 }

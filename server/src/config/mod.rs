@@ -65,6 +65,9 @@ pub struct Quorum {
     pub fetch_snapshot_max_bytes: i32,
     /// `controller.quorum.auto.join.enable`
     pub auto_join: bool,
+    /// `kwire.quorum.elect.when.refused`, which Kafka does not have: see
+    /// [`Config::stands_when_refused`].
+    pub elect_when_refused: bool,
 }
 
 /// A setting of 2020 that has no meaning any more.
@@ -145,6 +148,7 @@ impl ServerConfig {
             fetch_max_bytes: quorum.fetch_max_bytes,
             fetch_snapshot_max_bytes: quorum.fetch_snapshot_max_bytes,
             auto_join: quorum.auto_join,
+            stands_when_refused: quorum.elect_when_refused,
             can_become_voter: self.is_controller,
             ..Config::new(Some(self.node_id), directory_id)
         }
@@ -337,6 +341,12 @@ fn quorum(properties: &Properties) -> Result<Quorum, ConfigError> {
         auto_join: properties.value(
             &["controller.quorum.auto.join.enable"],
             false,
+            "true or false",
+            |_| true,
+        )?,
+        elect_when_refused: properties.value(
+            &["kwire.quorum.elect.when.refused"],
+            true,
             "true or false",
             |_| true,
         )?,

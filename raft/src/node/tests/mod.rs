@@ -13,6 +13,7 @@ mod hostile;
 mod leading;
 pub(crate) mod messages;
 mod pre_votes;
+mod refused;
 mod responses;
 mod robust;
 mod shutdown;

@@ -2,7 +2,7 @@
 
 use kwire_protocol::ErrorCode;
 
-use super::harness::{Harness, config, disk_ops, events, reply_to, voter};
+use super::harness::{Harness, calls, config, disk_ops, events, reply_to, voter};
 use super::messages::*;
 use crate::control::Control;
 use crate::message::{Request, Response};
@@ -276,6 +276,20 @@ fn misbehaved(outputs: &[Output]) -> bool {
     events
         .iter()
         .any(|event| matches!(event, Event::PeerMisbehaved { .. }))
+}
+
+/// The quorum lost the disks that held epoch 3, and went on without it.
+#[test]
+fn a_snapshot_without_records_that_are_committed_here_is_refused() {
+    let recovered = with_log(Recovered::default(), &[(1, 0), (3, 10)], 20);
+    let disk = with_snapshot(recovered, OffsetAndEpoch::new(15, 3), 6, 0);
+    for (epoch, is_refused) in [(2, true), (3, false)] {
+        let (mut h, call, _) = following(config(0, &[0, 1, 2]), disk.clone(), 1, 5);
+        let outputs = h.answer(call, named(OffsetAndEpoch::new(30, epoch)));
+        assert_eq!(misbehaved(&outputs), is_refused);
+        let asks = calls(&outputs).iter().any(|(_, _, r)| is_fetch_snapshot(r));
+        assert_eq!(asks, !is_refused);
+    }
 }
 
 #[test]
