@@ -32,6 +32,8 @@ pub struct Found {
     pub faults: Vec<Fault>,
     /// Bytes after the last whole batch: what was being written, or torn.
     pub torn_bytes: u64,
+    /// Of each epoch, the number after its last record's.
+    pub next_numbers: BTreeMap<u32, u64>,
     /// Base offset and checksum of each batch, to compare logs.
     batches: Vec<(Offset, u32)>,
 }
@@ -188,8 +190,6 @@ pub fn compare(one: &Found, other: &Found, until: Offset) -> Option<Fault> {
 
 struct Looking {
     found: Found,
-    /// The next serial number of each epoch.
-    next: BTreeMap<u32, u64>,
     is_first: bool,
     scratch: Vec<u8>,
 }
@@ -201,7 +201,6 @@ impl Looking {
                 path: path.to_owned(),
                 ..Default::default()
             },
-            next: BTreeMap::new(),
             is_first: true,
             scratch: Vec::new(),
         }
@@ -298,8 +297,8 @@ impl Looking {
 
     fn serial(&mut self, offset: Offset, epoch: u32, number: u64) {
         // A log that starts later may have lost the beginning of its first epoch to a snapshot.
-        let unknown = self.found.start > 0 && self.next.is_empty();
-        let expected = self.next.get(&epoch).copied();
+        let unknown = self.found.start > 0 && self.found.next_numbers.is_empty();
+        let expected = self.found.next_numbers.get(&epoch).copied();
         let expected = expected.unwrap_or(if unknown { number } else { 0 });
         if number > expected {
             self.found.faults.push(Fault::Missing {
@@ -317,7 +316,7 @@ impl Looking {
             self.found.faults.push(fault);
             return;
         }
-        self.next.insert(epoch, number + 1);
+        self.found.next_numbers.insert(epoch, number + 1);
     }
 }
 

@@ -17,8 +17,8 @@ use crate::runner::{FileDriver, FileDriverError};
 const MAX_UNCOMMITTED_BYTES: usize = 32 << 20;
 /// The most records of one turn, so that requests of others get theirs.
 const MAX_TURN_BYTES: usize = 256 << 10;
-/// The time between two reports.
-const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// The time between two reports of Kafka's test raft server.
+pub const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,18 @@ pub struct Load {
     pub records_per_second: Option<u64>,
     /// Bytes of a record, [`record::MIN_SIZE`] at least.
     pub record_size: usize,
+    /// The time between two reports.
+    pub report_every: Duration,
+}
+
+/// What a leader knows to be committed of its epoch's records: those with serial numbers below
+/// `records`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// How many records.
+    pub records: u64,
 }
 
 /// Writes while this node leads.
@@ -47,6 +59,8 @@ struct Leading {
     /// Since when the rate is kept, and the records made since.
     rate_since: Clock,
     rate_made: u64,
+    /// How many of them are committed.
+    acknowledged: u64,
     /// What is not committed yet, oldest first.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -172,13 +186,23 @@ impl Workload {
 
     /// The report that is due, if one is and something was committed since the last.
     pub fn report(&mut self) -> Option<Report> {
-        if self.reported_at.elapsed() < REPORT_EVERY || self.committed.records == 0 {
+        if self.reported_at.elapsed() < self.load.report_every || self.committed.records == 0 {
             return None;
         }
         let report = self.committed.report();
         self.committed = Committed::new();
         self.reported_at = Clock::now();
         Some(report)
+    }
+
+    /// What is committed of the epoch that this node leads.
+    #[must_use]
+    pub fn acknowledged(&self) -> Option<Acknowledged> {
+        let leading = self.epoch.as_ref()?;
+        Some(Acknowledged {
+            epoch: leading.epoch,
+            records: leading.acknowledged,
+        })
     }
 
     fn take_committed(&mut self, driver: &FileDriver) {
@@ -197,6 +221,7 @@ impl Workload {
                 .record_n(micros.max(1), first.records);
             self.committed.bytes += first.bytes as u64;
             self.committed.records += first.records;
+            leading.acknowledged += first.records;
             leading.waiting_bytes -= first.bytes;
             leading.waiting.pop_front();
         }
@@ -210,6 +235,7 @@ impl Leading {
             made: 0,
             rate_since: Clock::now(),
             rate_made: 0,
+            acknowledged: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
         }

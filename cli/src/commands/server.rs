@@ -54,6 +54,15 @@ pub(crate) struct Args {
     /// Bytes of a record
     #[arg(long, value_name = "BYTES", default_value_t = 256)]
     record_size: usize,
+    /// The time between two reports
+    #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..))]
+    report_ms: u64,
+    /// Print what the node is and how far it is as a line of JSON, this often
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..))]
+    status_ms: Option<u64>,
+    /// Stop, as after Ctrl-C, when standard input ends
+    #[arg(long)]
+    stop_with_stdin: bool,
     /// The id of the log directory; a new directory gets it, any other has to have it
     #[arg(long, value_name = "ID")]
     replica_directory_id: Option<Uuid>,
@@ -160,6 +169,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         load: (args.throughput != 0).then_some(Load {
             records_per_second,
             record_size: args.record_size,
+            report_every: Duration::from_millis(args.report_ms),
         }),
         directory_id: args.replica_directory_id,
         unformatted,
