@@ -4,10 +4,13 @@
 //! tokio speak with other nodes and with clients ([`listen`], [`peers`]). They talk through
 //! channels only; nothing but the node's thread touches the node.
 
+pub mod clients;
 pub mod config;
 pub mod directory;
+pub mod groups;
 pub mod listen;
 pub mod peers;
+pub mod producers;
 pub mod record;
 pub mod runner;
 pub mod server;

@@ -1,38 +1,96 @@
-//! Requests of other nodes: a task for each connection, one request at a time.
+//! Connections of clients and of other nodes: a task for each.
+//!
+//! Requests of a connection are taken one after the other, and answered in their order. One whose
+//! answer has to wait for a commit does not keep the next from being taken: its answer waits in a
+//! queue, and so do those of later requests behind it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use kwire_protocol::frame::{self, RequestParts};
-use kwire_protocol::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
-use kwire_protocol::messages::{ApiVersionsResponse, ResponseHeader};
-use kwire_protocol::negotiate::SupportedVersions;
-use kwire_protocol::{ApiKey, Message};
-use kwire_raft::message::{Request, supported_versions};
-use kwire_raft::voters::KRaftVersions;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::peers::read_frame;
-use crate::runner::Handle;
+use crate::clients::{Answer, Caller, Clients};
+use crate::peers::{read_body, read_len};
 
-/// Answers raft requests on a listener until its task is dropped.
+/// What connections may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest request: `socket.request.max.bytes`.
+    pub max_frame_len: usize,
+    /// The most connections at a time: `max.connections`.
+    pub max_connections: usize,
+    /// How long a connection on which nothing happens stays open: `connections.max.idle.ms`.
+    pub idle: Duration,
+    /// How long a request that has begun, or an answer, may take to go over the network.
+    pub stalled: Duration,
+    /// The most bytes of requests and answers that are held for all connections together:
+    /// `queued.max.request.bytes`. Short ones do not count.
+    pub held_bytes: usize,
+}
+
+impl Limits {
+    /// Kafka's defaults, where it has bounds by default.
+    #[must_use]
+    pub fn new(max_frame_len: usize) -> Limits {
+        Limits {
+            max_frame_len,
+            max_connections: 1_000,
+            idle: Duration::from_secs(600),
+            stalled: Duration::from_secs(30),
+            held_bytes: 256 << 20,
+        }
+    }
+}
+
+/// The most answers of a connection that wait in its queue.
+const MAX_IN_FLIGHT: usize = 64;
+/// A request or answer up to this length does not count: there are only so many of them.
+const FREE_BYTES: usize = 16 << 10;
+
+/// Answers requests on a listener until its task is dropped.
 pub struct Server {
-    node: Handle,
-    versions: SupportedVersions,
-    max_frame_len: usize,
+    clients: Arc<Clients>,
+    limits: Limits,
+    connections: AtomicUsize,
+    held: Arc<Semaphore>,
+}
+
+/// An answer on its way out, and what it holds.
+struct Queued {
+    answer: Answer,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Counts a connection as long as it lives.
+struct Counted(Arc<Server>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Server {
-    /// A server of a node. `max_frame_len` is `socket.request.max.bytes`.
+    /// A server of a node's clients.
     #[must_use]
-    pub fn new(node: Handle, max_frame_len: usize) -> Server {
+    pub fn new(clients: Clients, limits: Limits) -> Server {
+        // A request that may be sent has to have room.
+        let held = limits.held_bytes.max(limits.max_frame_len);
+        let held = held.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         Server {
-            node,
-            versions: supported_versions(),
-            max_frame_len,
+            clients: Arc::new(clients),
+            limits,
+            connections: AtomicUsize::new(0),
+            held: Arc::new(Semaphore::new(held)),
         }
     }
 
@@ -41,106 +99,122 @@ impl Server {
         let server = Arc::new(self);
         loop {
             match listener.accept().await {
-                Ok((stream, from)) => {
-                    let server = server.clone();
-                    tokio::spawn(async move {
-                        if let Err(error) = server.serve(stream).await {
-                            debug!(%from, "connection closed: {error}");
-                        }
-                    });
-                }
+                Ok((stream, from)) => server.clone().accepted(stream, from),
                 Err(error) => {
                     // Such as too many open files: others may close some.
                     warn!("cannot accept a connection: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn accepted(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(self);
+        if before >= counted.0.limits.max_connections {
+            warn!(%from, "refused: {before} connections are as many as there may be");
+            return;
+        }
+        tokio::spawn(async move {
+            if let Err(error) = counted.0.serve(stream, from).await {
+                debug!(%from, "connection closed: {error}");
+            }
+        });
+    }
+
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let mut out = Vec::new();
-        while let Some(request) = read_frame(&mut stream, self.max_frame_len).await? {
-            out.clear();
-            self.answer(&request, &mut out).await?;
-            stream.write_all(&out).await?;
+        let local = stream.local_addr()?;
+        let (from, to) = stream.into_split();
+        let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
+        let reading = self.take_requests(Caller { peer, local }, from, queue);
+        let writing = self.write_answers(queued, to);
+        // The first error ends both; the end of requests lets the answers out.
+        tokio::try_join!(reading, writing).map(|_| ())
+    }
+
+    async fn take_requests(
+        &self,
+        caller: Caller,
+        mut from: impl AsyncRead + Unpin,
+        queue: Sender<Queued>,
+    ) -> io::Result<()> {
+        while let Some((request, permit)) = self.read_request(&mut from, &queue).await? {
+            let answer = self.clients.answer(caller, &request).await?;
+            drop((request, permit));
+            let permit = match &answer {
+                Answer::Nothing => continue,
+                Answer::Frame(frame) => self.hold(frame.len()).await?,
+                Answer::Later(_) => None,
+            };
+            let queued = Queued { answer, permit };
+            let sent = queue.send(queued).await;
+            // The other half knows why it has ended.
+            if sent.is_err() {
+                return Ok(());
+            }
         }
         Ok(())
     }
 
-    /// Appends the frame that answers a request. An error closes the connection.
-    async fn answer(&self, bytes: &Bytes, out: &mut Vec<u8>) -> io::Result<()> {
-        let parts = frame::decode_request_header(bytes).map_err(io::Error::other)?;
-        let (api_key, version) = (parts.api_key(), parts.version());
-        if api_key == ApiKey::API_VERSIONS {
-            return self.answer_versions(&parts, out).await;
+    async fn read_request(
+        &self,
+        from: &mut (impl AsyncRead + Unpin),
+        queue: &Sender<Queued>,
+    ) -> io::Result<Option<(Bytes, Option<OwnedSemaphorePermit>)>> {
+        let limits = &self.limits;
+        let mut prefix = [0; 4];
+        // Not cancelled within: nothing has been read when it waits here.
+        loop {
+            match timeout(limits.idle, from.read(&mut prefix[..1])).await {
+                Ok(Ok(0)) => return Ok(None),
+                Ok(Ok(_)) => break,
+                Ok(Err(error)) => return Err(error),
+                // Somebody who waits for an answer is not idle.
+                Err(_) if queue.capacity() < MAX_IN_FLIGHT => {}
+                Err(_) => return Err(io::Error::other("idle for too long")),
+            }
         }
-        let range = self.versions.get(api_key);
-        if !range.is_some_and(|range| range.contains(version)) {
-            let what = format!("{api_key} version {version} is not supported");
-            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
-        }
-        let body = bytes.slice_ref(parts.body);
-        let correlation_id = parts.header.correlation_id;
-        let request = Request::decode(api_key, version, &body)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?
-            .map_err(io::Error::other)?;
-        let response = self.node.request(version, request).await;
-        let response = response.map_err(io::Error::other)?;
-        write_response(api_key, version, correlation_id, out, |out| {
-            response.encode(version, out)
-        })
+        let stalled = |_| io::Error::other("a request took too long to come");
+        let len = timeout(
+            limits.stalled,
+            read_len(from, prefix[0], limits.max_frame_len),
+        );
+        let len = len.await.map_err(stalled)??;
+        let permit = self.hold(len).await?;
+        let body = timeout(limits.stalled, read_body(from, len));
+        let body = body.await.map_err(stalled)??;
+        Ok(Some((body, permit)))
     }
 
-    async fn answer_versions(&self, parts: &RequestParts<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        let level = self.node.ask(|driver| {
-            let node = driver.node();
-            (node.kraft_version(), i64::from(node.epoch()))
-        });
-        let (kraft_version, epoch) = level.await.map_err(io::Error::other)?;
-        let (version, mut response) = self.versions.answer(parts.version());
-        if response.error_code == 0 {
-            add_features(&mut response, kraft_version, epoch);
+    /// Waits until there is room for so many bytes.
+    async fn hold(&self, len: usize) -> io::Result<Option<OwnedSemaphorePermit>> {
+        if len <= FREE_BYTES {
+            return Ok(None);
         }
-        let correlation_id = parts.header.correlation_id;
-        write_response(ApiKey::API_VERSIONS, version, correlation_id, out, |out| {
-            response.encode(version, out)
-        })
+        // An answer may be longer than any request; with all of the room it has to do.
+        let all = self.limits.held_bytes.max(self.limits.max_frame_len);
+        let len = u32::try_from(len.min(all)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.held).acquire_many_owned(len).await;
+        permit.map(Some).map_err(io::Error::other)
     }
-}
 
-fn add_features(response: &mut ApiVersionsResponse<'static>, kraft_version: i16, epoch: i64) {
-    let KRaftVersions { min, max } = KRaftVersions::SUPPORTED;
-    response.supported_features = vec![SupportedFeatureKey {
-        name: "kraft.version".into(),
-        min_version: min,
-        max_version: max,
-        ..Default::default()
-    }];
-    response.finalized_features_epoch = epoch;
-    response.finalized_features = vec![FinalizedFeatureKey {
-        name: "kraft.version".into(),
-        min_version_level: kraft_version,
-        max_version_level: kraft_version,
-        ..Default::default()
-    }];
-}
-
-fn write_response(
-    api_key: ApiKey,
-    version: i16,
-    correlation_id: i32,
-    out: &mut Vec<u8>,
-    body: impl FnOnce(&mut Vec<u8>) -> Result<(), kwire_protocol::EncodeError>,
-) -> io::Result<()> {
-    let header = ResponseHeader {
-        correlation_id,
-        ..Default::default()
-    };
-    frame::write_frame(out, |out| {
-        frame::encode_response_header(api_key, version, &header, out)?;
-        body(out)
-    })
-    .map_err(io::Error::other)
+    async fn write_answers(
+        &self,
+        mut queued: Receiver<Queued>,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        while let Some(Queued { answer, permit }) = queued.recv().await {
+            let frame = match answer {
+                Answer::Nothing => continue,
+                Answer::Frame(frame) => frame,
+                Answer::Later(later) => later.await?,
+            };
+            let written = timeout(self.limits.stalled, to.write_all(&frame)).await;
+            written.map_err(|_| io::Error::other("an answer took too long to go"))??;
+            drop(permit);
+        }
+        Ok(())
+    }
 }

@@ -281,25 +281,39 @@ pub async fn read_frame(
     stream: &mut (impl AsyncReadExt + Unpin),
     max_len: usize,
 ) -> io::Result<Option<Bytes>> {
-    let mut prefix = [0; 4];
-    let mut have = 0;
-    while have < prefix.len() {
-        match stream.read(&mut prefix[have..]).await? {
-            0 if have == 0 => return Ok(None),
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => have += read,
-        }
+    let mut first = [0];
+    if stream.read(&mut first).await? == 0 {
+        return Ok(None);
     }
+    let len = read_len(stream, first[0], max_len).await?;
+    read_body(stream, len).await.map(Some)
+}
+
+/// Reads the rest of a frame's length, of which the first byte is there.
+pub(crate) async fn read_len(
+    stream: &mut (impl AsyncReadExt + Unpin),
+    first: u8,
+    max_len: usize,
+) -> io::Result<usize> {
+    let mut prefix = [first, 0, 0, 0];
+    stream.read_exact(&mut prefix[1..]).await?;
     // Says what the bytes look like if they are no length.
     if let Err(error) = frame::split_frame(&prefix, max_len) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, error));
     }
-    let len = usize::try_from(i32::from_be_bytes(prefix)).map_err(io::Error::other)?;
+    usize::try_from(i32::from_be_bytes(prefix)).map_err(io::Error::other)
+}
+
+/// Reads a frame of which the length is known.
+pub(crate) async fn read_body(
+    stream: &mut (impl AsyncReadExt + Unpin),
+    len: usize,
+) -> io::Result<Bytes> {
     // Grows as bytes come: a length alone must not cost its size.
     let mut body = Vec::with_capacity(len.min(64 << 10));
     let read = stream.take(len as u64).read_to_end(&mut body).await?;
     if read < len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(Some(Bytes::from(body)))
+    Ok(Bytes::from(body))
 }

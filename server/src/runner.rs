@@ -11,8 +11,8 @@ use kwire_raft::driver::{Barrier, Disk, Driver, Effect, ErrorOf, LogStore};
 use kwire_raft::log::{FileLog, FileStateStore, LogError};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{CallError, CallId, Destination, Event, Incoming, IoId, Token};
-use kwire_raft::types::Instant;
-use tokio::sync::oneshot;
+use kwire_raft::types::{Epoch, Instant, NodeId, Offset};
+use tokio::sync::{oneshot, watch};
 use tracing::{debug, error, info, warn};
 
 /// The driver of a node that has its log in files.
@@ -46,6 +46,35 @@ enum Input {
 #[derive(Clone)]
 pub struct Handle {
     inputs: mpsc::Sender<Input>,
+    status: watch::Receiver<Status>,
+}
+
+/// What clients of a node wait for. It is published after each round of inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its leader, where known.
+    pub leader: Option<NodeId>,
+    /// Where this node's epoch starts, if it leads.
+    pub leads_from: Option<Offset>,
+    /// The offset before which the log is committed, as far as the node knows.
+    pub high_watermark: Option<Offset>,
+    /// The offset before which this node's log is durable.
+    pub flushed: Offset,
+}
+
+impl Status {
+    fn of(driver: &FileDriver) -> Status {
+        let node = driver.node();
+        Status {
+            epoch: node.epoch(),
+            leader: node.leader(),
+            leads_from: node.epoch_start(),
+            high_watermark: node.high_watermark(),
+            flushed: node.flushed(),
+        }
+    }
 }
 
 /// The node's thread is gone: it stopped, or its disk failed.
@@ -109,6 +138,12 @@ impl Handle {
             Ok(())
         })?;
         answered.await.map_err(|_| Gone)
+    }
+
+    /// What the node is and how far it is, to look at and to wait for.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
     }
 
     /// Ends the node's thread, as a crash would but for what it is doing right now. See
@@ -184,13 +219,15 @@ pub fn start<S: Surroundings>(
     config.epoch_millis = time_of_day_ms();
     let driver = Driver::new(Instant(0), config, Disk::Asynchronous, log, state)?;
     let (inputs, received) = mpsc::channel();
-    let handle = Handle { inputs };
+    let (publish, status) = watch::channel(Status::of(&driver));
+    let handle = Handle { inputs, status };
     let syncs = start_syncing(handle.clone())?;
     let mut node = Running {
         driver,
         clock,
         received,
         syncs,
+        publish,
         surroundings: surroundings(handle.clone()),
         waiting: BTreeMap::new(),
         tokens: 0,
@@ -263,6 +300,7 @@ struct Running<S> {
     clock: Clock,
     received: mpsc::Receiver<Input>,
     syncs: mpsc::Sender<(IoId, FileBarrier)>,
+    publish: watch::Sender<Status>,
     surroundings: S,
     waiting: BTreeMap<Token, oneshot::Sender<Response>>,
     tokens: u64,
@@ -279,6 +317,7 @@ impl<S: Surroundings> Running<S> {
 
     fn run_to_the_end(&mut self) -> Result<(), FileDriverError> {
         self.do_effects();
+        self.publish();
         let mut work_at = Instant::NEVER;
         loop {
             match self.received.recv_timeout(self.patience(work_at)) {
@@ -302,7 +341,18 @@ impl<S: Surroundings> Running<S> {
                 self.driver.timeout(now)?;
             }
             self.do_effects();
+            self.publish();
         }
+    }
+
+    /// Tells those who wait, if there is something new.
+    fn publish(&self) {
+        let new = Status::of(&self.driver);
+        self.publish.send_if_modified(|old| {
+            let is_new = *old != new;
+            *old = new;
+            is_new
+        });
     }
 
     fn now(&self) -> Instant {

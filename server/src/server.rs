@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tracing::info;
 
+use crate::clients::{Clients, Coordinator, Replay, SharedProducers};
 use crate::config::ServerConfig;
 use crate::directory::{Directory, DirectoryError, Unformatted};
 use crate::listen;
@@ -88,6 +89,7 @@ impl std::error::Error for ServerError {}
 /// What a node's thread sees of the rest.
 struct Around {
     peers: Peers,
+    replay: Replay,
     workload: Option<Workload>,
     reports: mpsc::Sender<Report>,
     stopped: mpsc::Sender<bool>,
@@ -106,10 +108,11 @@ impl Surroundings for Around {
     }
 
     fn work(&mut self, driver: &mut FileDriver, now: Instant) -> Result<Instant, FileDriverError> {
+        let replay_again = self.replay.turn(driver, now)?;
         let Some(workload) = &mut self.workload else {
-            return Ok(Instant::NEVER);
+            return Ok(replay_again);
         };
-        let again = workload.work(driver, now)?;
+        let again = workload.work(driver, now)?.min(replay_again);
         if let Some(report) = workload.report() {
             let _ = self.reports.send(report);
         }
@@ -153,7 +156,9 @@ impl Server {
         let (to_stopped, stopped) = mpsc::channel();
         let client_id = format!("raft-client-{}", config.node_id);
         let patience = Duration::from_millis(config.quorum.request_timeout_ms);
+        let producers = SharedProducers::default();
         let surroundings = |handle: Handle| Around {
+            replay: Replay::new(producers.clone()),
             peers: Peers::new(
                 runtime.handle().clone(),
                 handle,
@@ -169,10 +174,22 @@ impl Server {
         };
         let runner = runner::start(node, log, FileStateStore::new(files), surroundings)
             .map_err(ServerError::Start)?;
+        let coordinator = Coordinator::new(config.clients.initial_rebalance_delay_ms);
         let mut addresses = Vec::new();
         for (name, listener) in listeners {
-            addresses.push((name, listener.local_addr().map_err(ServerError::Io)?));
-            let server = listen::Server::new(runner.handle(), config.max_request_bytes);
+            addresses.push((
+                name.clone(),
+                listener.local_addr().map_err(ServerError::Io)?,
+            ));
+            let clients = Clients::new(
+                runner.handle(),
+                options.topic.clone(),
+                name,
+                producers.clone(),
+                coordinator.clone(),
+                config.clients.clone(),
+            );
+            let server = listen::Server::new(clients, config.connections);
             runtime.spawn(server.run(listener));
         }
         Ok(Server {

@@ -10,7 +10,8 @@ use kwire_raft::message::Request;
 use kwire_raft::node::{CallId, Destination, Event, RoleName};
 use kwire_raft::types::{NodeId, Offset, ReplicaKey, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
-use kwire_server::listen::Server;
+use kwire_server::clients::{Clients, Coordinator, Options, SharedProducers};
+use kwire_server::listen::{Limits, Server};
 use kwire_server::peers::Peers;
 use kwire_server::runner::{self, FileDriver, Handle, Runner, Surroundings};
 use tokio::net::TcpListener;
@@ -71,7 +72,7 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
         ..Config::new(Some(id), directory_id)
     };
     let files = StdFiles::partition(&dir.join(id.to_string()), &topic).expect("a directory");
-    let log = FileLog::open(files.clone(), LogOptions::new(topic)).expect("a log");
+    let log = FileLog::open(files.clone(), LogOptions::new(topic.clone())).expect("a log");
     let state = FileStateStore::new(files);
     let runtime = tokio::runtime::Handle::current();
     let runner = runner::start(config, log, state, |node| {
@@ -86,7 +87,15 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
         ))
     });
     let runner = runner.expect("it starts");
-    let server = Server::new(runner.handle(), MAX_FRAME_LEN);
+    let clients = Clients::new(
+        runner.handle(),
+        topic,
+        "CONTROLLER".to_owned(),
+        SharedProducers::default(),
+        Coordinator::new(0),
+        Options::default(),
+    );
+    let server = Server::new(clients, Limits::new(MAX_FRAME_LEN));
     let accepting = tokio::spawn(server.run(listener));
     Member { runner, accepting }
 }

@@ -309,6 +309,12 @@ impl Node {
         self.log.start()
     }
 
+    /// The greatest epoch up to `epoch` that the log has, and where it ends (KIP-320).
+    #[must_use]
+    pub fn end_of_epoch(&self, epoch: Epoch) -> OffsetAndEpoch {
+        self.log.end_of_epoch(epoch)
+    }
+
     /// The offset before which this node's log is durable.
     #[must_use]
     pub fn flushed(&self) -> Offset {

@@ -1,16 +1,19 @@
 //! The settings of a server, from Kafka's own properties: those of today, and those of 2020, when
 //! the quorum's had no prefix.
 
+mod connections;
 mod listeners;
 mod source;
 
 use std::path::PathBuf;
 
-use kwire_protocol::frame::DEFAULT_MAX_LEN;
 use kwire_raft::Config;
 use kwire_raft::log::LogOptions;
 use kwire_raft::types::{NodeId, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, VoterSet};
+
+use crate::clients;
+use crate::listen::Limits;
 
 pub use listeners::Listener;
 pub use source::{ConfigError, Place, Properties};
@@ -42,6 +45,10 @@ pub struct ServerConfig {
     pub segment_ms: u64,
     /// `socket.request.max.bytes`
     pub max_request_bytes: usize,
+    /// What connections may cost.
+    pub connections: Limits,
+    /// What is taken of clients.
+    pub clients: clients::Options,
 }
 
 /// The properties `controller.quorum.*` that a node keeps as they are.
@@ -119,12 +126,9 @@ impl ServerConfig {
                 |bytes| *bytes >= KIB_8,
             )?,
             segment_ms: millis(properties, &["metadata.log.segment.ms"], 604_800_000)?,
-            max_request_bytes: properties.value(
-                &["socket.request.max.bytes"],
-                DEFAULT_MAX_LEN,
-                "a number of bytes, 1 at least",
-                |bytes| *bytes >= 1,
-            )?,
+            max_request_bytes: connections::max_request_bytes(properties)?,
+            connections: connections::limits(properties)?,
+            clients: connections::clients(properties)?,
         })
     }
 

@@ -1,0 +1,47 @@
+//! ApiVersions (KIP-35, KIP-511, KIP-584).
+
+use std::io;
+
+use kwire_protocol::frame;
+use kwire_protocol::messages::ApiVersionsResponse;
+use kwire_protocol::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
+use kwire_raft::voters::KRaftVersions;
+
+use super::{Answer, Clients, Head};
+
+impl Clients {
+    /// The body is not looked at: at a version that is not known it cannot be, and what it says at
+    /// others, the client's name, is of no use here.
+    pub(super) async fn api_versions(&self, head: &Head) -> io::Result<Answer> {
+        let level = self.node.ask(|driver| {
+            let node = driver.node();
+            (node.kraft_version(), i64::from(node.epoch()))
+        });
+        let (kraft_version, epoch) = level.await.map_err(io::Error::other)?;
+        let (version, mut response) = self.versions.answer(head.version);
+        if response.error_code == 0 {
+            add_features(&mut response, kraft_version, epoch);
+        }
+        let mut out = Vec::new();
+        frame::encode_response(version, head.correlation_id, &response, &mut out)
+            .map_err(io::Error::other)?;
+        Ok(Answer::Frame(out))
+    }
+}
+
+fn add_features(response: &mut ApiVersionsResponse<'static>, kraft_version: i16, epoch: i64) {
+    let KRaftVersions { min, max } = KRaftVersions::SUPPORTED;
+    response.supported_features = vec![SupportedFeatureKey {
+        name: "kraft.version".into(),
+        min_version: min,
+        max_version: max,
+        ..Default::default()
+    }];
+    response.finalized_features_epoch = epoch;
+    response.finalized_features = vec![FinalizedFeatureKey {
+        name: "kraft.version".into(),
+        min_version_level: kraft_version,
+        max_version_level: kraft_version,
+        ..Default::default()
+    }];
+}

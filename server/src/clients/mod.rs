@@ -1,0 +1,240 @@
+//! Kafka's clients at a node: the topic of the quorum is one that they can write and read.
+//!
+//! A file for each API, or for a few that belong together. [`Clients::answer`] takes a request and
+//! says what becomes of it; requests of raft nodes go to the node as they are. The node alone knows
+//! the log: everything else here is what clients say and hear.
+
+mod api_versions;
+mod cluster;
+mod epochs;
+mod fetch;
+mod groups;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod producer_ids;
+mod raft;
+mod refuse;
+mod replay;
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use kwire_protocol::negotiate::SupportedVersions;
+use kwire_protocol::runtime::Read;
+use kwire_protocol::schema::VersionRange;
+use kwire_protocol::{ApiKey, Limits, Message, frame};
+use kwire_raft::message::Request;
+use kwire_raft::types::Topic;
+
+use crate::producers::Producers;
+use crate::runner::Handle;
+
+pub use self::groups::Coordinator;
+pub use self::replay::Replay;
+
+/// What a node takes of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The most bytes of a batch: `message.max.bytes`.
+    pub max_batch_bytes: usize,
+    /// How long the first member of a group waits for others, in milliseconds:
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            max_batch_bytes: (1 << 20) + 12,
+            initial_rebalance_delay_ms: 3_000,
+        }
+    }
+}
+
+/// The APIs that clients are answered, beside those of raft nodes, and the versions of each that
+/// mean something here: a Produce below 3 has batches of another magic, a ListOffsets of 0 asks for
+/// segments, an OffsetFetch of 0 for what stood in ZooKeeper.
+const CLIENT_APIS: [(ApiKey, i16); 18] = [
+    (ApiKey::PRODUCE, 3),
+    (ApiKey::FETCH, 4),
+    (ApiKey::LIST_OFFSETS, 1),
+    (ApiKey::METADATA, 0),
+    (ApiKey::OFFSET_COMMIT, 1),
+    (ApiKey::OFFSET_FETCH, 1),
+    (ApiKey::FIND_COORDINATOR, 0),
+    (ApiKey::JOIN_GROUP, 0),
+    (ApiKey::HEARTBEAT, 0),
+    (ApiKey::LEAVE_GROUP, 0),
+    (ApiKey::SYNC_GROUP, 0),
+    (ApiKey::DESCRIBE_GROUPS, 0),
+    (ApiKey::LIST_GROUPS, 0),
+    (ApiKey::API_VERSIONS, 0),
+    (ApiKey::INIT_PRODUCER_ID, 0),
+    (ApiKey::OFFSET_FOR_LEADER_EPOCH, 0),
+    (ApiKey::DESCRIBE_CLUSTER, 0),
+    (ApiKey::DELETE_GROUPS, 0),
+];
+
+/// All versions that are answered.
+fn supported_versions() -> SupportedVersions {
+    let is_clients = |api_key| CLIENT_APIS.iter().any(|(client, _)| *client == api_key);
+    let all = SupportedVersions::stable()
+        .retain(|api_key| is_clients(api_key) || Request::API_KEYS.contains(&api_key));
+    CLIENT_APIS.iter().fold(all, |all, (api_key, lowest)| {
+        all.narrow(*api_key, VersionRange::from(*lowest))
+    })
+}
+
+/// What the node's thread and the connections share of the producers. Only the node's thread locks
+/// it for more than a look.
+#[derive(Clone, Default)]
+pub struct SharedProducers(Arc<Mutex<Producers>>);
+
+impl SharedProducers {
+    fn lock(&self) -> MutexGuard<'_, Producers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers the requests of clients and of other nodes.
+pub struct Clients {
+    node: Handle,
+    topic: Topic,
+    versions: SupportedVersions,
+    producers: SharedProducers,
+    coordinator: Coordinator,
+    /// The listener by which the client came: others are named with where they have the same.
+    listener: String,
+    options: Options,
+}
+
+/// Who asks, and at which of our addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// This end of it.
+    pub local: SocketAddr,
+}
+
+/// What becomes of a request.
+pub enum Answer {
+    /// Nobody waits for an answer.
+    Nothing,
+    /// This frame is the answer.
+    Frame(Vec<u8>),
+    /// The answer depends on what is still to come. Meanwhile the next request may be taken, whose
+    /// answer follows this one.
+    Later(Later),
+}
+
+/// A frame that is still to come.
+pub type Later = Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send>>;
+
+/// What stands before a request.
+#[derive(Clone, Debug)]
+struct Head {
+    api_key: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    client_id: String,
+}
+
+impl Head {
+    fn decode<'a, M: Message + Read<'static>>(&self, body: &Bytes) -> io::Result<M> {
+        M::decode_shared(body, self.version, &Limits::DEFAULT).map_err(io::Error::other)
+    }
+
+    fn frame<M: Message>(&self, response: &M) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        frame::encode_response(self.version, self.correlation_id, response, &mut out)
+            .map_err(io::Error::other)?;
+        Ok(out)
+    }
+
+    fn answer<M: Message>(&self, response: &M) -> io::Result<Answer> {
+        self.frame(response).map(Answer::Frame)
+    }
+}
+
+impl Clients {
+    /// What answers at a listener of a node.
+    #[must_use]
+    pub fn new(
+        node: Handle,
+        topic: Topic,
+        listener: String,
+        producers: SharedProducers,
+        coordinator: Coordinator,
+        options: Options,
+    ) -> Clients {
+        Clients {
+            node,
+            topic,
+            versions: supported_versions(),
+            producers,
+            coordinator,
+            listener,
+            options,
+        }
+    }
+
+    /// Answers a request, a frame without its length.
+    ///
+    /// # Errors
+    /// When there is no answer, and the connection has to be closed: what came is no request, or
+    /// one that nobody here knows how to refuse, or the node is gone.
+    pub async fn answer(self: &Arc<Self>, caller: Caller, bytes: &Bytes) -> io::Result<Answer> {
+        let parts = frame::decode_request_header(bytes).map_err(io::Error::other)?;
+        let body = bytes.slice_ref(parts.body);
+        let head = Head {
+            api_key: parts.api_key(),
+            version: parts.version(),
+            correlation_id: parts.header.correlation_id,
+            client_id: parts.header.client_id.as_deref().unwrap_or_default().into(),
+        };
+        let range = self.versions.get(head.api_key);
+        let is_served = range.is_some_and(|range| range.contains(head.version));
+        if !is_served && head.api_key != ApiKey::API_VERSIONS {
+            return refuse::unsupported(&head);
+        }
+        match head.api_key {
+            ApiKey::API_VERSIONS => self.api_versions(&head).await,
+            ApiKey::PRODUCE => self.produce(caller, head, &body).await,
+            ApiKey::FETCH => self.fetch(caller, &head, &body).await,
+            ApiKey::LIST_OFFSETS => self.list_offsets(&head, &body).await,
+            ApiKey::OFFSET_FOR_LEADER_EPOCH => self.offset_for_leader_epoch(&head, &body).await,
+            ApiKey::METADATA => self.metadata(caller, &head, &body).await,
+            ApiKey::DESCRIBE_CLUSTER => self.describe_cluster(caller, &head, &body).await,
+            ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&head, &body).await,
+            _ if Request::API_KEYS.contains(&head.api_key) => self.ask_raft(&head, &body).await,
+            _ => self.group_request(caller, &head, &body).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_and_nodes_are_told() {
+        let versions = supported_versions();
+        let range = |api_key| {
+            let range: VersionRange = versions.get(api_key).expect("it is served");
+            (range.lowest, range.highest)
+        };
+        assert_eq!(range(ApiKey::PRODUCE), (3, 13));
+        assert_eq!(range(ApiKey::FETCH), (4, 18));
+        assert_eq!(range(ApiKey::METADATA), (0, 13));
+        assert_eq!(range(ApiKey::VOTE), (0, 2));
+        assert_eq!(range(ApiKey::DESCRIBE_QUORUM), (0, 2));
+        for (api_key, _) in CLIENT_APIS {
+            assert!(versions.get(api_key).is_some(), "{api_key}");
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Produce: batches of clients go to the log as they are.
+//!
+//! A request is done in two steps. First its batches are appended, before the next request of the
+//! connection is taken, so that their order is that of the requests. Then its answer waits for the
+//! commit, while more is appended.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kwire_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
+use kwire_protocol::messages::{ProduceRequest, ProduceResponse};
+use kwire_protocol::records::{self, BatchHeader, Batches, Compression};
+use kwire_protocol::{ErrorCode, Str, Uuid};
+use kwire_raft::node::AppendError;
+use kwire_raft::types::{Epoch, Instant as NodeInstant, Offset};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::cluster::{Cluster, is_topic};
+use super::replay::catch_up;
+use super::{Answer, Caller, Clients, Head, SharedProducers};
+use crate::producers::{Sequenced, Verdict};
+use crate::runner::{FileDriver, FileDriverError, Gone, Status};
+
+/// Nobody waits longer than this for a commit, whatever was asked for.
+const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often a full node is asked again, if nothing is heard of it.
+const RETRY: Duration = Duration::from_millis(20);
+/// Versions that name topics by id.
+const IDS_SINCE: i16 = 13;
+/// Versions whose errors name the leader.
+const LEADERS_SINCE: i16 = 10;
+/// Versions that may have zstd (KIP-110).
+const ZSTD_SINCE: i16 = 7;
+
+/// Where a batch came to lie, or lay already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placed {
+    epoch: Epoch,
+    base: Offset,
+    /// The offset after its last record.
+    end: Offset,
+    log_start: Offset,
+}
+
+/// Why a batch was not appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusal {
+    error: ErrorCode,
+    message: Option<String>,
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Refusal {
+        Refusal {
+            error,
+            message: None,
+        }
+    }
+}
+
+fn refusal(error: ErrorCode, message: impl Into<String>) -> Refusal {
+    Refusal {
+        error,
+        message: Some(message.into()),
+    }
+}
+
+type Placement = Result<Placed, Refusal>;
+
+/// What became of the partitions of a topic.
+struct TopicOutcome {
+    name: Str<'static>,
+    id: Uuid,
+    partitions: Vec<(i32, Placement)>,
+}
+
+impl Clients {
+    pub(super) async fn produce(
+        self: &Arc<Self>,
+        caller: Caller,
+        head: Head,
+        body: &Bytes,
+    ) -> io::Result<Answer> {
+        let request: ProduceRequest<'static> = head.decode(body)?;
+        let asked = u64::try_from(request.timeout_ms).unwrap_or(0);
+        let deadline = Instant::now() + Duration::from_millis(asked).min(MAX_TIMEOUT);
+        let acks = request.acks;
+        let outcomes = self.append_all(head.version, request, deadline).await;
+        let mut outcomes = outcomes.map_err(io::Error::other)?;
+        let mut placements = outcomes.iter().flat_map(|topic| &topic.partitions);
+        if acks == 0 {
+            // Who does not listen is told by the end of the connection, as in Kafka.
+            return match placements.find_map(|(_, placement)| placement.as_ref().err()) {
+                Some(refusal) => Err(io::Error::other(format!(
+                    "a Produce that nobody waits for: {refusal:?}"
+                ))),
+                None => Ok(Answer::Nothing),
+            };
+        }
+        let clients = Arc::clone(self);
+        Ok(Answer::Later(Box::pin(async move {
+            let mut status = clients.node.status();
+            for (_, placement) in outcomes.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                if let Ok(placed) = placement
+                    && let Err(error) = wait(&mut status, *placed, acks, deadline).await?
+                {
+                    *placement = Err(error.into());
+                }
+            }
+            clients.answer_produce(caller, &head, outcomes).await
+        })))
+    }
+
+    async fn append_all(
+        &self,
+        version: i16,
+        request: ProduceRequest<'static>,
+        deadline: Instant,
+    ) -> Result<Vec<TopicOutcome>, Gone> {
+        let refused = if !(-1..=1).contains(&request.acks) {
+            Some(ErrorCode::INVALID_REQUIRED_ACKS)
+        } else if request.transactional_id.is_some() {
+            Some(ErrorCode::INVALID_TXN_STATE)
+        } else {
+            None
+        };
+        let mut outcomes = Vec::new();
+        for topic in request.topic_data {
+            let by_id = version >= IDS_SINCE;
+            let is_known = is_topic(&self.topic, by_id, &topic.name, topic.topic_id);
+            let unknown = match by_id {
+                true => ErrorCode::UNKNOWN_TOPIC_ID,
+                false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            };
+            let mut partitions = Vec::new();
+            for partition in topic.partition_data {
+                let placement = match refused {
+                    Some(error) => Err(error.into()),
+                    None if !is_known => Err(unknown.into()),
+                    None if partition.index != 0 => {
+                        Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
+                    }
+                    None => {
+                        let records = partition.records.unwrap_or_default().into_bytes();
+                        self.append(version, &records, deadline).await?
+                    }
+                };
+                partitions.push((partition.index, placement));
+            }
+            outcomes.push(TopicOutcome {
+                name: topic.name,
+                id: topic.topic_id,
+                partitions,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Appends a batch. A node that is full is asked again, until the time is up.
+    async fn append(
+        &self,
+        version: i16,
+        records: &Bytes,
+        deadline: Instant,
+    ) -> Result<Placement, Gone> {
+        let header = match check(records, version, self.options.max_batch_bytes) {
+            Ok(header) => header,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut status = self.node.status();
+        loop {
+            status.mark_unchanged();
+            // The one copy of the records: the node writes its own bytes into them.
+            let batch = records.to_vec();
+            let producers = self.producers.clone();
+            let (answer, answered) = oneshot::channel();
+            self.node.command(move |driver, now| {
+                let placement = place(driver, now, &producers, header, batch)?;
+                // The connection may be gone.
+                let _ = answer.send(placement);
+                Ok(())
+            })?;
+            match answered.await.map_err(|_| Gone)? {
+                Some(placement) => return Ok(placement),
+                None if Instant::now() >= deadline => {
+                    return Ok(Err(ErrorCode::REQUEST_TIMED_OUT.into()));
+                }
+                None => {
+                    let until = deadline.min(Instant::now() + RETRY);
+                    // Whatever it is: try again.
+                    let _ = timeout_at(until, status.changed()).await;
+                }
+            }
+        }
+    }
+
+    async fn answer_produce(
+        &self,
+        caller: Caller,
+        head: &Head,
+        outcomes: Vec<TopicOutcome>,
+    ) -> io::Result<Vec<u8>> {
+        let mut placements = outcomes.iter().flat_map(|topic| &topic.partitions);
+        let is_elsewhere = placements.any(|(_, placement)| {
+            matches!(placement, Err(refusal) if refusal.error == ErrorCode::NOT_LEADER_OR_FOLLOWER)
+        });
+        let cluster = match is_elsewhere && head.version >= LEADERS_SINCE {
+            true => Some(self.cluster(caller).await?),
+            false => None,
+        };
+        let topics = outcomes.into_iter().map(|topic| TopicProduceResponse {
+            name: topic.name,
+            topic_id: topic.id,
+            partition_responses: topic
+                .partitions
+                .into_iter()
+                .map(|(index, placement)| partition_response(index, placement, cluster.as_ref()))
+                .collect(),
+            ..Default::default()
+        });
+        let mut response = ProduceResponse {
+            responses: topics.collect(),
+            ..Default::default()
+        };
+        if let Some(leader) = cluster.as_ref().and_then(Cluster::leader) {
+            response.node_endpoints = vec![NodeEndpoint {
+                node_id: leader.id,
+                host: leader.host.clone().into(),
+                port: leader.port,
+                ..Default::default()
+            }];
+        }
+        head.frame(&response)
+    }
+}
+
+fn partition_response(
+    index: i32,
+    placement: Placement,
+    cluster: Option<&Cluster>,
+) -> PartitionProduceResponse<'static> {
+    let response = PartitionProduceResponse {
+        index,
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        ..Default::default()
+    };
+    match placement {
+        Ok(placed) => PartitionProduceResponse {
+            base_offset: placed.base,
+            log_start_offset: placed.log_start,
+            ..response
+        },
+        Err(refusal) => {
+            let current_leader = match cluster {
+                Some(cluster) if refusal.error == ErrorCode::NOT_LEADER_OR_FOLLOWER => {
+                    LeaderIdAndEpoch {
+                        leader_id: cluster.leader.unwrap_or(-1),
+                        leader_epoch: cluster.epoch,
+                        ..Default::default()
+                    }
+                }
+                _ => LeaderIdAndEpoch::default(),
+            };
+            PartitionProduceResponse {
+                error_code: refusal.error.0,
+                error_message: refusal.message.map(Into::into),
+                current_leader,
+                ..response
+            }
+        }
+    }
+}
+
+/// Waits until a batch is as safe as was asked for.
+async fn wait(
+    status: &mut watch::Receiver<Status>,
+    placed: Placed,
+    acks: i16,
+    deadline: Instant,
+) -> io::Result<Result<(), ErrorCode>> {
+    let safe_to = |status: &Status| match acks {
+        -1 => status.high_watermark,
+        _ => Some(status.flushed),
+    };
+    let leads = |status: &Status| status.epoch == placed.epoch && status.leads_from.is_some();
+    let is_over = |status: &Status| !leads(status) || safe_to(status) >= Some(placed.end);
+    match timeout_at(deadline, status.wait_for(is_over)).await {
+        // In a later epoch another batch may lie there.
+        Ok(Ok(status)) if !leads(&status) => Ok(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)),
+        Ok(Ok(_)) => Ok(Ok(())),
+        Ok(Err(_)) => Err(io::Error::other(Gone)),
+        Err(_) => Ok(Err(ErrorCode::REQUEST_TIMED_OUT)),
+    }
+}
+
+/// Appends a batch on the node's thread. `None` if there is no room now.
+fn place(
+    driver: &mut FileDriver,
+    now: NodeInstant,
+    producers: &SharedProducers,
+    mut header: BatchHeader,
+    batch: Vec<u8>,
+) -> Result<Option<Placement>, FileDriverError> {
+    if driver.node().epoch_start().is_none() {
+        return Ok(Some(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into())));
+    }
+    let epoch = driver.node().epoch();
+    let log_start = driver.node().log_start();
+    let mut producers = producers.lock();
+    if let Some(sequenced) = Sequenced::of(&header) {
+        if !catch_up(&mut producers, driver)? || producers.is_full() {
+            return Ok(None);
+        }
+        let refused = match producers.check(&sequenced) {
+            Verdict::Append => None,
+            Verdict::Duplicate { base, end } => Some(Ok(Placed {
+                epoch,
+                base,
+                end: end + 1,
+                log_start,
+            })),
+            Verdict::OutOfOrder => Some(Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.into())),
+            Verdict::Fenced => Some(Err(ErrorCode::INVALID_PRODUCER_EPOCH.into())),
+        };
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    let appended = driver.command(now, |node| node.append_batches(now, epoch, batch))?;
+    let base = match appended {
+        Ok(base) => base,
+        Err(AppendError::Full { .. }) => return Ok(None),
+        Err(AppendError::NotLeader { .. } | AppendError::WrongEpoch { .. }) => {
+            return Ok(Some(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into())));
+        }
+        Err(error) => {
+            let refused = refusal(ErrorCode::INVALID_RECORD, error.to_string());
+            return Ok(Some(Err(refused)));
+        }
+    };
+    header.base_offset = base;
+    // Otherwise something lies between, and the log is asked.
+    if producers.next_offset() == base {
+        producers.add(&header);
+    }
+    Ok(Some(Ok(Placed {
+        epoch,
+        base,
+        end: header.last_offset() + 1,
+        log_start,
+    })))
+}
+
+/// Holds the records of a partition against what Kafka takes: one whole batch of magic 2, whose
+/// records can be read. Compressed ones are not looked into.
+fn check(records: &[u8], version: i16, max_len: usize) -> Result<BatchHeader, Refusal> {
+    if records.len() > max_len {
+        let message = format!(
+            "{} bytes are more than the {max_len} of a batch",
+            records.len()
+        );
+        return Err(refusal(ErrorCode::MESSAGE_TOO_LARGE, message));
+    }
+    let invalid = |message: &str| refusal(ErrorCode::INVALID_RECORD, message);
+    let mut batches = Batches::validated(records);
+    let corrupt = |error: records::Error| refusal(ErrorCode::CORRUPT_MESSAGE, error.to_string());
+    let batch = match batches.next() {
+        Some(batch) => batch.map_err(corrupt)?,
+        None if records.is_empty() => return Err(invalid("there is no batch")),
+        None => return Err(refusal(ErrorCode::CORRUPT_MESSAGE, "the batch is cut off")),
+    };
+    if batches.remainder() > 0 {
+        return Err(invalid("there is more than one batch"));
+    }
+    let Some(header) = batch.header().copied() else {
+        return Err(invalid("the magic is not 2"));
+    };
+    if header.attributes.is_control() || header.attributes.is_transactional() {
+        return Err(invalid(
+            "control records and transactions are not for clients",
+        ));
+    }
+    if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
+        return Err(invalid(
+            "the last offset does not follow from the number of records",
+        ));
+    }
+    if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
+        return Err(invalid("a producer id without epoch or sequence"));
+    }
+    match batch.compression() {
+        Ok(Compression::None) => {}
+        Ok(Compression::Zstd) if version < ZSTD_SINCE => {
+            return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE.into());
+        }
+        Ok(_) => return Ok(header),
+        Err(_) => return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE.into()),
+    }
+    let unreadable = |error: records::Error| invalid(&error.to_string());
+    let mut scratch = Vec::new();
+    let all = batch.records(&mut scratch, &records::Limits::default());
+    for record in all.map_err(unreadable)? {
+        record.map_err(unreadable)?;
+    }
+    Ok(header)
+}
