@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kwire_raft::driver::{Disk, Driver, Effect, StateStore};
+use kwire_raft::driver::{Disk, Driver, Effect, LogRange, StateStore};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{Event, Incoming, Node, Normal, Timer, Token};
 use kwire_raft::types::{Epoch, NodeId, ReplicaKey, Uuid};
@@ -117,6 +117,10 @@ impl Normal for Tokens {
             self.live.insert(asked.by);
         }
     }
+
+    fn is_awaited(&self, token: Token) -> bool {
+        Asked::of(token).is_live
+    }
 }
 
 /// The directory of a node: another one each time that it lost its disk.
@@ -204,13 +208,8 @@ impl Local {
                 }
             }
             Input::Fire(timer) => {
-                let was_awaiting = matches!(timer, Timer::Call(peer) if awaited.contains(peer));
                 let fire = |node: &mut Node| node.model_fire(*timer);
                 self.driver.command(NOW, fire).map_err(|e| stopped(&e))?;
-                // The pause before it is asked again says nothing that silence does not.
-                if was_awaiting {
-                    self.driver.command(NOW, fire).map_err(|e| stopped(&e))?;
-                }
             }
             Input::Append => {
                 let value = [u8::try_from(id).unwrap_or(0)];
@@ -322,7 +321,16 @@ impl Local {
         while let Some(effect) = self.driver.poll_effect() {
             match effect {
                 Effect::Send { call, to, request } => sends.push((call, to.id, request)),
-                Effect::Reply { token, response } => stepped.replied(id, token, &response),
+                Effect::Reply {
+                    token,
+                    mut response,
+                    records,
+                } => {
+                    if let Some(records) = records {
+                        let Ok(()) = records.read_into(&mut response);
+                    }
+                    stepped.replied(id, token, &response);
+                }
                 Effect::Notify(Event::PeerMisbehaved { peer, what }) => {
                     let text = format!("node {id} accuses node {peer:?}: it {what}");
                     stepped.accusations.push(text);

@@ -48,6 +48,9 @@ pub enum Timer {
 pub trait Normal {
     /// A request that is not answered yet.
     fn token(&mut self, token: &mut Token);
+
+    /// Whether anybody waits for the answer to it.
+    fn is_awaited(&self, token: Token) -> bool;
 }
 
 impl Node {
@@ -146,6 +149,10 @@ impl Node {
             for parked in &mut leader.parked {
                 normal.token(&mut parked.token);
             }
+            // A Fetch that waits does nothing but to be answered.
+            leader
+                .parked
+                .retain(|parked| normal.is_awaited(parked.token));
             let change = leader.change.as_mut();
             if let Some(token) = change.and_then(|change| change.token.as_mut()) {
                 normal.token(token);
