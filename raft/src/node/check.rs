@@ -40,6 +40,8 @@ pub enum Timer {
     Change,
     /// Fetches have waited long enough for records.
     Parked,
+    /// A shutdown took too long.
+    Shutdown,
     /// A request to this node took too long, or the pause after a failure is over.
     Call(NodeId),
 }
@@ -181,6 +183,9 @@ impl Node {
                     visit(Timer::Change, &mut change.until);
                 }
             }
+        }
+        if let Some(shutdown) = &mut self.shutdown {
+            visit(Timer::Shutdown, &mut shutdown.until);
         }
         for (node, _, until) in self.calls.ways_mut() {
             visit(Timer::Call(node), until);
