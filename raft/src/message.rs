@@ -121,6 +121,28 @@ pub fn supported_versions() -> SupportedVersions {
         .narrow(ApiKey::FETCH, VersionRange::new(12, 18))
 }
 
+impl Response {
+    /// Puts records into the answer to a Fetch, or bytes of a snapshot into that to a FetchSnapshot.
+    /// There is no place for them in any other.
+    pub fn set_records(&mut self, bytes: Bytes) {
+        match self {
+            Response::Fetch(fetch) => {
+                let topic = fetch.responses.first_mut();
+                if let Some(partition) = topic.and_then(|topic| topic.partitions.first_mut()) {
+                    partition.records = Some(bytes.into());
+                }
+            }
+            Response::FetchSnapshot(fetch) => {
+                let topic = fetch.topics.first_mut();
+                if let Some(partition) = topic.and_then(|topic| topic.partitions.first_mut()) {
+                    partition.unaligned_records = bytes.into();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Nodes fill in the replica's id in both of its places; each version has one of them.
 fn fitting(fetch: &Fetch, version: i16) -> Fetch {
     let mut fetch = fetch.clone();

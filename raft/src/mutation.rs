@@ -102,6 +102,8 @@ mutations! {
     NoElectionBackoff = "no-election-backoff",
     /// A node that resigned votes again in the same epoch.
     ResignedVotes = "resigned-votes",
+    /// Records that may still be truncated are offered to be read later.
+    RangeOfUncommitted = "range-of-uncommitted",
 }
 
 #[cfg(feature = "mutations")]

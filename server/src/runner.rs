@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as Clock};
 
 use kwire_raft::Config;
-use kwire_raft::driver::{Barrier, Disk, Driver, Effect, ErrorOf, LogStore};
+use kwire_raft::driver::{Barrier, Disk, Driver, DriverError, Effect, ErrorOf, LogRange, LogStore};
 use kwire_raft::log::{FileLog, FileStateStore, LogError};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{CallError, CallId, Destination, Event, Incoming, IoId, Token};
@@ -316,7 +316,7 @@ impl<S: Surroundings> Running<S> {
     }
 
     fn run_to_the_end(&mut self) -> Result<(), FileDriverError> {
-        self.do_effects();
+        self.do_effects()?;
         self.publish();
         let mut work_at = Instant::NEVER;
         loop {
@@ -340,7 +340,7 @@ impl<S: Surroundings> Running<S> {
             if self.driver.poll_timeout() <= now {
                 self.driver.timeout(now)?;
             }
-            self.do_effects();
+            self.do_effects()?;
             self.publish();
         }
     }
@@ -392,11 +392,19 @@ impl<S: Surroundings> Running<S> {
         Ok(true)
     }
 
-    fn do_effects(&mut self) {
+    fn do_effects(&mut self) -> Result<(), FileDriverError> {
         while let Some(effect) = self.driver.poll_effect() {
             match effect {
                 Effect::Send { call, to, request } => self.surroundings.send(call, to, request),
-                Effect::Reply { token, response } => {
+                Effect::Reply {
+                    token,
+                    mut response,
+                    records,
+                } => {
+                    if let Some(records) = records {
+                        let read = records.read_into(&mut response);
+                        read.map_err(DriverError::Log)?;
+                    }
                     if let Some(answer) = self.waiting.remove(&token) {
                         // The connection may be gone.
                         let _ = answer.send(response);
@@ -413,6 +421,7 @@ impl<S: Surroundings> Running<S> {
                 effect => debug!("an effect that is not known: {effect:?}"),
             }
         }
+        Ok(())
     }
 }
 

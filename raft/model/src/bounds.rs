@@ -17,6 +17,10 @@ pub struct Bounds {
     pub wipes: u8,
     /// Voters that are asked to be removed.
     pub removals: u8,
+    /// Observers that are asked to be made voters.
+    pub adds: u8,
+    /// Nodes that are shut down, and started again once that is over.
+    pub shutdowns: u8,
     /// Messages that are delivered twice.
     pub copies: u8,
     /// Requests that their sender gave up on and that are still on their way, at any moment.
@@ -47,6 +51,8 @@ impl Bounds {
         broken: 0,
         wipes: 0,
         removals: 0,
+        adds: 0,
+        shutdowns: 0,
         copies: 0,
         delayed: 0,
         slow_answers: false,
@@ -57,6 +63,12 @@ impl Bounds {
         max_states: 50_000_000,
     };
 
+    /// Whether the voters ever change.
+    #[must_use]
+    pub fn changes_voters(&self) -> bool {
+        self.removals > 0 || self.adds > 0
+    }
+
     /// What is left out, one line each.
     #[must_use]
     pub fn exclusions(&self) -> Vec<String> {
@@ -65,13 +77,18 @@ impl Bounds {
             format!("more than {} timers that run out", self.timers),
             format!("more than {} records of the application", self.appends),
             format!(
-                "more than {} crashes, {} failed saves, {} lost disks, {} removals, {} doubled messages",
-                self.crashes, self.broken, self.wipes, self.removals, self.copies
+                "more than {} crashes, {} failed saves, {} lost disks, {} doubled messages",
+                self.crashes, self.broken, self.wipes, self.copies
+            ),
+            format!(
+                "more than {} removals and {} additions of voters, {} shutdowns",
+                self.removals, self.adds, self.shutdowns
             ),
             format!(
                 "more than {} requests at a time that arrive after their sender gave up on them",
                 self.delayed
             ),
+            "snapshots, updates of voters, and nodes that join by themselves".to_owned(),
         ];
         let flags = [
             (

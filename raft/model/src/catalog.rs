@@ -40,6 +40,10 @@ pub enum Key {
     Wipe,
     /// This voter is to be removed.
     Remove(NodeId),
+    /// This node is to be made a voter.
+    Add(NodeId),
+    /// It is asked to stop.
+    ShutDown,
     /// This node waits for no answers any more.
     Disown(NodeId),
 }
@@ -234,6 +238,8 @@ impl Catalog {
                 let voters = &self.view(before).voters;
                 Input::Remove(*voters.iter().find(|voter| voter.id == id)?)
             }
+            Key::Add(id) => Input::Add(id),
+            Key::ShutDown => Input::ShutDown,
             Key::Disown(id) => Input::Disown(id),
         })
     }
@@ -247,15 +253,19 @@ impl Catalog {
             votes,
             refused,
             accusations,
+            shut_down,
         } = stepped;
         let (after, mut violation) = self.local_id(after);
         let mut witnesses = Witnesses::default();
         witnesses.add_if(stale_answers > 0, Witness::StaleAnswer);
         witnesses.add_if(refused.0 > 0, Witness::VoteRefused);
         witnesses.add_if(refused.1 > 0, Witness::PreVoteRefused);
+        witnesses.add_if(shut_down == Some(false), Witness::ShutDownLate);
         if let Some(before) = before {
             let (before, after) = (self.view(before), self.view(after));
             witnesses.merge(seen(before, key, after));
+            let succeeded = shut_down == Some(true) && before.role == RoleName::Resigned;
+            witnesses.add_if(succeeded, Witness::ShutDownInTime);
             violation = violation.or_else(|| wrong_step(before, key, after));
             if self.is_for_another_directory(key) {
                 witnesses.add(Witness::WrongVoterKey);
@@ -382,6 +392,10 @@ fn seen(before: &View, key: &Key, after: &View) -> Witnesses {
         is == RoleName::Follower && after.high_watermark > before.high_watermark,
         Witness::FollowerCommitted,
     );
+    if let Key::Fire(Timer::Call(peer)) = key {
+        let waits = |view: &View| view.awaits.contains(peer);
+        seen.add_if(!waits(before) && waits(after), Witness::Repeated);
+    }
     let deposed = was == RoleName::Leader && after.epoch > before.epoch;
     seen.add_if(deposed, Witness::Deposed);
     seen.add_if(matches!(key, Key::Broken(_)), Witness::SaveFailed);

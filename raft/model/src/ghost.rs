@@ -102,7 +102,8 @@ impl Ghost {
             .iter()
             .find(|(led, _)| *led == epoch)
             .map(|(_, id)| *id);
-        if view.role == RoleName::Leader {
+        // Who wins an election while it shuts down resigns in the same step.
+        if matches!(view.role, RoleName::Leader | RoleName::Resigned) {
             match known {
                 None => self.leaders.push((epoch, id)),
                 Some(known) if known == id => {}

@@ -6,17 +6,22 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use kwire_raft::driver::{Disk, Driver, Effect, StateStore};
+use kwire_raft::driver::{Disk, Driver, Effect, LogRange, StateStore};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{Event, Incoming, Node, Normal, Timer, Token};
 use kwire_raft::types::{Epoch, NodeId, ReplicaKey, Uuid};
+use kwire_raft::voters::Address;
 use kwire_raft::{Config, node::CallId};
 
 use crate::packet::{Packet, newest};
+use crate::scenario::endpoints;
 use crate::store::{ModelLog, ModelState};
 
 /// Who asks for changes of the voters, and hears no answer.
 pub const CLIENT: NodeId = 100;
+
+/// How long a shutdown may take. Its timer may run out at any moment.
+const PATIENCE_MS: u64 = 5_000;
 
 const NOW: kwire_raft::types::Instant = Node::MODEL_NOW;
 
@@ -46,6 +51,10 @@ pub enum Input {
     Wipe,
     /// A voter is to be removed.
     Remove(ReplicaKey),
+    /// A node is to be made a voter, with the directory that it started with.
+    Add(NodeId),
+    /// It is to stop. Once that is over, it starts again.
+    ShutDown,
     /// A node does not wait any more for answers to what it asked.
     Disown(NodeId),
 }
@@ -67,6 +76,8 @@ pub struct Stepped {
     pub refused: (usize, usize),
     /// What it found wrong with others.
     pub accusations: Vec<String>,
+    /// Its shutdown is over, in time or not.
+    pub shut_down: Option<bool>,
 }
 
 /// A request's token: who asked, whether it waits, and whether a vote was asked for.
@@ -116,6 +127,10 @@ impl Normal for Tokens {
         if asked.is_live {
             self.live.insert(asked.by);
         }
+    }
+
+    fn is_awaited(&self, token: Token) -> bool {
+        Asked::of(token).is_live
     }
 }
 
@@ -204,13 +219,8 @@ impl Local {
                 }
             }
             Input::Fire(timer) => {
-                let was_awaiting = matches!(timer, Timer::Call(peer) if awaited.contains(peer));
                 let fire = |node: &mut Node| node.model_fire(*timer);
                 self.driver.command(NOW, fire).map_err(|e| stopped(&e))?;
-                // The pause before it is asked again says nothing that silence does not.
-                if was_awaiting {
-                    self.driver.command(NOW, fire).map_err(|e| stopped(&e))?;
-                }
             }
             Input::Append => {
                 let value = [u8::try_from(id).unwrap_or(0)];
@@ -238,9 +248,24 @@ impl Local {
                 let packet = Packet::request(CLIENT, id, false, &request);
                 self.deliver(&packet).map_err(|e| stopped(&e))?;
             }
+            Input::Add(voter) => {
+                let request = add_request(*voter, &self.node().config().cluster_id);
+                let packet = Packet::request(CLIENT, id, false, &request);
+                self.deliver(&packet).map_err(|e| stopped(&e))?;
+            }
+            Input::ShutDown => {
+                let shut_down = |node: &mut Node| node.shut_down(NOW, PATIENCE_MS);
+                self.driver
+                    .command(NOW, shut_down)
+                    .map_err(|e| stopped(&e))?;
+            }
             Input::Disown(asker) => return self.disown(*asker, awaited).map(Some),
         }
-        Ok(Some(self.finish(awaited, None)))
+        let stepped = self.finish(awaited, None);
+        if stepped.shut_down.is_some() {
+            return stepped.start_again(awaited).map(Some);
+        }
+        Ok(Some(stepped))
     }
 
     fn deliver(&mut self, packet: &Packet) -> Result<(), String> {
@@ -318,14 +343,27 @@ impl Local {
             votes: Vec::new(),
             refused: (0, 0),
             accusations: Vec::new(),
+            shut_down: None,
         };
         while let Some(effect) = self.driver.poll_effect() {
             match effect {
                 Effect::Send { call, to, request } => sends.push((call, to.id, request)),
-                Effect::Reply { token, response } => stepped.replied(id, token, &response),
+                Effect::Reply {
+                    token,
+                    mut response,
+                    records,
+                } => {
+                    if let Some(records) = records {
+                        let Ok(()) = records.read_into(&mut response);
+                    }
+                    stepped.replied(id, token, &response);
+                }
                 Effect::Notify(Event::PeerMisbehaved { peer, what }) => {
                     let text = format!("node {id} accuses node {peer:?}: it {what}");
                     stepped.accusations.push(text);
+                }
+                Effect::Notify(Event::ShutdownComplete { in_time }) => {
+                    stepped.shut_down = Some(in_time);
                 }
                 _ => {}
             }
@@ -373,6 +411,28 @@ fn saves_differ(local: &mut Local) -> bool {
 }
 
 impl Stepped {
+    /// The node stopped, with its disk in order. Nobody waits for what it asked any more.
+    fn start_again(self, awaited: &BTreeSet<NodeId>) -> Result<Stepped, String> {
+        let started = self.after.restart(usize::MAX, false, awaited)?;
+        let mut sent = self.sent;
+        for packet in sent.iter_mut().filter(|packet| packet.is_request) {
+            packet.is_live = false;
+        }
+        sent.extend(started.sent);
+        let mut votes = self.votes;
+        votes.extend(started.votes);
+        Ok(Stepped {
+            after: started.after,
+            sent,
+            votes,
+            ended: started.ended,
+            stale_answers: self.stale_answers,
+            refused: self.refused,
+            accusations: self.accusations,
+            shut_down: self.shut_down,
+        })
+    }
+
     fn replied(&mut self, id: NodeId, token: Token, response: &Response) {
         let asked = Asked::of(token);
         if let Response::Vote(vote) = response
@@ -392,6 +452,25 @@ impl Stepped {
             self.stale_answers += 1;
         }
     }
+}
+
+fn add_request(voter: NodeId, cluster_id: &str) -> Request {
+    use kwire_protocol::messages::{AddRaftVoterRequest, add_raft_voter_request::Listener};
+    let listeners = endpoints(voter);
+    let listener = |(name, address): (&str, &Address)| Listener {
+        name: name.to_owned().into(),
+        host: address.host.clone().into(),
+        port: address.port,
+        ..Default::default()
+    };
+    Request::AddRaftVoter(AddRaftVoterRequest {
+        cluster_id: Some(cluster_id.to_owned().into()),
+        voter_id: voter,
+        voter_directory_id: directory(voter, 0),
+        listeners: listeners.iter().map(listener).collect(),
+        ack_when_committed: true,
+        ..Default::default()
+    })
 }
 
 fn remove_request(voter: ReplicaKey, cluster_id: &str) -> Request {

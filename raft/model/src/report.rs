@@ -17,6 +17,7 @@ pub fn scenario(scenario: &Scenario, found: &Found) -> String {
     };
     let start = match scenario.start {
         Start::Fresh => "three nodes that never ran; by symmetry, node 0 stands first",
+        Start::Removed => "node 0 leads epoch 1, node 2 was removed from the voters and observes",
         Start::Led => "node 0 leads epoch 1, its first record is committed",
     };
     let _ = writeln!(text, "{}: {}", scenario.name, scenario.about);

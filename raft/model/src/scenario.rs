@@ -53,7 +53,8 @@ fn start(quorum: Quorum, id: NodeId, ids: &[NodeId]) -> Result<Stepped, String> 
     Local::start(config, log, ModelState::default())
 }
 
-fn endpoints(id: NodeId) -> Endpoints {
+/// Where a node listens.
+pub(crate) fn endpoints(id: NodeId) -> Endpoints {
     let port = 9_000 + u16::try_from(id).unwrap_or(0);
     Endpoints::one(LISTENER, Address::new("h", port))
 }
@@ -74,6 +75,8 @@ pub enum Start {
     Fresh,
     /// With node 0 leading epoch 1, which both others follow, its first record committed.
     Led,
+    /// The same, and then node 2 was removed from the voters, and follows as an observer.
+    Removed,
 }
 
 /// The rules of an exploration and its first state.
@@ -87,6 +90,13 @@ pub fn begin(scenario: &Scenario) -> Result<(Model, World), String> {
     let mut script = Script::new(scenario.quorum);
     script.elect(0, 1);
     script.settle(&[0, 1, 2]);
+    if scenario.start == Start::Removed {
+        script.model.bounds.removals = 1;
+        script.remove(0, 2);
+        script.settle(&[0, 1, 2]);
+        // The observer learns that it is committed only with its next Fetch.
+        assert_eq!(script.view(0).voters.len(), NODES - 1, "node 2 is removed");
+    }
     if let Some(violation) = script.violation {
         return Err(violation);
     }

@@ -80,6 +80,64 @@ const EVERY_MESSAGE: Scenario = Scenario {
     ],
 };
 
+const GIVEN_UP: Scenario = Scenario {
+    name: "given-up",
+    about: "a candidacy under a leader, and requests that are given up, repeated and late",
+    quorum: Quorum::Static,
+    start: Start::Led,
+    bounds: Bounds {
+        epochs: 4,
+        timers: 1,
+        delayed: 2,
+        timeouts: true,
+        ..Bounds::CALM
+    },
+    wants: &[
+        Witness::Repeated,
+        Witness::StaleAnswer,
+        Witness::CommittedSurvived,
+        Witness::LateVoteRequest,
+    ],
+};
+
+const SHUTDOWN: Scenario = Scenario {
+    name: "shutdown",
+    about: "a record, a node that is shut down and started again, and a timer",
+    quorum: Quorum::Static,
+    start: Start::Led,
+    bounds: Bounds {
+        epochs: 4,
+        timers: 1,
+        appends: 1,
+        shutdowns: 1,
+        ..Bounds::CALM
+    },
+    wants: &[
+        Witness::ShutDownInTime,
+        Witness::ShutDownLate,
+        Witness::EpochEnded,
+        Witness::CommittedSurvived,
+    ],
+};
+
+const ADDITION: Scenario = Scenario {
+    name: "addition",
+    about: "an observer is made a voter, and two timers",
+    quorum: Quorum::Dynamic,
+    start: Start::Removed,
+    bounds: Bounds {
+        epochs: 4,
+        timers: 2,
+        adds: 1,
+        ..Bounds::CALM
+    },
+    wants: &[
+        Witness::VoterAdded,
+        Witness::AddedVoted,
+        Witness::CommittedSurvived,
+    ],
+};
+
 const REPLICATION: Scenario = Scenario {
     name: "replication",
     about: "a record, a crash, and two timers under a leader",
@@ -210,6 +268,9 @@ pub const DEFAULT: &[Scenario] = &[
     CRASHING_VOTERS,
     TWICE,
     EVERY_MESSAGE,
+    GIVEN_UP,
+    SHUTDOWN,
+    ADDITION,
 ];
 
 /// Those of `cargo test`.

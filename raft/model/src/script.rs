@@ -113,6 +113,11 @@ impl Script {
         self.act(Action::Node(node, Key::Crash(kept)));
     }
 
+    /// The leader is asked to remove a voter.
+    pub fn remove(&mut self, leader: usize, voter: NodeId) {
+        self.act(Action::Node(leader, Key::Remove(voter)));
+    }
+
     /// A message on its way: a request, or an answer. The newest, if there are some.
     #[must_use]
     pub fn find(&self, from: usize, to: usize, api: ApiKey, is_request: bool) -> Option<PacketId> {

@@ -1,12 +1,13 @@
 //! A log and an election state that a model check can compare, and crash at any moment.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 
 use bytes::Bytes;
 use kwire_protocol::records::Batches;
 use kwire_raft::control::{Control, read_controls};
-use kwire_raft::driver::{Barrier, Installed, LogStore, StateStore};
+use kwire_raft::driver::{Barrier, Installed, LogStore, MemoryRange, StateStore};
 use kwire_raft::types::{
     Epoch, EpochStart, NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo,
 };
@@ -123,6 +124,12 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+impl From<Infallible> for Refused {
+    fn from(never: Infallible) -> Refused {
+        match never {}
+    }
+}
+
 /// Nothing to run: whoever holds the driver calls [`ModelLog::settle`].
 #[derive(Debug)]
 pub struct ModelBarrier;
@@ -138,6 +145,7 @@ impl Barrier for ModelBarrier {
 impl LogStore for ModelLog {
     type Error = Refused;
     type Barrier = ModelBarrier;
+    type Range = MemoryRange;
 
     fn recovered(&mut self) -> Result<Recovered, Refused> {
         let bootstrap = self.bootstrap.iter().flatten();
@@ -224,6 +232,11 @@ impl LogStore for ModelLog {
         Ok(bytes.into())
     }
 
+    fn range(&self, from: Offset, until: Offset, max_bytes: usize) -> Result<MemoryRange, Refused> {
+        let bytes = self.read(from, until, max_bytes)?;
+        Ok(MemoryRange::of_batches(from, bytes))
+    }
+
     fn write_snapshot(&mut self, _: OffsetAndEpoch, _: u64, _: &[u8]) -> Result<(), Refused> {
         Err(no_snapshots())
     }
@@ -242,6 +255,16 @@ impl LogStore for ModelLog {
 
     fn read_snapshot(&self, _: OffsetAndEpoch, _: u64, _: usize) -> Result<Bytes, Refused> {
         Err(no_snapshots())
+    }
+
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<MemoryRange, Refused> {
+        let bytes = self.read_snapshot(id, position, max_bytes)?;
+        Ok(MemoryRange::of_snapshot(bytes))
     }
 
     fn delete_before(&mut self, _: OffsetAndEpoch) -> Result<(), Refused> {

@@ -1,5 +1,7 @@
 //! What the check looks at in a node's state, worked out once for each state.
 
+use std::fmt;
+
 use kwire_raft::node::{RoleName, Timer};
 use kwire_raft::random;
 use kwire_raft::types::{Epoch, NodeId, Offset, QuorumState, ReplicaKey};
@@ -122,6 +124,30 @@ impl View {
             ))
         } else {
             None
+        }
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self;
+        write!(f, "{} {:?} e{}", view.key.id, view.role, view.epoch)?;
+        if let Some(voted) = view.voted {
+            write!(f, " voted {}", voted.id)?;
+        }
+        if let Some(leader) = view.leader {
+            write!(f, " leader {leader}")?;
+        }
+        let epochs: Vec<String> = view
+            .log
+            .iter()
+            .map(|place| place.epoch.to_string())
+            .collect();
+        let durable = view.durable.len();
+        write!(f, " log [{}] durable {durable}", epochs.join(" "))?;
+        match view.high_watermark {
+            Some(upto) => write!(f, " hw {upto}"),
+            None => Ok(()),
         }
     }
 }

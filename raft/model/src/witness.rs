@@ -42,6 +42,11 @@ witnesses! {
     RemovedLeaderResigned = "a leader that was removed resigned",
     VotersRolledBack = "voters were rolled back by a truncation",
     Wiped = "a voter came back with an empty disk",
+    Repeated = "a request was made again after a pause",
+    VoterAdded = "the addition of a voter was committed",
+    AddedVoted = "a voter that was added voted for the next leader",
+    ShutDownInTime = "a leader was shut down, and knew its successor in time",
+    ShutDownLate = "a shutdown took too long",
     WrongVoterKey = "a request was refused because it was meant for another directory",
 }
 

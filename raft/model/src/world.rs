@@ -1,7 +1,6 @@
 //! All nodes together with the messages between them, and what can happen next.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use kwire_raft::node::{RoleName, Timer};
 use kwire_raft::types::NodeId;
@@ -38,6 +37,8 @@ struct Used {
     broken: u8,
     wipes: u8,
     removals: u8,
+    adds: u8,
+    shutdowns: u8,
     copies: u8,
 }
 
@@ -84,11 +85,11 @@ impl World {
             used.crashes,
             used.broken,
             used.wipes,
-            used.removals,
-            used.copies,
+            used.removals << 4 | used.adds,
+            used.copies << 4 | used.shutdowns,
         ];
         let used = used.iter().fold(0_u64, |sum, n| sum << 8 | u64::from(*n));
-        let mut hash = mix(used ^ u64::from(self.ghost) << 48);
+        let mut hash = mix(mix(used) ^ u64::from(self.ghost));
         for part in self.nodes.iter().chain(self.packets()) {
             hash = mix(hash.rotate_left(17) ^ u64::from(*part));
         }
@@ -227,7 +228,7 @@ impl Model {
                 Timer::Call(peer) => bounds.timeouts || !view.awaits.contains(&peer),
                 Timer::Parked => bounds.fetch_waits_end,
                 Timer::Update => false,
-                Timer::Linger | Timer::Change => true,
+                Timer::Linger | Timer::Change | Timer::Shutdown => true,
                 _ => {
                     used.timers < bounds.timers
                         && (used.timers > 0 || node == 0 || !self.is_symmetric)
@@ -256,6 +257,15 @@ impl Model {
             for &voter in &view.voters {
                 act(Key::Remove(voter.id));
             }
+        }
+        if leads && used.adds < bounds.adds {
+            let is_voter = |id: &NodeId| view.voters.iter().any(|voter| voter.id == *id);
+            for &id in self.ids.iter().filter(|id| !is_voter(id)) {
+                act(Key::Add(id));
+            }
+        }
+        if used.shutdowns < bounds.shutdowns {
+            act(Key::ShutDown);
         }
     }
 
@@ -304,6 +314,8 @@ impl Model {
                     Key::Crash(_) => used.crashes += 1,
                     Key::Wipe => used.wipes += 1,
                     Key::Remove(_) => used.removals += 1,
+                    Key::Add(_) => used.adds += 1,
+                    Key::ShutDown => used.shutdowns += 1,
                     _ => {}
                 }
                 if matches!(key, Key::Crash(_)) {
@@ -385,13 +397,17 @@ impl Model {
         }
         for &(epoch, candidate) in &step.votes {
             ghost.vote(node, epoch, candidate)?;
+            let other = self.ids[node] != candidate;
+            let is_new = world.used.adds > 0 && self.view(world, node).voters.len() == NODES;
+            // The node that the scenario starts without.
+            seen.add_if(other && is_new && node == NODES - 1, Witness::AddedVoted);
         }
         let end = ghost.committed_end();
         {
             let views = self.views(world);
             let (before, after) = (self.catalog.view(before), views[node]);
             ghost.look(before, after, &views)?;
-            if self.bounds.wipes == 0 && self.bounds.removals == 0 {
+            if self.bounds.wipes == 0 && !self.bounds.changes_voters() {
                 ghost.majority_has(&after.voters, &views)?;
             }
             let took_over = after.role == RoleName::Leader && before.role != RoleName::Leader;
@@ -406,6 +422,10 @@ impl Model {
             );
             let removed =
                 after.high_watermark > before.high_watermark && after.voters.len() < NODES;
+            let grew = after.high_watermark > before.high_watermark
+                && self.bounds.adds > 0
+                && after.voters.len() == NODES;
+            seen.add_if(grew && after.role == RoleName::Leader, Witness::VoterAdded);
             seen.add_if(
                 removed && after.role == RoleName::Leader,
                 Witness::VoterRemoved,
@@ -551,34 +571,8 @@ impl Model {
     /// The nodes' states, for people.
     #[must_use]
     pub fn show(&self, world: &World) -> String {
-        let node = |node: usize| ShowView(self.view(world, node)).to_string();
+        let node = |node: usize| self.view(world, node).to_string();
         let nodes: Vec<String> = (0..NODES).map(node).collect();
         nodes.join(" | ")
-    }
-}
-
-struct ShowView<'a>(&'a View);
-
-impl fmt::Display for ShowView<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let view = self.0;
-        write!(f, "{} {:?} e{}", view.key.id, view.role, view.epoch)?;
-        if let Some(voted) = view.voted {
-            write!(f, " voted {}", voted.id)?;
-        }
-        if let Some(leader) = view.leader {
-            write!(f, " leader {leader}")?;
-        }
-        let epochs: Vec<String> = view
-            .log
-            .iter()
-            .map(|place| place.epoch.to_string())
-            .collect();
-        let durable = view.durable.len();
-        write!(f, " log [{}] durable {durable}", epochs.join(" "))?;
-        match view.high_watermark {
-            Some(upto) => write!(f, " hw {upto}"),
-            None => Ok(()),
-        }
     }
 }

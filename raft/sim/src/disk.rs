@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use kwire_raft::driver::{Barrier, LogStore, MemoryBarrier, MemoryLog, StateStore};
+use kwire_raft::driver::{Barrier, LogRange, LogStore, MemoryBarrier, MemoryLog, StateStore};
 use kwire_raft::mutation::{Mutation, is_off};
 use kwire_raft::types::{
     Installed, NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo,
@@ -170,6 +170,7 @@ impl<L: SimLog> Disk<L> {
 impl<L: SimLog> LogStore for Disk<L> {
     type Error = DiskError<L::Error>;
     type Barrier = DiskBarrier<L::Barrier>;
+    type Range = DiskRange<L>;
 
     fn recovered(&mut self) -> Result<Recovered, Self::Error> {
         self.look().map_err(DiskError::Store)
@@ -202,6 +203,16 @@ impl<L: SimLog> LogStore for Disk<L> {
     fn read(&self, from: Offset, until: Offset, max_bytes: usize) -> Result<Bytes, Self::Error> {
         let read = self.log.read(from, until, max_bytes);
         read.map_err(DiskError::Store)
+    }
+
+    fn range(
+        &self,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<Self::Range, Self::Error> {
+        let range = self.log.range(from, until, max_bytes);
+        range.map(DiskRange).map_err(DiskError::Store)
     }
 
     fn write_snapshot(
@@ -241,6 +252,16 @@ impl<L: SimLog> LogStore for Disk<L> {
         read.map_err(DiskError::Store)
     }
 
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<Self::Range, Self::Error> {
+        let range = self.log.snapshot_range(id, position, max_bytes);
+        range.map(DiskRange).map_err(DiskError::Store)
+    }
+
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), Self::Error> {
         self.write(|log| log.delete_before(id))?;
         self.shadow.delete_before(id);
@@ -267,6 +288,32 @@ impl<B: Barrier> Barrier for DiskBarrier<B> {
         self.barrier.sync().map_err(DiskError::Store)?;
         self.synced.fetch_max(self.covers, Ordering::AcqRel);
         Ok(())
+    }
+}
+
+/// Bytes of a [`Disk`].
+pub struct DiskRange<L: SimLog>(L::Range);
+
+impl<L: SimLog> fmt::Debug for DiskRange<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<L: SimLog> LogRange for DiskRange<L> {
+    type Error = DiskError<L::Error>;
+
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn next_offset(&self) -> Option<Offset> {
+        self.0.next_offset()
+    }
+
+    fn read(&self) -> Result<Bytes, Self::Error> {
+        let read = self.0.read();
+        read.map_err(|error| DiskError::Store(error.into()))
     }
 }
 

@@ -49,6 +49,7 @@ impl SimLog for MemoryFileLog {
 impl LogStore for MemoryFileLog {
     type Error = LogError;
     type Barrier = FileBarrier<<MemoryFiles as kwire_raft::log::files::Files>::File>;
+    type Range = <FileLog<MemoryFiles> as LogStore>::Range;
 
     fn recovered(&mut self) -> Result<Recovered, LogError> {
         self.log.recovered()
@@ -68,6 +69,15 @@ impl LogStore for MemoryFileLog {
 
     fn read(&self, from: Offset, until: Offset, max_bytes: usize) -> Result<Bytes, LogError> {
         self.log.read(from, until, max_bytes)
+    }
+
+    fn range(
+        &self,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<Self::Range, LogError> {
+        self.log.range(from, until, max_bytes)
     }
 
     fn write_snapshot(
@@ -98,6 +108,15 @@ impl LogStore for MemoryFileLog {
         max_bytes: usize,
     ) -> Result<Bytes, LogError> {
         self.log.read_snapshot(id, position, max_bytes)
+    }
+
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<Self::Range, LogError> {
+        self.log.snapshot_range(id, position, max_bytes)
     }
 
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), LogError> {

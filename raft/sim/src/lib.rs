@@ -17,6 +17,7 @@ pub mod marks;
 pub mod mutants;
 pub mod oracle;
 mod power;
+mod ranges;
 pub mod regressions;
 pub mod rng;
 pub mod runner;

@@ -16,6 +16,7 @@ use crate::host::{Host, SimDriver};
 use crate::invariants::{HostView, Invariants, View};
 use crate::marks::{Mark, Marks};
 use crate::oracle::Oracle;
+use crate::ranges::Ranges;
 use crate::rng::{Salt, Stream};
 use crate::shadow::Shadow;
 use crate::swarm::{Options, Scenario};
@@ -140,6 +141,7 @@ pub struct World<L: SimLog> {
     invariants: Invariants,
     pub(crate) observed: Vec<Observed>,
     pub(crate) marks: Marks,
+    pub(crate) ranges: Ranges<L>,
     pub(crate) trace: Trace,
     pub(crate) violation: Option<Violation>,
     pub(crate) events: u64,
@@ -174,6 +176,7 @@ impl<L: SimLog> World<L> {
             invariants: Invariants::new(&options),
             observed: Vec::new(),
             marks: Marks::default(),
+            ranges: Ranges::default(),
             trace: Trace::new(prints),
             violation: None,
             events: 0,
@@ -224,6 +227,7 @@ impl<L: SimLog> World<L> {
             self.events += 1;
             self.happen(next.event);
         }
+        self.look_at_ranges();
     }
 
     pub(crate) fn at(&mut self, at: Micros, event: Event<BarrierOf<L>>) {
@@ -374,7 +378,14 @@ impl<L: SimLog> World<L> {
             match driver.poll_effect() {
                 None => break,
                 Some(Effect::Send { call, to, request }) => self.send(host, call, &to, request),
-                Some(Effect::Reply { token, response }) => self.reply(host, token, response),
+                Some(Effect::Reply {
+                    token,
+                    response,
+                    records,
+                }) => {
+                    let response = self.complete(response, records);
+                    self.reply(host, token, response);
+                }
                 Some(Effect::Sync { id, barrier }) => {
                     let incarnation = self.hosts[host].incarnation;
                     let delay = self.disk.exponential(self.sync_mean());

@@ -1,5 +1,4 @@
-//! A log and an election state that live in memory and die as those on a disk do: what was not
-//! synced may be gone.
+//! A log that lives in memory and dies as one on a disk does: what was not synced may be gone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -10,13 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use kwire_protocol::records::{Batches, Error};
 
-use super::store::{Barrier, Installed, LogStore, StateStore};
+use super::range::MemoryRange;
+use super::store::{Barrier, Installed, LogStore};
 use crate::control::{Control, ControlError, read_controls};
 use crate::log::files::Seed;
 use crate::log::snapshot::{self, SnapshotError};
-use crate::types::{
-    Epoch, EpochStart, NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo,
-};
+use crate::types::{Epoch, EpochStart, Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
 
 /// A log in memory.
 ///
@@ -167,6 +165,7 @@ impl MemoryLog {
 impl LogStore for MemoryLog {
     type Error = MemoryError;
     type Barrier = MemoryBarrier;
+    type Range = MemoryRange;
 
     fn recovered(&mut self) -> Result<Recovered, MemoryError> {
         let mut controls = Vec::new();
@@ -280,6 +279,16 @@ impl LogStore for MemoryLog {
         Ok(bytes.into())
     }
 
+    fn range(
+        &self,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<MemoryRange, MemoryError> {
+        let bytes = self.read(from, until, max_bytes)?;
+        Ok(MemoryRange::of_batches(from, bytes))
+    }
+
     fn write_snapshot(
         &mut self,
         id: OffsetAndEpoch,
@@ -339,6 +348,16 @@ impl LogStore for MemoryLog {
         let start = usize::try_from(position).map_or(bytes.len(), |start| start.min(bytes.len()));
         let end = start.saturating_add(max_bytes).min(bytes.len());
         Ok(bytes.slice(start..end))
+    }
+
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<MemoryRange, MemoryError> {
+        let bytes = self.read_snapshot(id, position, max_bytes)?;
+        Ok(MemoryRange::of_snapshot(bytes))
     }
 
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), MemoryError> {
@@ -538,6 +557,12 @@ impl fmt::Display for MemoryError {
 
 impl std::error::Error for MemoryError {}
 
+impl From<Infallible> for MemoryError {
+    fn from(never: Infallible) -> MemoryError {
+        match never {}
+    }
+}
+
 impl From<Error> for MemoryError {
     fn from(error: Error) -> MemoryError {
         MemoryError::Batch(error)
@@ -547,38 +572,5 @@ impl From<Error> for MemoryError {
 impl From<ControlError> for MemoryError {
     fn from(error: ControlError) -> MemoryError {
         MemoryError::Control(error)
-    }
-}
-
-/// An election state in memory: durable at once.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MemoryState {
-    state: Option<QuorumState>,
-}
-
-impl MemoryState {
-    /// A state that was never saved.
-    #[must_use]
-    pub fn new() -> MemoryState {
-        MemoryState::default()
-    }
-
-    /// What was saved last.
-    #[must_use]
-    pub fn saved(&self) -> Option<QuorumState> {
-        self.state
-    }
-}
-
-impl StateStore for MemoryState {
-    type Error = Infallible;
-
-    fn load(&mut self) -> Result<Option<QuorumState>, Infallible> {
-        Ok(self.state)
-    }
-
-    fn save(&mut self, state: &QuorumState, _: i16, _: &[NodeId]) -> Result<(), Infallible> {
-        self.state = Some(*state);
-        Ok(())
     }
 }

@@ -1,34 +1,38 @@
 //! What joins a node with a disk: the one executor of a node's outputs.
 //!
 //! The server, the simulator and the model check all run nodes through a [`Driver`]. It does the
-//! disk operations in their order, reads what Fetches are answered with, and holds messages back
+//! disk operations in their order, finds what Fetches are answered with, and holds messages back
 //! until what they depend on is durable. What is left for its surroundings is in [`Effect`]:
 //! sending, answering, and, for an asynchronous disk, syncing.
 
 #[cfg(feature = "model")]
 mod check;
+mod error;
 mod listener;
 mod memory;
+mod memory_state;
+mod range;
+mod reading;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::fmt;
 
-use bytes::Bytes;
 use kwire_protocol::records::Batches;
 
+pub use error::{DriverError, ErrorOf};
 pub use listener::{Listener, ListenerEvent};
-pub use memory::{MemoryBarrier, MemoryError, MemoryLog, MemoryState};
+pub use memory::{MemoryBarrier, MemoryError, MemoryLog};
+pub use memory_state::MemoryState;
+pub use range::{LogRange, MemoryRange};
 pub use store::{Barrier, Installed, LogStore, StateStore};
 
 use crate::config::Config;
 use crate::message::{Request, Response};
 use crate::mutation::{Mutation, is_off};
 use crate::node::{
-    AppendError, CallError, CallId, Destination, DiskOp, Event, Incoming, IoId, Node, Output,
-    StartError, Token,
+    AppendError, CallError, CallId, Destination, DiskOp, Event, Incoming, IoId, Node, Output, Token,
 };
 use crate::types::{Epoch, Instant, Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
 
@@ -45,7 +49,7 @@ pub enum Disk {
 /// What a driver asks of its surroundings.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Effect<B> {
+pub enum Effect<B, R> {
     /// Send a request. Its answer, or why there is none, goes to [`Driver::answer`].
     Send {
         /// Its id.
@@ -61,6 +65,11 @@ pub enum Effect<B> {
         token: Token,
         /// The answer.
         response: Response,
+        /// The records of a Fetch's answer, or the bytes of a FetchSnapshot's, which `response` is
+        /// then to be completed with ([`LogRange::read_into`]), or which follow it from the file.
+        /// They stay as they are, so this may be done by whoever has the connection. Records that
+        /// are not committed yet stand in `response` already.
+        records: Option<R>,
     },
     /// Run this barrier, and then call [`Driver::synced`] with the id.
     Sync {
@@ -73,49 +82,6 @@ pub enum Effect<B> {
     Notify(Event),
 }
 
-/// Why a driver stopped. Nothing that depends on what failed has left it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum DriverError<L, S> {
-    /// The log could not be read or written.
-    Log(L),
-    /// The election state could not be read or written.
-    State(S),
-    /// The node cannot start with what is on disk.
-    Start(StartError),
-    /// The driver failed before: it has to be made anew.
-    Stopped,
-}
-
-impl<L: fmt::Display, S: fmt::Display> fmt::Display for DriverError<L, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DriverError::Log(error) => write!(f, "log: {error}"),
-            DriverError::State(error) => write!(f, "election state: {error}"),
-            DriverError::Start(error) => write!(f, "{error}"),
-            DriverError::Stopped => write!(f, "the node stopped after an earlier error"),
-        }
-    }
-}
-
-impl<L, S> std::error::Error for DriverError<L, S>
-where
-    L: std::error::Error + 'static,
-    S: std::error::Error + 'static,
-{
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            DriverError::Log(error) => Some(error),
-            DriverError::State(error) => Some(error),
-            DriverError::Start(error) => Some(error),
-            DriverError::Stopped => None,
-        }
-    }
-}
-
-/// A driver's error, given its stores.
-pub type ErrorOf<L, S> = DriverError<<L as LogStore>::Error, <S as StateStore>::Error>;
-
 /// A node with its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Driver<L: LogStore, S: StateStore> {
@@ -124,8 +90,8 @@ pub struct Driver<L: LogStore, S: StateStore> {
     state: S,
     disk: Disk,
     /// Messages that wait for a disk operation, in the order in which they may leave.
-    held: VecDeque<(IoId, Message)>,
-    effects: VecDeque<Ready>,
+    held: VecDeque<(IoId, Message<L::Range>)>,
+    effects: VecDeque<Ready<L::Range>>,
     /// The last operation that was done.
     issued: IoId,
     /// The last operation that needs a barrier which has not been asked for yet.
@@ -137,7 +103,7 @@ pub struct Driver<L: LogStore, S: StateStore> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Message {
+enum Message<R> {
     Send {
         call: CallId,
         to: Destination,
@@ -146,12 +112,13 @@ enum Message {
     Reply {
         token: Token,
         response: Response,
+        records: Option<R>,
     },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Ready {
-    Message(Message),
+enum Ready<R> {
+    Message(Message<R>),
     Notify(Event),
 }
 
@@ -220,7 +187,7 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
     }
 
     /// The next thing to do. After each call, drain until there is none.
-    pub fn poll_effect(&mut self) -> Option<Effect<L::Barrier>> {
+    pub fn poll_effect(&mut self) -> Option<Effect<L::Barrier, L::Range>> {
         if self.has_failed {
             return None;
         }
@@ -229,9 +196,15 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
                 Ready::Message(Message::Send { call, to, request }) => {
                     Effect::Send { call, to, request }
                 }
-                Ready::Message(Message::Reply { token, response }) => {
-                    Effect::Reply { token, response }
-                }
+                Ready::Message(Message::Reply {
+                    token,
+                    response,
+                    records,
+                }) => Effect::Reply {
+                    token,
+                    response,
+                    records,
+                },
                 Ready::Notify(event) => Effect::Notify(event),
             });
         }
@@ -365,24 +338,6 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         self.command(now, |node| node.append(now, epoch, values))
     }
 
-    /// Batches of the log up to the high watermark, or nothing if there are none.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn read_committed(&self, from: Offset, max_bytes: usize) -> Result<Bytes, ErrorOf<L, S>> {
-        let until = self
-            .node
-            .high_watermark()
-            .unwrap_or(0)
-            .min(self.node.log_end().offset);
-        if from >= until || from < self.node.log_start() {
-            return Ok(Bytes::new());
-        }
-        self.log
-            .read(from, until, max_bytes)
-            .map_err(DriverError::Log)
-    }
-
     /// Writes a part of a snapshot of the application's; see [`Node::prepare_snapshot`].
     ///
     /// # Errors
@@ -464,7 +419,7 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
             .into_iter()
             .partition(|(after, _)| *after <= self.durable);
         self.held = held;
-        let ready: VecDeque<(IoId, Message)> = ready;
+        let ready: VecDeque<(IoId, Message<L::Range>)> = ready;
         for (_, message) in ready {
             // A request of a state that is over, such as an earlier election, stays at home.
             let is_over =
@@ -489,49 +444,58 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
                 after,
                 token,
                 response,
-            } => self.release(after, Message::Reply { token, response }),
+            } => self.reply(after, token, response, None),
             Output::ReplyWithLog {
                 after,
                 token,
-                mut response,
+                response,
                 from,
                 until,
                 max_bytes,
             } => {
-                let records = self
-                    .log
-                    .read(from, until, max_bytes)
-                    .map_err(DriverError::Log)?;
-                response.responses[0].partitions[0].records = Some(records.into());
-                let response = response.into();
-                self.release(after, Message::Reply { token, response });
+                let mut response = Response::from(response);
+                let records = self.read_for_fetch(&mut response, from, until, max_bytes)?;
+                self.reply(after, token, response, records);
             }
             Output::ReplyWithSnapshot {
                 after,
                 token,
-                mut response,
+                response,
                 id,
                 position,
                 max_bytes,
             } => {
-                let bytes = self.log.read_snapshot(id, position, max_bytes);
+                let bytes = self.log.snapshot_range(id, position, max_bytes);
                 let bytes = bytes.map_err(DriverError::Log)?;
-                response.topics[0].partitions[0].unaligned_records = bytes.into();
-                let response = response.into();
-                self.release(after, Message::Reply { token, response });
+                self.reply(after, token, response.into(), Some(bytes));
             }
             Output::Notify(event) => self.effects.push_back(Ready::Notify(event)),
         }
         Ok(())
     }
 
+    fn reply(
+        &mut self,
+        after: Option<IoId>,
+        token: Token,
+        response: Response,
+        records: Option<L::Range>,
+    ) {
+        let message = Message::Reply {
+            token,
+            response,
+            records,
+        };
+        self.release(after, message);
+    }
+
     /// Lets a message go, or holds it until what it depends on is durable.
-    fn release(&mut self, after: Option<IoId>, message: Message) {
+    fn release(&mut self, after: Option<IoId>, message: Message<L::Range>) {
         match after {
             Some(after) if after > self.durable => {
                 // A disk that stands still must not gather requests that were given up.
                 let node = &self.node;
-                let is_wanted = |message: &Message| !matches!(message, Message::Send { call, .. } if !node.awaits(*call));
+                let is_wanted = |message: &Message<_>| !matches!(message, Message::Send { call, .. } if !node.awaits(*call));
                 self.held.retain(|(_, held)| is_wanted(held));
                 self.held.push_back((after, message));
             }

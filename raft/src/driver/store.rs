@@ -4,6 +4,7 @@ use std::error::Error;
 
 use bytes::Bytes;
 
+use super::LogRange;
 pub use crate::types::Installed;
 use crate::types::{NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo};
 
@@ -21,6 +22,8 @@ pub trait LogStore {
     type Error: Error + Send + Sync + 'static;
     /// What makes earlier writes durable; it may run on another thread.
     type Barrier: Barrier<Error = Self::Error>;
+    /// Where bytes of it lie, to be read later.
+    type Range: LogRange<Error: Into<Self::Error>>;
 
     /// Everything but the election state, as it was found when the store was opened.
     fn recovered(&mut self) -> Result<Recovered, Self::Error>;
@@ -39,6 +42,16 @@ pub trait LogStore {
     /// Whole batches of `from..until`: from the batch that has `from` on, none that reaches beyond
     /// `until`, at least one, and as many as `max_bytes` hold. Empty if `from` is `until`.
     fn read(&self, from: Offset, until: Offset, max_bytes: usize) -> Result<Bytes, Self::Error>;
+
+    /// Where the batches lie that [`read`](Self::read) gives, as far as they lie together; whether
+    /// they will be truncated is for the caller to know. At least one batch, unless `from` is
+    /// `until`.
+    fn range(
+        &self,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<Self::Range, Self::Error>;
 
     /// Writes a part of a snapshot that is not finished. At position 0 it starts anew.
     fn write_snapshot(
@@ -65,6 +78,14 @@ pub trait LogStore {
         position: u64,
         max_bytes: usize,
     ) -> Result<Bytes, Self::Error>;
+
+    /// Where the bytes lie that [`read_snapshot`](Self::read_snapshot) gives.
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<Self::Range, Self::Error>;
 
     /// Removes the snapshots before this one, and the log below its end as far as whole files can
     /// go. The log starts at its end from now on.

@@ -12,6 +12,7 @@ use super::epochs::Epochs;
 use super::error::{Flaw, LogError};
 use super::files::{File, Files, StdFiles};
 use super::marks::State;
+use super::range::Range;
 use super::recover::{self, Recovery, remove_segment};
 use super::scan::Chain;
 use super::segment::Segment;
@@ -43,28 +44,6 @@ impl<F: Files> fmt::Debug for FileLog<F> {
             .field("directory", &self.files.describe(""))
             .field("start", &self.log_start)
             .field("end", &self.end())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Where some bytes of a log or a snapshot lie, for whoever sends them without reading them.
-pub struct Range<F> {
-    /// The file.
-    pub file: Arc<F>,
-    /// The first byte.
-    pub position: u64,
-    /// How many bytes.
-    pub len: u64,
-    /// For a log, the offset after them.
-    pub next_offset: Option<Offset>,
-}
-
-impl<F> fmt::Debug for Range<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range")
-            .field("position", &self.position)
-            .field("len", &self.len)
-            .field("next_offset", &self.next_offset)
             .finish_non_exhaustive()
     }
 }
@@ -106,77 +85,6 @@ impl<F: Files> FileLog<F> {
     /// The snapshots, in ascending order.
     pub fn snapshots(&self) -> impl DoubleEndedIterator<Item = SnapshotInfo> {
         self.shelf.infos()
-    }
-
-    /// Where the batches lie that [`read`](LogStore::read) gives, as far as they are in one file.
-    ///
-    /// # Errors
-    /// When the log does not have `from`, or the system fails.
-    pub fn range(
-        &self,
-        from: Offset,
-        until: Offset,
-        max_bytes: usize,
-    ) -> Result<Range<F::File>, LogError> {
-        let (start, end) = (self.log_start, self.end());
-        let outside = LogError::Outside {
-            offset: from,
-            start,
-            end,
-        };
-        let until = until.min(end);
-        let at = self
-            .segments
-            .partition_point(|segment| segment.base <= from);
-        let segment = at.checked_sub(1).and_then(|at| self.segments.get(at));
-        let Some(segment) = segment.filter(|_| (start..=end).contains(&from)) else {
-            return Err(outside);
-        };
-        let range = |position, len, next: Offset| Range {
-            file: Arc::clone(&segment.file),
-            position,
-            len,
-            next_offset: Some(next),
-        };
-        if from >= until {
-            return Ok(range(segment.size, 0, from));
-        }
-        let describe = || self.files.describe(&segment.name());
-        let io = |error| LogError::io(describe, "read")(error);
-        let Some((position, base)) = segment.find(from).map_err(io)? else {
-            // The file is not what it was when it was opened.
-            return Err(LogError::Corrupt {
-                file: describe(),
-                position: segment.indexes.position_before(from),
-                offset: from,
-                flaw: Flaw::Partial,
-            });
-        };
-        let extent = segment
-            .extent(position, until, max_bytes as u64)
-            .map_err(io)?;
-        let next = extent.next.unwrap_or(base);
-        Ok(range(position, extent.end - position, next))
-    }
-
-    /// Where the bytes lie that [`read_snapshot`](LogStore::read_snapshot) gives.
-    ///
-    /// # Errors
-    /// When there is no such snapshot.
-    pub fn snapshot_range(
-        &self,
-        id: OffsetAndEpoch,
-        position: u64,
-        max_bytes: usize,
-    ) -> Result<Range<F::File>, LogError> {
-        let (file, size) = self.shelf.get(id)?;
-        let position = position.min(size);
-        Ok(Range {
-            file: Arc::clone(file),
-            position,
-            len: (size - position).min(max_bytes as u64),
-            next_offset: None,
-        })
     }
 
     /// Makes everything durable, and what opening the log anew would have to find out.
@@ -436,6 +344,7 @@ impl<F: Files> FileLog<F> {
 impl<F: Files> LogStore for FileLog<F> {
     type Error = LogError;
     type Barrier = FileBarrier<F::File>;
+    type Range = Range<F::File>;
 
     fn recovered(&mut self) -> Result<Recovered, LogError> {
         Ok(self.recovered.clone())
@@ -492,6 +401,54 @@ impl<F: Files> LogStore for FileLog<F> {
         }
     }
 
+    fn range(
+        &self,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<Range<F::File>, LogError> {
+        let (start, end) = (self.log_start, self.end());
+        let outside = LogError::Outside {
+            offset: from,
+            start,
+            end,
+        };
+        let until = until.min(end);
+        let at = self
+            .segments
+            .partition_point(|segment| segment.base <= from);
+        let segment = at.checked_sub(1).and_then(|at| self.segments.get(at));
+        let Some(segment) = segment.filter(|_| (start..=end).contains(&from)) else {
+            return Err(outside);
+        };
+        let describe = || self.files.describe(&segment.name());
+        let range = |position, len, next: Offset| Range {
+            file: Arc::clone(&segment.file),
+            name: describe(),
+            position,
+            len,
+            next_offset: Some(next),
+        };
+        if from >= until {
+            return Ok(range(segment.size, 0, from));
+        }
+        let io = |error| LogError::io(describe, "read")(error);
+        let Some((position, base)) = segment.find(from).map_err(io)? else {
+            // The file is not what it was when it was opened.
+            return Err(LogError::Corrupt {
+                file: describe(),
+                position: segment.indexes.position_before(from),
+                offset: from,
+                flaw: Flaw::Partial,
+            });
+        };
+        let extent = segment
+            .extent(position, until, max_bytes as u64)
+            .map_err(io)?;
+        let next = extent.next.unwrap_or(base);
+        Ok(range(position, extent.end - position, next))
+    }
+
     fn write_snapshot(
         &mut self,
         id: OffsetAndEpoch,
@@ -535,6 +492,23 @@ impl<F: Files> LogStore for FileLog<F> {
         max_bytes: usize,
     ) -> Result<Bytes, LogError> {
         self.shelf.read(&self.files, id, position, max_bytes)
+    }
+
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max_bytes: usize,
+    ) -> Result<Range<F::File>, LogError> {
+        let (file, size) = self.shelf.get(id)?;
+        let position = position.min(size);
+        Ok(Range {
+            file: Arc::clone(file),
+            name: self.files.describe(&names::snapshot(id)),
+            position,
+            len: (size - position).min(max_bytes as u64),
+            next_offset: None,
+        })
     }
 
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), LogError> {

@@ -51,6 +51,7 @@ pub mod meta;
 mod metadata;
 mod names;
 pub mod properties;
+mod range;
 mod recover;
 mod retention;
 mod scan;
@@ -62,7 +63,8 @@ mod state;
 
 pub use barrier::FileBarrier;
 pub use error::{Flaw, LogError};
-pub use file_log::{FileLog, Range};
+pub use file_log::FileLog;
+pub use range::Range;
 pub use recover::{Dropped, Recovery};
 pub use retention::RetentionPolicy;
 pub use state::{FileStateStore, StateError, StateErrorKind};

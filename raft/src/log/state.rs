@@ -290,6 +290,24 @@ mod tests {
         }
     }
 
+    /// KAFKA-15412: what a later release wrote is not taken for nothing, which would be a second
+    /// vote. The node does not start, and the file stays.
+    #[test]
+    fn an_unknown_version_is_an_error_and_stays() {
+        use crate::driver::{Disk, Driver, DriverError, MemoryLog};
+        let later = FORM_1.replace("\"data_version\":1", "\"data_version\":2");
+        let error = store(&later).load().unwrap_err();
+        assert!(matches!(error.kind, StateErrorKind::UnknownVersion(2)));
+        let state = store(&later);
+        let files = state.files.clone();
+        let config = crate::Config::new(Some(1), crate::types::Uuid::from_parts(1, 1));
+        let now = crate::types::Instant(0);
+        let started = Driver::new(now, config, Disk::Synchronous, MemoryLog::new(), state);
+        assert!(matches!(started, Err(DriverError::State(_))));
+        let bytes = files.bytes(names::QUORUM_STATE).unwrap();
+        assert_eq!(bytes, later.as_bytes());
+    }
+
     #[test]
     fn a_crash_leaves_the_old_state_or_the_new() {
         let states = [1, 2, 3].map(|epoch| QuorumState {

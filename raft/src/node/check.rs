@@ -42,6 +42,8 @@ pub enum Timer {
     Change,
     /// Fetches have waited long enough for records.
     Parked,
+    /// A shutdown took too long.
+    Shutdown,
     /// A request to this node took too long, or the pause after a failure is over.
     Call(NodeId),
 }
@@ -50,6 +52,9 @@ pub enum Timer {
 pub trait Normal {
     /// A request that is not answered yet.
     fn token(&mut self, token: &mut Token);
+
+    /// Whether anybody waits for the answer to it.
+    fn is_awaited(&self, token: Token) -> bool;
 }
 
 impl Node {
@@ -149,6 +154,10 @@ impl Node {
             for parked in &mut leader.parked {
                 normal.token(&mut parked.token);
             }
+            // A Fetch that waits does nothing but to be answered.
+            leader
+                .parked
+                .retain(|parked| normal.is_awaited(parked.token));
             let change = leader.change.as_mut();
             if let Some(token) = change.and_then(|change| change.token.as_mut()) {
                 normal.token(token);
@@ -180,6 +189,9 @@ impl Node {
                     visit(Timer::Change, &mut change.until);
                 }
             }
+        }
+        if let Some(shutdown) = &mut self.shutdown {
+            visit(Timer::Shutdown, &mut shutdown.until);
         }
         for (node, _, until) in self.calls.ways_mut() {
             visit(Timer::Call(node), until);

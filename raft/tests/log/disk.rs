@@ -79,6 +79,61 @@ fn ranges_say_where_the_bytes_lie() {
     assert!(open.file.as_ref().as_ref().metadata().is_ok());
 }
 
+/// KAFKA-12205: at each of the three moments at which Kafka once forgot to remove them.
+#[test]
+fn snapshots_below_the_start_of_the_log_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || StdFiles::new(dir.path()).unwrap();
+    let checkpoints = || {
+        let names = fs::read_dir(dir.path()).unwrap().map(|entry| {
+            let name = entry.unwrap().file_name();
+            name.into_string().unwrap()
+        });
+        let mut found: Vec<String> = names.filter(|name| name.contains("checkpoint")).collect();
+        found.retain(|name| name != "leader-epoch-checkpoint");
+        found.sort_unstable();
+        found
+    };
+    let name = |offset: i64| format!("{offset:020}-0000000001.checkpoint");
+    let mut log = FileLog::open(files(), options()).unwrap();
+    while log.end() < 10 {
+        log.append(log.end(), &batch(log.end(), 1, 2, 50)).unwrap();
+    }
+    let take = |log: &mut FileLog, offset| {
+        let id = OffsetAndEpoch::new(offset, 1);
+        log.write_snapshot(id, 0, &snapshot(id)).unwrap();
+        id
+    };
+    for offset in [2, 4, 6] {
+        let id = take(&mut log, offset);
+        log.finish_snapshot(id).unwrap();
+    }
+    log.delete_before(OffsetAndEpoch::new(4, 1)).unwrap();
+    assert_eq!(checkpoints(), [name(4), name(6)], "when the start moves");
+
+    log.close().unwrap();
+    fs::write(
+        dir.path().join(name(2)),
+        snapshot(OffsetAndEpoch::new(2, 1)),
+    )
+    .unwrap();
+    let mut log = FileLog::open(files(), options()).unwrap();
+    assert_eq!(checkpoints(), [name(4), name(6)], "when it is opened");
+    assert_eq!(log.snapshots().count(), 2);
+
+    let id = take(&mut log, 100);
+    assert!(matches!(
+        log.install_snapshot(id).unwrap(),
+        Installed::Done { .. }
+    ));
+    assert_eq!(
+        checkpoints(),
+        [name(100)],
+        "when the leader's takes its place"
+    );
+    assert_eq!(log.snapshots().count(), 1);
+}
+
 #[test]
 fn snapshots_are_closed_to_writers() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,4 +2,5 @@
 
 mod holding;
 mod listening;
+mod ranges;
 mod stores;

@@ -1,6 +1,7 @@
 //! Stores that fail when they are told to, and drivers on them.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use bytes::Bytes;
 
 use crate::config::Config;
 use crate::driver::{
-    Barrier, Disk, Driver, Effect, Installed, LogStore, MemoryBarrier, MemoryLog, MemoryState,
-    StateStore,
+    Barrier, Disk, Driver, Effect, Installed, LogRange, LogStore, MemoryBarrier, MemoryLog,
+    MemoryRange, MemoryState, StateStore,
 };
 use crate::log::snapshot::{SnapshotOptions, SnapshotWriter};
 use crate::message::{Request, Response};
@@ -41,6 +42,12 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<Infallible> for Failure {
+    fn from(never: Infallible) -> Failure {
+        match never {}
+    }
+}
 
 /// The switch of a disk.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +82,7 @@ fn memory<T, E: fmt::Debug>(result: Result<T, E>) -> Result<T, Failure> {
 impl LogStore for Log {
     type Error = Failure;
     type Barrier = Sync;
+    type Range = MemoryRange;
 
     fn recovered(&mut self) -> Result<Recovered, Failure> {
         self.switch.check(Fault::Read)?;
@@ -101,6 +109,11 @@ impl LogStore for Log {
     fn read(&self, from: Offset, until: Offset, max: usize) -> Result<Bytes, Failure> {
         self.switch.check(Fault::Read)?;
         memory(self.memory.read(from, until, max))
+    }
+
+    fn range(&self, from: Offset, until: Offset, max: usize) -> Result<MemoryRange, Failure> {
+        self.switch.check(Fault::Read)?;
+        memory(self.memory.range(from, until, max))
     }
 
     fn write_snapshot(
@@ -133,6 +146,15 @@ impl LogStore for Log {
         max: usize,
     ) -> Result<Bytes, Failure> {
         memory(self.memory.read_snapshot(id, position, max))
+    }
+
+    fn snapshot_range(
+        &self,
+        id: OffsetAndEpoch,
+        position: u64,
+        max: usize,
+    ) -> Result<MemoryRange, Failure> {
+        memory(self.memory.snapshot_range(id, position, max))
     }
 
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), Failure> {
@@ -221,7 +243,16 @@ impl Machine {
             assert!(sync.is_none(), "the barrier comes last, and alone");
             match effect {
                 Effect::Send { call, request, .. } => said.push(Said::Asked(call, request)),
-                Effect::Reply { token, response } => said.push(Said::Answered(token, response)),
+                Effect::Reply {
+                    token,
+                    mut response,
+                    records,
+                } => {
+                    if let Some(records) = records {
+                        records.read_into(&mut response).expect("memory");
+                    }
+                    said.push(Said::Answered(token, response));
+                }
                 Effect::Sync { id, barrier } => sync = Some((id, barrier)),
                 Effect::Notify(event) => news.push(event),
             }

@@ -171,6 +171,8 @@ fn a_change_that_was_given_up_still_stands_in_the_way_until_it_is_committed() {
     assert_eq!(reply_to(token, &outputs), None, "it is under way");
 }
 
+/// KAFKA-20661's question, whether a voter can be reached where it says it listens, is asked of those
+/// to be added.
 #[test]
 fn the_new_voter_has_to_answer_understand_and_be_caught_up() {
     at_each(0..=1, |version| {

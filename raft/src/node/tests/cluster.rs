@@ -7,7 +7,7 @@ use kwire_protocol::records::{Batches, Limits};
 
 use super::harness::config;
 use crate::config::Config;
-use crate::driver::{Disk, Driver, Effect, MemoryLog, MemoryState};
+use crate::driver::{Disk, Driver, Effect, LogRange, MemoryLog, MemoryState};
 use crate::message::{Request, Response};
 use crate::node::{CallError, CallId, Incoming, RoleName, Token};
 use crate::types::{Instant, NodeId, Offset};
@@ -82,7 +82,14 @@ impl Cluster {
                     call,
                     request,
                 }),
-                Effect::Reply { token, response } => {
+                Effect::Reply {
+                    token,
+                    mut response,
+                    records,
+                } => {
+                    if let Some(records) = records {
+                        records.read_into(&mut response).expect("memory");
+                    }
                     let (to, call) = self.waiting.remove(&(id, token)).expect("asked once");
                     let answer = Ok(response);
                     let from = id;

@@ -246,6 +246,7 @@ fn a_log_that_diverges_is_cut_to_what_both_have() {
     assert_eq!(cut(3, 20), (None, 20, 3), "nothing to cut");
 }
 
+/// KAFKA-12460.
 #[test]
 fn what_is_committed_is_not_cut() {
     let (mut h, call) = follower();
@@ -299,6 +300,30 @@ fn voters_count_as_soon_as_they_are_appended_and_no_longer_once_cut() {
     assert_eq!((ids, h.node.voters_offset()), (vec![0, 1, 2], None));
     assert_eq!(h.node.kraft_version(), 0);
     assert!(h.node.is_voter());
+}
+
+/// KAFKA-18028, KAFKA-19719: that a directory has no initial voters says nothing of `kraft.version`,
+/// whether voters are configured or not. It is 0 until the log names another.
+#[test]
+fn the_version_is_what_the_log_says() {
+    let version_saved = |outputs: &[Output]| {
+        disk_ops(outputs).into_iter().find_map(|op| match op {
+            DiskOp::SaveQuorumState { kraft_version, .. } => Some(kraft_version),
+            _ => None,
+        })
+    };
+    for voters in [&[][..], &[0, 1, 2]] {
+        let mut h = Harness::with(config(0, voters), Recovered::default());
+        h.settle();
+        assert_eq!(h.node.kraft_version(), 0);
+        let (_, outputs) = h.request(1, begin(1, 5));
+        assert_eq!(version_saved(&outputs), Some(0));
+        let (call, ..) = next_fetch(&outputs);
+        answer(&mut h, call, with_records(voters_batch(0, 5, &[0, 1, 2])));
+        assert_eq!(h.node.kraft_version(), 1);
+        let (_, outputs) = h.request(1, begin(2, 6));
+        assert_eq!(version_saved(&outputs), Some(1));
+    }
 }
 
 #[test]

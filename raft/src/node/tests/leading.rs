@@ -98,6 +98,19 @@ fn the_high_watermark_never_goes_back() {
     }
 }
 
+/// KAFKA-12181: a voter that lost its disk is served again, and counts for what it has now, not for
+/// what it once had.
+#[test]
+fn a_voter_that_fell_back_is_served_and_counts_for_what_it_has() {
+    let mut h = leader(&[0, 1, 2, 3, 4]);
+    assert_eq!(fetches(&mut h, 1, END + 1), NONE);
+    assert_eq!(fetches(&mut h, 1, 3), NONE);
+    fetches(&mut h, 2, END + 1);
+    assert_eq!(h.node.high_watermark(), None, "two of five have it");
+    assert_eq!(fetches(&mut h, 1, END + 1), NONE);
+    assert_eq!(h.node.high_watermark(), Some(END + 1));
+}
+
 /// The leader counts its own records once they are durable.
 #[test]
 fn the_leaders_own_records_count_once_they_are_durable() {
