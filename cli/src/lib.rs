@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use kwire_protocol::ApiKey;
 
 use commands::{
-    apis, batch, decode, describe, encode, explain, frame, records, server, verify_log,
+    apis, batch, decode, describe, encode, explain, frame, records, server, storage, verify_log,
 };
 use failure::Failure;
 
@@ -51,6 +51,7 @@ enum Command {
     Explain(explain::Args),
     Records(records::Args),
     Server(server::Args),
+    Storage(storage::Args),
     VerifyLog(verify_log::Args),
 }
 
@@ -69,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Batch(args) => batch::run(&args, &mut out),
         Command::Server(args) => server::run(&args, &mut out),
+        Command::Storage(args) => storage::run(&args, &mut out),
         Command::VerifyLog(args) => verify_log::run(&args, &mut out),
     };
     // Also after a failure: what was found before it is worth having.

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod directory;
+pub mod format;
 pub mod listen;
 pub mod peers;
 pub mod record;

@@ -9,4 +9,5 @@ pub(crate) mod explain;
 pub(crate) mod frame;
 pub(crate) mod records;
 pub(crate) mod server;
+pub(crate) mod storage;
 pub(crate) mod verify_log;

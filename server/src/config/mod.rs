@@ -3,6 +3,7 @@
 
 mod listeners;
 mod source;
+mod storage;
 
 use std::path::PathBuf;
 
@@ -12,8 +13,9 @@ use kwire_raft::log::LogOptions;
 use kwire_raft::types::{NodeId, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, VoterSet};
 
-pub use listeners::Listener;
+pub use listeners::{Listener, address_of};
 pub use source::{ConfigError, Place, Properties};
+pub use storage::StorageConfig;
 
 /// What a server is told by its properties.
 #[derive(Clone, Debug, PartialEq, Eq)]
