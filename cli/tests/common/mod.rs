@@ -1,6 +1,8 @@
 //! What several tests share: running the command, and the fixtures.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod node;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
