@@ -56,6 +56,12 @@ pub(crate) fn text(argument: Option<&str>, what: &str) -> Result<String, Failure
         .map_err(|error| Failure::failed(format!("the input is no {what}, nor any text: {error}")))
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn time_of_day_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// All of a file.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();

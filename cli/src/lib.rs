@@ -8,6 +8,7 @@ mod failure;
 mod frames;
 mod input;
 mod messages;
+mod nodes;
 mod output;
 mod progress;
 
@@ -18,7 +19,8 @@ use clap::{Parser, Subcommand};
 use kwire_protocol::ApiKey;
 
 use commands::{
-    apis, batch, decode, describe, encode, explain, frame, records, server, verify_log,
+    apis, batch, decode, describe, encode, explain, frame, quorum, records, server, storage,
+    verify_log,
 };
 use failure::Failure;
 
@@ -50,7 +52,9 @@ enum Command {
     Batch(batch::Args),
     Explain(explain::Args),
     Records(records::Args),
+    Quorum(quorum::Args),
     Server(server::Args),
+    Storage(storage::Args),
     VerifyLog(verify_log::Args),
 }
 
@@ -68,7 +72,9 @@ pub fn main() -> ExitCode {
         Command::Records(args) => records::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Batch(args) => batch::run(&args, &mut out),
+        Command::Quorum(args) => quorum::run(&args, &mut out),
         Command::Server(args) => server::run(&args, &mut out),
+        Command::Storage(args) => storage::run(&args, &mut out),
         Command::VerifyLog(args) => verify_log::run(&args, &mut out),
     };
     // Also after a failure: what was found before it is worth having.

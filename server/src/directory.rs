@@ -78,7 +78,9 @@ impl fmt::Display for DirectoryError {
             DirectoryError::Unformatted(path) => write!(
                 f,
                 "{}: there is no meta.properties: the directory is not formatted, or it is the \
-                 wrong one",
+                 wrong one; `kwire storage format --config FILE --cluster-id ID` formats it, with \
+                 --standalone for the first voter of a quorum and --no-initial-controllers for a \
+                 node that joins one",
                 path.display()
             ),
             DirectoryError::Other {

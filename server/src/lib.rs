@@ -4,9 +4,12 @@
 //! tokio speak with other nodes and with clients ([`listen`], [`peers`]). They talk through
 //! channels only; nothing but the node's thread touches the node.
 
+pub mod client;
 pub mod clients;
 pub mod config;
+pub mod connection;
 pub mod directory;
+pub mod format;
 pub mod groups;
 pub mod listen;
 pub mod peers;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clients::{Answer, Caller, Clients};
-use crate::peers::{read_body, read_len};
+use crate::connection::{read_body, read_len};
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

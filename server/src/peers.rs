@@ -1,24 +1,18 @@
-//! Requests to other nodes: connections, negotiation of versions, answers.
+//! Requests to other nodes.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use kwire_protocol::frame::{self, RequestHead};
-use kwire_protocol::messages::{ApiVersionsRequest, RequestHeader};
-use kwire_protocol::negotiate::{ApiVersionsAnswer, Negotiated};
-use kwire_protocol::{ApiKey, Limits};
 use kwire_raft::message::{Request, Response, supported_versions};
 use kwire_raft::node::{CallError, CallId, Destination};
 use kwire_raft::voters::Address;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::connection::{Connection, ConnectionError, Options};
 use crate::runner::Handle;
 
 /// Sends a node's requests, each on a connection of its own while it lasts. A connection that is
@@ -34,9 +28,8 @@ pub struct Peers {
 struct Shared {
     runtime: runtime::Handle,
     node: Handle,
-    client_id: String,
+    options: Options,
     patience: Duration,
-    max_frame_len: usize,
     /// Connections that nobody uses now. At most two for each address stay.
     free: Mutex<HashMap<Address, Vec<Connection>>>,
 }
@@ -57,9 +50,12 @@ impl Peers {
             shared: Arc::new(Shared {
                 runtime,
                 node,
-                client_id,
+                options: Options {
+                    client_id,
+                    max_frame_len,
+                    versions: supported_versions(),
+                },
                 patience,
-                max_frame_len,
                 free: Mutex::default(),
             }),
         }
@@ -88,14 +84,21 @@ impl Peers {
 }
 
 impl Shared {
-    async fn call(&self, address: &Address, request: &Request) -> Result<Response, Failure> {
+    async fn call(
+        &self,
+        address: &Address,
+        request: &Request,
+    ) -> Result<Response, ConnectionError> {
         let mut connection = match self.take_free(address) {
             Some(connection) => connection,
-            None => Connection::open(address, &self.client_id, self.max_frame_len).await?,
+            None => Connection::open(address, &self.options).await?,
         };
-        let answer = connection.call(&self.client_id, request).await;
+        let answer = connection.call_raft(request).await;
         // After an error nobody knows what comes next on the connection.
-        if !matches!(answer, Err(Failure::Io(_) | Failure::Malformed(_))) {
+        if !matches!(
+            answer,
+            Err(ConnectionError::Io(_) | ConnectionError::Malformed(_))
+        ) {
             self.put_free(address, connection);
         }
         answer
@@ -121,199 +124,15 @@ impl Shared {
     }
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-enum Failure {
-    Io(io::Error),
-    Malformed(String),
-    Versions(String),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Failure {
-        Failure::Io(error)
-    }
-}
-
-impl From<Failure> for CallError {
-    fn from(failure: Failure) -> CallError {
-        match failure {
-            Failure::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+impl From<ConnectionError> for CallError {
+    fn from(error: ConnectionError) -> CallError {
+        match error {
+            ConnectionError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 CallError::Refused
             }
-            Failure::Io(_) => CallError::Disconnected,
-            Failure::Malformed(_) => CallError::Malformed,
-            Failure::Versions(_) => CallError::UnsupportedVersion,
+            ConnectionError::Io(_) => CallError::Disconnected,
+            ConnectionError::Malformed(_) => CallError::Malformed,
+            ConnectionError::Versions(_) => CallError::UnsupportedVersion,
         }
     }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Failure::Io(error) => write!(f, "connection: {error}"),
-            Failure::Malformed(what) => write!(f, "answer: {what}"),
-            Failure::Versions(what) => write!(f, "{what}"),
-        }
-    }
-}
-
-struct Connection {
-    stream: TcpStream,
-    versions: Negotiated,
-    correlation_id: i32,
-    max_frame_len: usize,
-}
-
-impl Connection {
-    /// Connects, and asks which versions the other node speaks.
-    async fn open(
-        address: &Address,
-        client_id: &str,
-        max_frame_len: usize,
-    ) -> Result<Connection, Failure> {
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
-        stream.set_nodelay(true)?;
-        let mut connection = Connection {
-            stream,
-            versions: Negotiated::default(),
-            correlation_id: 0,
-            max_frame_len,
-        };
-        let ours = supported_versions();
-        let highest = ours
-            .get(ApiKey::API_VERSIONS)
-            .map_or(0, |range| range.highest);
-        let mut version = highest;
-        loop {
-            let body = connection.ask_versions(client_id, version).await?;
-            let answer = ApiVersionsAnswer::decode(version, &body, &Limits::DEFAULT)
-                .map_err(|error| Failure::Malformed(error.to_string()))?;
-            match answer {
-                ApiVersionsAnswer::Versions(response) => {
-                    connection.versions = Negotiated::new(ours, &response);
-                    return Ok(connection);
-                }
-                ApiVersionsAnswer::AskAgain { version: lower } => version = lower,
-                other => return Err(Failure::Versions(format!("no common versions: {other:?}"))),
-            }
-        }
-    }
-
-    /// Whether the other end has not closed it, and sent nothing that nobody asked for.
-    fn is_open(&self) -> bool {
-        let mut byte = [0];
-        let read = self.stream.try_read(&mut byte);
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    async fn ask_versions(&mut self, client_id: &str, version: i16) -> Result<Bytes, Failure> {
-        self.correlation_id += 1;
-        let head = RequestHead {
-            version,
-            correlation_id: self.correlation_id,
-            client_id: Some(client_id),
-        };
-        let request = ApiVersionsRequest {
-            client_software_name: "kwire".into(),
-            client_software_version: env!("CARGO_PKG_VERSION").into(),
-            ..Default::default()
-        };
-        let mut out = Vec::new();
-        frame::encode_request(&head, &request, &mut out)
-            .map_err(|error| Failure::Versions(error.to_string()))?;
-        self.exchange(ApiKey::API_VERSIONS, version, &out).await
-    }
-
-    async fn call(&mut self, client_id: &str, request: &Request) -> Result<Response, Failure> {
-        let api_key = request.api_key();
-        let version = self
-            .versions
-            .version(api_key)
-            .map_err(|error| Failure::Versions(error.to_string()))?;
-        self.correlation_id += 1;
-        let header = RequestHeader {
-            request_api_key: api_key.0,
-            request_api_version: version,
-            correlation_id: self.correlation_id,
-            client_id: Some(client_id.to_owned().into()),
-            ..Default::default()
-        };
-        let mut out = Vec::new();
-        frame::write_frame(&mut out, |out| {
-            frame::encode_request_header(&header, out)?;
-            request.encode(version, out)
-        })
-        .map_err(|error| Failure::Versions(error.to_string()))?;
-        let body = self.exchange(api_key, version, &out).await?;
-        let response = Response::decode(api_key, version, &body)
-            .ok_or_else(|| Failure::Malformed("no raft request".to_owned()))?;
-        response.map_err(|error| Failure::Malformed(error.to_string()))
-    }
-
-    /// Writes a request, and reads its response without its header.
-    async fn exchange(
-        &mut self,
-        api_key: ApiKey,
-        version: i16,
-        request: &[u8],
-    ) -> Result<Bytes, Failure> {
-        self.stream.write_all(request).await?;
-        let response = read_frame(&mut self.stream, self.max_frame_len).await?;
-        let response = response.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-        let parts = frame::decode_response_header(api_key, version, &response)
-            .map_err(|error| Failure::Malformed(error.to_string()))?;
-        let found = parts.header.correlation_id;
-        if found != self.correlation_id {
-            let expected = self.correlation_id;
-            let what = format!("correlation id {found} instead of {expected}");
-            return Err(Failure::Malformed(what));
-        }
-        Ok(response.slice_ref(parts.body))
-    }
-}
-
-/// Reads a frame without its length. `None` if the connection ends where one would begin.
-///
-/// # Errors
-/// When the connection fails or ends within a frame, or the frame is longer than `max_len`.
-pub async fn read_frame(
-    stream: &mut (impl AsyncReadExt + Unpin),
-    max_len: usize,
-) -> io::Result<Option<Bytes>> {
-    let mut first = [0];
-    if stream.read(&mut first).await? == 0 {
-        return Ok(None);
-    }
-    let len = read_len(stream, first[0], max_len).await?;
-    read_body(stream, len).await.map(Some)
-}
-
-/// Reads the rest of a frame's length, of which the first byte is there.
-pub(crate) async fn read_len(
-    stream: &mut (impl AsyncReadExt + Unpin),
-    first: u8,
-    max_len: usize,
-) -> io::Result<usize> {
-    let mut prefix = [first, 0, 0, 0];
-    stream.read_exact(&mut prefix[1..]).await?;
-    // Says what the bytes look like if they are no length.
-    if let Err(error) = frame::split_frame(&prefix, max_len) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-    }
-    usize::try_from(i32::from_be_bytes(prefix)).map_err(io::Error::other)
-}
-
-/// Reads a frame of which the length is known.
-pub(crate) async fn read_body(
-    stream: &mut (impl AsyncReadExt + Unpin),
-    len: usize,
-) -> io::Result<Bytes> {
-    // Grows as bytes come: a length alone must not cost its size.
-    let mut body = Vec::with_capacity(len.min(64 << 10));
-    let read = stream.take(len as u64).read_to_end(&mut body).await?;
-    if read < len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(Bytes::from(body))
 }

@@ -19,6 +19,7 @@ use tracing::info;
 use crate::clients::{Clients, Coordinator, Replay, SharedProducers};
 use crate::config::ServerConfig;
 use crate::directory::{Directory, DirectoryError, Unformatted};
+use crate::format::{self, FormatError};
 use crate::listen;
 use crate::peers::Peers;
 use crate::runner::{self, FileDriver, FileDriverError, Handle, Runner, StartError, Surroundings};
@@ -55,6 +56,8 @@ pub struct Server {
 pub enum ServerError {
     /// Its directory cannot be used.
     Directory(DirectoryError),
+    /// The voters that it was formatted with cannot be read or passed on.
+    Format(FormatError),
     /// Its log cannot be.
     Log(LogError),
     /// It cannot listen.
@@ -74,6 +77,7 @@ impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerError::Directory(error) => write!(f, "{error}"),
+            ServerError::Format(error) => write!(f, "{error}"),
             ServerError::Log(error) => write!(f, "{error}"),
             ServerError::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}")
@@ -135,6 +139,9 @@ impl Server {
             options.unformatted,
         )
         .map_err(ServerError::Directory)?;
+        if config.voters.is_empty() {
+            format::adopt_voters(directory.path(), &options.topic).map_err(ServerError::Format)?;
+        }
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

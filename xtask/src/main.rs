@@ -8,6 +8,7 @@ mod dump_log;
 mod fuzz;
 mod jars;
 mod java;
+mod kafka;
 mod model;
 mod oracle;
 mod paths;
@@ -40,6 +41,7 @@ enum Command {
     DumpLog(dump_log::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
+    Kafka(kafka::Args),
     Oracle(oracle::Args),
     Model(model::Args),
     #[command(subcommand)]
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Codegen(args) => codegen::run(args),
         Command::DumpLog(args) => dump_log::run(args),
         Command::Fuzz(command) => fuzz::run(command),
+        Command::Kafka(args) => kafka::run(args),
         Command::Model(args) => model::run(args),
         Command::Oracle(args) => oracle::run(args),
         Command::Schemas(command) => schemas::run(command),

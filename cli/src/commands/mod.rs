@@ -7,6 +7,8 @@ pub(crate) mod describe;
 pub(crate) mod encode;
 pub(crate) mod explain;
 pub(crate) mod frame;
+pub(crate) mod quorum;
 pub(crate) mod records;
 pub(crate) mod server;
+pub(crate) mod storage;
 pub(crate) mod verify_log;

@@ -1,6 +1,8 @@
 //! What several tests share: running the command, and the fixtures.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod node;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -108,4 +110,25 @@ pub fn unhex(text: &str) -> Vec<u8> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex"))
         .collect()
+}
+
+/// The command in an environment variable, if Java is to be asked; a line on standard error if not.
+/// `program` is what `cargo xtask kafka` calls it.
+pub fn java(variable: &str, program: &str) -> Option<Command> {
+    let Ok(words) = std::env::var(variable) else {
+        let required = std::env::var("KWIRE_REQUIRE_JAVA").is_ok_and(|value| value == "1");
+        let why = format!(
+            "{variable} is not set; `cargo xtask kafka {program} --print-command` prints what to \
+             set it to"
+        );
+        assert!(!required, "KWIRE_REQUIRE_JAVA is set, but {why}");
+        // Past the test harness, which shows nothing of tests that pass.
+        let _ = writeln!(std::io::stderr(), "what Java says: skipped: {why}");
+        return None;
+    };
+    let words: Vec<String> = serde_json::from_str(&words).expect("a JSON array of words");
+    let (program, arguments) = words.split_first().expect("an array that is not empty");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Some(command)
 }

@@ -41,6 +41,7 @@
 //!   are removed.
 
 mod barrier;
+pub mod bootstrap;
 mod epochs;
 mod error;
 mod file_log;

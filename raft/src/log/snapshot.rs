@@ -1,6 +1,7 @@
 //! What is in a snapshot: a control batch with a header, batches of data, a control batch with a
 //! footer (KIP-630). Offsets count from 0 inside it, and every batch has the snapshot's epoch.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -32,7 +33,7 @@ pub struct SnapshotOptions {
     /// The feature `kraft.version` at the end of the snapshot. From 1 on, it and the voters stand
     /// in the snapshot.
     pub kraft_version: i16,
-    /// The voters at the end of the snapshot.
+    /// The voters at the end of the snapshot, if any are known.
     pub voters: VoterSet,
     /// The most bytes of a batch. Kafka's is 8 MiB.
     pub max_batch_size: usize,
@@ -82,7 +83,10 @@ impl SnapshotWriter {
         )];
         if options.kraft_version > 0 {
             controls.push(Control::KRaftVersion(options.kraft_version).into());
-            controls.push(Control::Voters(options.voters.clone()).into());
+            // Without voters, nobody is to take an empty set for the one that counts.
+            if !options.voters.is_empty() {
+                controls.push(Control::Voters(options.voters.clone()).into());
+            }
         }
         let header = control_batch(0, options.id.epoch, options.now_ms, &controls);
         SnapshotWriter {
@@ -323,6 +327,23 @@ pub fn verify<E>(
     Ok(reader.controls)
 }
 
+/// The same for a snapshot in memory.
+///
+/// # Errors
+/// When the bytes are not those of a whole snapshot.
+pub fn verify_bytes(bytes: &[u8]) -> Result<Vec<Control>, Damage> {
+    let read = |position: u64, max: usize| {
+        let start = usize::try_from(position).unwrap_or(usize::MAX);
+        let rest = bytes.get(start..).unwrap_or_default();
+        let part = rest.get(..max).unwrap_or(rest);
+        Ok::<_, Infallible>(Bytes::copy_from_slice(part))
+    };
+    verify(bytes.len() as u64, read).map_err(|error| match error {
+        SnapshotError::Read(never) => match never {},
+        SnapshotError::Damaged(damage) => damage,
+    })
+}
+
 /// Why a snapshot cannot be read.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -402,15 +423,24 @@ impl<E: fmt::Display + fmt::Debug> StdError for SnapshotError<E> {}
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::*;
+    use crate::types::{ReplicaKey, Uuid};
+    use crate::voters::{Endpoints, KRaftVersions, Voter};
+
+    fn voters() -> VoterSet {
+        let voter = Voter {
+            key: ReplicaKey::new(1, Uuid::from_parts(0, 7)),
+            endpoints: Endpoints::EMPTY,
+            kraft_versions: KRaftVersions::SUPPORTED,
+        };
+        [voter].into_iter().collect()
+    }
 
     fn snapshot(records: usize) -> Vec<u8> {
         let id = OffsetAndEpoch::new(10, 3);
         let options = SnapshotOptions {
             max_batch_size: 300,
-            ..SnapshotOptions::new(id, 5, 6).with_voters(VoterSet::EMPTY)
+            ..SnapshotOptions::new(id, 5, 6).with_voters(voters())
         };
         let mut writer = SnapshotWriter::new(options);
         let mut bytes = writer.take();
@@ -428,19 +458,14 @@ mod tests {
         bytes
     }
 
-    fn check(bytes: &[u8]) -> Result<Vec<Control>, SnapshotError<Infallible>> {
-        verify(bytes.len() as u64, |position, max| {
-            let rest = &bytes[position as usize..];
-            Ok(Bytes::copy_from_slice(&rest[..max.min(rest.len())]))
-        })
-    }
-
     #[test]
     fn what_is_written_is_read() {
         for records in [0, 1, 2, 3, 20] {
-            let controls = check(&snapshot(records)).unwrap();
-            let voters = Control::Voters(VoterSet::EMPTY);
-            assert_eq!(controls, [Control::KRaftVersion(1), voters]);
+            let controls = verify_bytes(&snapshot(records)).unwrap();
+            assert_eq!(
+                controls,
+                [Control::KRaftVersion(1), Control::Voters(voters())]
+            );
         }
     }
 
@@ -448,11 +473,11 @@ mod tests {
     fn no_part_is_taken_for_the_whole() {
         let bytes = snapshot(5);
         for end in 0..bytes.len() {
-            assert!(check(&bytes[..end]).is_err(), "{end}");
+            assert!(verify_bytes(&bytes[..end]).is_err(), "{end}");
         }
         let mut twice = bytes.clone();
         twice.extend_from_slice(&bytes);
-        assert!(check(&twice).is_err());
+        assert!(verify_bytes(&twice).is_err());
     }
 
     #[test]
@@ -466,7 +491,11 @@ mod tests {
                 let mut damaged = bytes.clone();
                 damaged[position + at] ^= 0x40;
                 let epoch = (12..16).contains(&at);
-                assert_eq!(check(&damaged).is_ok(), epoch, "byte {at} of {position}");
+                assert_eq!(
+                    verify_bytes(&damaged).is_ok(),
+                    epoch,
+                    "byte {at} of {position}"
+                );
             }
             position += batch.bytes().len();
         }

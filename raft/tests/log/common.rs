@@ -6,8 +6,8 @@ use kwire_raft::driver::{Barrier, LogStore};
 use kwire_raft::log::files::memory::MemoryFiles;
 use kwire_raft::log::snapshot::{SnapshotOptions, SnapshotWriter};
 use kwire_raft::log::{FileLog, LogOptions};
-use kwire_raft::types::{Epoch, Offset, OffsetAndEpoch, Topic};
-use kwire_raft::voters::VoterSet;
+use kwire_raft::types::{Epoch, Offset, OffsetAndEpoch, ReplicaKey, Topic};
+use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
 
 /// A batch of some records, whose values say where they stand.
 pub(crate) fn batch(base: Offset, epoch: Epoch, records: i64, len: usize) -> Bytes {
@@ -47,9 +47,18 @@ pub(crate) fn sync(log: &mut impl LogStore) {
     assert!(log.barrier().sync().is_ok());
 }
 
+pub(crate) fn voters() -> VoterSet {
+    let voter = |id| Voter {
+        key: ReplicaKey::new(id, "J8aAPcfLQt2bqs1JT_rMgQ".parse().unwrap()),
+        endpoints: Endpoints::one("CONTROLLER", Address::new("localhost", 9093)),
+        kraft_versions: KRaftVersions::SUPPORTED,
+    };
+    [voter(1), voter(2)].into_iter().collect()
+}
+
 /// The bytes of a snapshot.
 pub(crate) fn snapshot(id: OffsetAndEpoch) -> Vec<u8> {
-    let options = SnapshotOptions::new(id, 1000, 2000).with_voters(VoterSet::EMPTY);
+    let options = SnapshotOptions::new(id, 1000, 2000).with_voters(voters());
     let mut writer = SnapshotWriter::new(options);
     let mut bytes = writer.take();
     for _ in 0..3 {

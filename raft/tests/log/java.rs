@@ -14,10 +14,9 @@ use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::files::memory::MemoryFiles;
 use kwire_raft::log::meta::MetaProperties;
 use kwire_raft::log::{FileLog, FileStateStore, LogOptions, RetentionPolicy};
-use kwire_raft::types::{EpochStart, Offset, OffsetAndEpoch, ReplicaKey, Topic};
-use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
+use kwire_raft::types::{EpochStart, Offset, OffsetAndEpoch, Topic};
 
-use crate::common::{batch, contents, snapshot, sync};
+use crate::common::{batch, contents, snapshot, sync, voters};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
@@ -248,15 +247,6 @@ fn dump(dir: &Path, names: &[String], flags: &[&str]) -> Option<String> {
         assert!(names.contains(&format!("{base:020}.log")), "{complaints}");
     }
     Some(said)
-}
-
-fn voters() -> VoterSet {
-    let voter = |id| Voter {
-        key: ReplicaKey::new(id, "J8aAPcfLQt2bqs1JT_rMgQ".parse().unwrap()),
-        endpoints: Endpoints::one("CONTROLLER", Address::new("localhost", 9093)),
-        kraft_versions: KRaftVersions::SUPPORTED,
-    };
-    [voter(1), voter(2)].into_iter().collect()
 }
 
 /// A log with control batches, several epochs, small and large batches, in several segments.

@@ -10,8 +10,8 @@ use kwire_protocol::messages::fetch_response::{
     FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use kwire_protocol::messages::{FetchRequest, FetchResponse};
-use kwire_raft::log::Range;
-use kwire_raft::log::files::{File, Files, StdFiles};
+use kwire_raft::driver::{LogRange, LogStore};
+use kwire_raft::log::FileLog;
 use kwire_raft::message::Request;
 use kwire_raft::node::Node;
 use kwire_raft::types::{Epoch, Offset};
@@ -36,7 +36,7 @@ const MAX_ANSWER_BYTES: usize = 8 << 20;
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The bytes of a log that are still in their file.
-pub(super) type Found = Range<<StdFiles as Files>::File>;
+pub(super) type Found = <FileLog as LogStore>::Range;
 
 /// What the node says about a partition.
 struct Look {
@@ -277,13 +277,6 @@ async fn partition(asked: &FetchPartition, look: Look) -> io::Result<PartitionDa
 /// Reads what was found, where it keeps nobody from working. It is committed, so that it does not
 /// change meanwhile.
 pub(super) async fn read(found: Found) -> io::Result<Bytes> {
-    let read = tokio::task::spawn_blocking(move || {
-        let len = usize::try_from(found.len).map_err(io::Error::other)?;
-        let mut bytes = vec![0; len];
-        match found.file.read_at(&mut bytes, found.position)? {
-            read if read == len => Ok(Bytes::from(bytes)),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    });
+    let read = tokio::task::spawn_blocking(move || found.read().map_err(io::Error::other));
     read.await.map_err(io::Error::other)?
 }

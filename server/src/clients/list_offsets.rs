@@ -10,6 +10,7 @@ use kwire_protocol::messages::list_offsets_response::{
 };
 use kwire_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use kwire_protocol::records::{self, Batch, Batches, TimestampType};
+use kwire_raft::driver::LogStore;
 use kwire_raft::types::{Epoch, Offset};
 
 use super::fetch::{check_leader, read};

@@ -28,8 +28,9 @@ fn listener(text: &str) -> Option<Listener> {
     })
 }
 
-/// Reads `host:port`, `[v6]:port` or `:port`.
-pub(super) fn address_of(text: &str) -> Option<Address> {
+/// Reads `host:port`, `[v6]:port` or `:port`, which is all addresses.
+#[must_use]
+pub fn address_of(text: &str) -> Option<Address> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok()?;
     let host = match host.strip_prefix('[') {

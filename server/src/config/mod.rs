@@ -4,6 +4,7 @@
 mod connections;
 mod listeners;
 mod source;
+mod storage;
 
 use std::path::PathBuf;
 
@@ -15,8 +16,9 @@ use kwire_raft::voters::{Address, Endpoints, VoterSet};
 use crate::clients;
 use crate::listen::Limits;
 
-pub use listeners::Listener;
+pub use listeners::{Listener, address_of};
 pub use source::{ConfigError, Place, Properties};
+pub use storage::StorageConfig;
 
 /// What a server is told by its properties.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,50 @@
+//! What commands that talk to a quorum have in common.
+
+use std::time::Duration;
+
+use kwire_raft::types::Topic;
+use kwire_raft::voters::Address;
+use kwire_server::client::QuorumClient;
+use kwire_server::config::address_of;
+
+use crate::failure::Failure;
+
+/// Which quorum is meant.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Quorum {
+    /// Some nodes of the quorum, or brokers of its cluster
+    #[arg(
+        long,
+        required = true,
+        value_name = "HOST:PORT,...",
+        value_delimiter = ',',
+        value_parser = address
+    )]
+    pub(crate) bootstrap: Vec<Address>,
+    /// The topic of its log: __cluster_metadata or __raft_performance_test
+    #[arg(long, default_value = "__cluster_metadata", value_parser = topic)]
+    pub(crate) topic: Topic,
+    /// How long to wait for an answer of the leader, and to look for it
+    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    pub(crate) timeout_ms: u64,
+}
+
+impl Quorum {
+    pub(crate) fn client(&self) -> Result<QuorumClient, Failure> {
+        let timeout = Duration::from_millis(self.timeout_ms);
+        let client = QuorumClient::new(self.bootstrap.clone(), self.topic.clone(), timeout);
+        client.map_err(Failure::failed)
+    }
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    let address = address_of(text.trim()).filter(|a| !a.host.is_empty() && a.port != 0);
+    address.ok_or_else(|| "HOST:PORT is needed".to_owned())
+}
+
+fn topic(text: &str) -> Result<Topic, String> {
+    let topics = [Topic::cluster_metadata(), Topic::performance_test()];
+    let mut topics = topics.into_iter();
+    let found = topics.find(|topic| topic.name == text);
+    found.ok_or_else(|| "there is no such quorum".to_owned())
+}
