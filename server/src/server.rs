@@ -3,15 +3,15 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use kwire_protocol::Uuid;
 use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::{FileLog, FileStateStore, LogError};
 use kwire_raft::message::Request;
-use kwire_raft::node::{CallId, Destination, Event};
-use kwire_raft::types::{Instant, Topic};
+use kwire_raft::node::{CallId, Destination, Event, RoleName};
+use kwire_raft::types::{Epoch, Instant, NodeId, Offset, Topic};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tracing::info;
@@ -22,8 +22,10 @@ use crate::directory::{Directory, DirectoryError, Unformatted};
 use crate::format::{self, FormatError};
 use crate::listen;
 use crate::peers::Peers;
-use crate::runner::{self, FileDriver, FileDriverError, Handle, Runner, StartError, Surroundings};
-use crate::workload::{Load, Report, Workload};
+use crate::runner::{
+    self, FileDriver, FileDriverError, Gone, Handle, Runner, StartError, Surroundings,
+};
+use crate::workload::{Acknowledged, Load, Report, Workload};
 
 /// What a server is to be, beside its properties.
 #[derive(Clone, Debug)]
@@ -47,8 +49,28 @@ pub struct Server {
     addresses: Vec<(String, SocketAddr)>,
     reports: mpsc::Receiver<Report>,
     stopped: mpsc::Receiver<bool>,
+    acknowledged: SharedAcknowledged,
     directory: Directory,
 }
+
+/// What a node is, and how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it is.
+    pub role: RoleName,
+    /// In which epoch.
+    pub epoch: Epoch,
+    /// Who leads that, where known.
+    pub leader: Option<NodeId>,
+    /// Before which offset the log is committed, as far as the node knows.
+    pub high_watermark: Option<Offset>,
+    /// Where its log ends.
+    pub log_end: Offset,
+    /// What its workload knows to be committed.
+    pub acknowledged: Option<Acknowledged>,
+}
+
+type SharedAcknowledged = Arc<Mutex<Option<Acknowledged>>>;
 
 /// Why a server does not run.
 #[derive(Debug)]
@@ -96,6 +118,7 @@ struct Around {
     replay: Replay,
     workload: Option<Workload>,
     reports: mpsc::Sender<Report>,
+    acknowledged: SharedAcknowledged,
     stopped: mpsc::Sender<bool>,
 }
 
@@ -117,6 +140,7 @@ impl Surroundings for Around {
             return Ok(replay_again);
         };
         let again = workload.work(driver, now)?.min(replay_again);
+        *lock(&self.acknowledged) = workload.acknowledged();
         if let Some(report) = workload.report() {
             let _ = self.reports.send(report);
         }
@@ -164,6 +188,7 @@ impl Server {
         let client_id = format!("raft-client-{}", config.node_id);
         let patience = Duration::from_millis(config.quorum.request_timeout_ms);
         let producers = SharedProducers::default();
+        let acknowledged = SharedAcknowledged::default();
         let surroundings = |handle: Handle| Around {
             replay: Replay::new(producers.clone()),
             peers: Peers::new(
@@ -177,6 +202,7 @@ impl Server {
                 .load
                 .map(|load| Workload::new(load, node_seed(directory.id))),
             reports: to_reports,
+            acknowledged: acknowledged.clone(),
             stopped: to_stopped,
         };
         let runner = runner::start(node, log, FileStateStore::new(files), surroundings)
@@ -205,6 +231,7 @@ impl Server {
             addresses,
             reports,
             stopped,
+            acknowledged,
             directory,
         })
     }
@@ -231,6 +258,26 @@ impl Server {
     #[must_use]
     pub fn reports(&self) -> &mpsc::Receiver<Report> {
         &self.reports
+    }
+
+    /// What the node is, and how far it is.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub fn progress(&self) -> Result<Progress, Gone> {
+        let acknowledged = self.acknowledged.clone();
+        let handle = self.handle();
+        self.runtime.block_on(handle.ask(move |driver| {
+            let node = driver.node();
+            Progress {
+                role: node.role(),
+                epoch: node.epoch(),
+                leader: node.leader(),
+                high_watermark: node.high_watermark(),
+                log_end: node.log_end().offset,
+                acknowledged: *lock(&acknowledged),
+            }
+        }))
     }
 
     /// Hands over to other voters and stops. Whether that took no longer than `timeout`.
@@ -281,6 +328,10 @@ fn listen(
         bound.push((listener.name.clone(), listening));
     }
     Ok(bound)
+}
+
+fn lock(acknowledged: &SharedAcknowledged) -> std::sync::MutexGuard<'_, Option<Acknowledged>> {
+    acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The longest answer that is read: of what this node asks for, with a batch that is longer than it

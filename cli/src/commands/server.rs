@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kwire_protocol::Uuid;
 use kwire_raft::types::Topic;
@@ -16,6 +16,7 @@ use kwire_server::server::{Options, Server};
 use kwire_server::workload::Load;
 use tracing::{info, warn};
 
+use super::status::Line;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -103,7 +104,15 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
     })
     .map_err(Failure::failed)?;
-    watch(&server, &stop, out)?;
+    if args.stop_with_stdin {
+        stop_with_stdin(stop.clone());
+    }
+    watch(
+        &server,
+        args.status_ms.map(Duration::from_millis),
+        &stop,
+        out,
+    )?;
     if stop.load(Ordering::SeqCst) {
         info!("stopping: handing over to another voter");
         let in_time = server.shut_down(PATIENCE).map_err(Failure::failed)?;
@@ -115,10 +124,30 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     server.stop().map_err(Failure::failed)
 }
 
-/// Prints reports until the node stops or is asked to.
-fn watch(server: &Server, stop: &AtomicBool, out: &mut dyn Write) -> Result<(), Failure> {
+/// Prints reports, and how far the node is if asked to, until it stops or is asked to.
+fn watch(
+    server: &Server,
+    status_every: Option<Duration>,
+    stop: &AtomicBool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let patience = status_every.map_or(Duration::from_millis(50), |every| {
+        every.min(Duration::from_millis(50))
+    });
+    let mut next = Instant::now();
     while !stop.load(Ordering::SeqCst) {
-        match server.reports().recv_timeout(Duration::from_millis(50)) {
+        if let Some(every) = status_every
+            && Instant::now() >= next
+        {
+            next = Instant::now() + every;
+            // A node that is gone says why when it is stopped.
+            let Ok(progress) = server.progress() else {
+                return Ok(());
+            };
+            print(&Line::Status(progress.into()), out)?;
+        }
+        match server.reports().recv_timeout(patience) {
+            Ok(report) if status_every.is_some() => print(&Line::Report(report.into()), out)?,
             Ok(report) => {
                 writeln!(out, "{report}")?;
                 out.flush()?;
@@ -128,6 +157,22 @@ fn watch(server: &Server, stop: &AtomicBool, out: &mut dyn Write) -> Result<(), 
         }
     }
     Ok(())
+}
+
+fn print(line: &Line, out: &mut dyn Write) -> Result<(), Failure> {
+    serde_json::to_writer(&mut *out, line)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Whoever started this process ends with it, or closes its input.
+fn stop_with_stdin(stop: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        // An error is an end as well.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        stop.store(true, Ordering::SeqCst);
+    });
 }
 
 fn options(args: &Args) -> Result<Options, Failure> {

@@ -16,6 +16,8 @@ pub(super) struct Resigned {
     pub(super) ends_at: Instant,
     /// Voters that know.
     pub(super) acknowledged: BTreeSet<NodeId>,
+    /// Voters whose addresses refuse connections: nobody is there to take over.
+    gone: BTreeSet<NodeId>,
     /// The voters, best successor first. Empty if this node found itself resigned when it started.
     successors: Vec<ReplicaKey>,
 }
@@ -25,12 +27,29 @@ impl Resigned {
         Resigned {
             ends_at,
             acknowledged: BTreeSet::new(),
+            gone: BTreeSet::new(),
             successors,
         }
     }
 }
 
 impl Node {
+    /// The address of a voter refuses connections, or it answered after all.
+    pub(super) fn note_gone(&mut self, peer: NodeId, is_gone: bool) {
+        if let Role::Resigned(resigned) = &mut self.role {
+            match is_gone {
+                true => resigned.gone.insert(peer),
+                false => resigned.gone.remove(&peer),
+            };
+        }
+    }
+
+    /// Whether a voter may be there that takes over.
+    pub(super) fn has_successor(&self, resigned: &Resigned) -> bool {
+        let others = self.voters().ids().filter(|id| Some(*id) != self.config.id);
+        others.into_iter().any(|id| !resigned.gone.contains(&id))
+    }
+
     pub(super) fn pump_resigned(&mut self) {
         let Role::Resigned(resigned) = &self.role else {
             return;

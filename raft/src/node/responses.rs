@@ -158,6 +158,7 @@ impl Node {
             Ok(response) => response,
             Err(error) => return self.call_failed(peer, kind, error),
         };
+        self.note_gone(peer, false);
         match (kind, response) {
             (Kind::Vote | Kind::PreVote, Response::Vote(r)) => self.vote_answered(peer, kind, &r),
             (Kind::Begin, Response::BeginQuorumEpoch(r)) => self.begin_answered(peer, &r),
@@ -179,6 +180,7 @@ impl Node {
         self.back_off(peer);
         if error == CallError::Refused {
             self.refused_by(peer);
+            self.note_gone(peer, true);
         }
         match kind {
             Kind::PreVote => self.pre_vote_failed(peer, error),

@@ -41,7 +41,8 @@ impl Node {
         let matters = self.is_voter() && !is_alone;
         let is_busy = match &self.role {
             // Somebody has to take over first, which ends these states.
-            Role::Resigned(_) | Role::Candidate(_) | Role::Prospective(_) => matters,
+            Role::Resigned(resigned) => matters && self.has_successor(resigned),
+            Role::Candidate(_) | Role::Prospective(_) => matters,
             _ => false,
         };
         let timed_out = shutdown.until <= self.now;

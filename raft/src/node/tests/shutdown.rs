@@ -200,3 +200,15 @@ fn a_second_shutdown_changes_nothing() {
         "the first one's time counts"
     );
 }
+
+#[test]
+fn a_leader_does_not_wait_for_voters_that_are_all_gone() {
+    let mut h = State::Leader.reach();
+    let outputs = shut_down(&mut h);
+    let calls = calls(&outputs);
+    let refused = crate::node::CallError::Refused;
+    h.node.handle_answer(h.now, calls[0].0, Err(refused));
+    assert_eq!(over(&h.settle()), None, "the other one may take over");
+    h.node.handle_answer(h.now, calls[1].0, Err(refused));
+    assert_eq!(over(&h.settle()), Some(true));
+}

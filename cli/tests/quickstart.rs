@@ -1,0 +1,68 @@
+//! `kwire quickstart`: three processes that are really killed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn quickstart(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kwire"))
+        .arg("quickstart")
+        .arg("--dir")
+        .arg(dir)
+        .args(args)
+        .output()
+        .expect("it runs")
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn acknowledged(output: &Output) -> u64 {
+    let text = text(output);
+    let line = text
+        .lines()
+        .find(|line| line.contains("records acknowledged in"))
+        .unwrap_or_else(|| panic!("no summary: {text}"));
+    let number = line.split(' ').next().unwrap_or_default();
+    number.replace(',', "").parse().expect("a number")
+}
+
+#[test]
+fn nothing_is_lost_and_the_directory_can_be_used_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path().join("quorum");
+    let first = quickstart(&dir, &["--seconds", "6", "--chaos", "1"]);
+    assert!(first.status.success(), "{}", text(&first));
+    assert!(acknowledged(&first) > 0, "{}", text(&first));
+    assert!(text(&first).contains("nothing lost, nothing twice"));
+    let second = quickstart(&dir, &["--seconds", "4"]);
+    assert!(second.status.success(), "{}", text(&second));
+    assert!(acknowledged(&second) > 0, "{}", text(&second));
+
+    let other = quickstart(&dir, &["--seconds", "1", "--nodes", "1"]);
+    assert_eq!(other.status.code(), Some(2));
+    assert!(
+        text(&other).contains("run it with --nodes 3"),
+        "{}",
+        text(&other)
+    );
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("thesis.txt"), "mine").expect("a file");
+    let refused = quickstart(dir.path(), &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        text(&refused).contains("no quickstart made it"),
+        "{}",
+        text(&refused)
+    );
+    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 1);
+}
