@@ -269,6 +269,58 @@ fn blocks_of_lz4() {
     }
 }
 
+/// A block might become 255 times as long as it is, and room is made for that; each of these asks
+/// for a little more than the one before, and becomes no longer than it is.
+#[test]
+fn blocks_of_lz4_that_fill_little_of_their_room() {
+    for limit in [100_000, 1 << 20, 4 << 20, 8 << 20] {
+        let mut frame = vec![4, 0x22, 0x4d, 0x18, 0x60, 0x70];
+        frame.push((twox_hash::XxHash32::oneshot(0, &frame[4..]) >> 8) as u8);
+        let mut literals = 15;
+        while 255 * literals < limit.min(4 << 20) {
+            let extra = literals - 15;
+            let mut block = vec![0xf0];
+            block.extend(vec![0xff; extra / 255]);
+            block.push((extra % 255) as u8);
+            block.extend(vec![7; literals]);
+            frame.extend((block.len() as u32).to_le_bytes());
+            frame.extend(block);
+            literals += literals / 16 + 1;
+        }
+        frame.extend([0; 4]);
+        let cost = cost::of(|| {
+            let mut out = Vec::new();
+            let result = Compression::Lz4.decompress(&frame, &mut out, &limits(limit));
+            result.unwrap();
+            assert!(out.len() < frame.len());
+        });
+        let held = 2 * limit as u64 + DECODER;
+        assert!(cost.peak <= held, "{limit}: {cost:?}");
+        assert!(cost.total <= 2 * held, "{limit}: {cost:?}");
+    }
+}
+
+/// The header of a member may have a name, a comment and extra bytes, which nobody wants.
+#[test]
+fn members_of_gzip_that_are_nearly_all_header() {
+    let mut header = vec![0x1f, 0x8b, 8, 0x1c, 0, 0, 0, 0, 0, 0xff];
+    header.extend([0xff; 2]);
+    header.extend(vec![1; 0xffff]);
+    for text in [b'n', b'c'] {
+        header.extend(vec![text; 65_000]);
+        header.push(0);
+    }
+    let empty = [&header[..], &[3, 0], &[0; 8]].concat();
+    for members in [1, 20] {
+        let bytes = empty.repeat(members);
+        let cost = cost::of(|| {
+            let result = Compression::Gzip.decompress(&bytes, &mut Vec::new(), &limits(1000));
+            result.unwrap();
+        });
+        assert!(cost.total <= 2 * 1000 + DECODER, "{members}: {cost:?}");
+    }
+}
+
 /// Through a batch: the limit is that of each, and of each record.
 #[test]
 fn a_batch_with_a_bomb() {

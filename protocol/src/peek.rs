@@ -54,7 +54,6 @@
 //! ```
 
 use std::iter::FusedIterator;
-use std::sync::OnceLock;
 
 #[cfg(feature = "records")]
 use crate::records::{self, Batches};
@@ -93,7 +92,7 @@ macro_rules! plans {
         impl $trait for crate::messages::$message<'_> {
             #[inline]
             fn $function() -> &'static Plans {
-                static PLANS: OnceLock<Plans> = OnceLock::new();
+                static PLANS: std::sync::OnceLock<Plans> = std::sync::OnceLock::new();
                 PLANS.get_or_init(|| {
                     let schema = crate::messages::$message::SCHEMA;
                     Plans::new(schema, &[$($path),*], false)

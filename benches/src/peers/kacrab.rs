@@ -23,6 +23,12 @@ macro_rules! kacrab {
                 done
             }),
             Entry::new(Operation::EncodeFresh, NAME, move || {
+                let mut out = bytes::BytesMut::new();
+                black_box(value)
+                    .write(&mut out, black_box(version))
+                    .map(|()| out)
+            }),
+            Entry::new(Operation::EncodeFresh, NAME, move || {
                 let mut out = bytes::BytesMut::with_capacity(size().unwrap_or_default());
                 black_box(value)
                     .write(&mut out, black_box(version))

@@ -87,12 +87,6 @@ pub fn owned(frame: &Bytes) -> Result<Vec<Owned>, Error> {
         if batch.compression()? == Compression::None {
             let mut unused = Vec::new();
             let records = batch.records(&mut unused, &Limits::default())?;
-            let count = batch.header().map_or(0, |header| header.record_count);
-            owned.reserve(
-                usize::try_from(count)
-                    .unwrap_or_default()
-                    .min(frame.len() / 7),
-            );
             for record in records {
                 let record = record?;
                 owned.push(Owned {

@@ -171,7 +171,8 @@ pub struct RequestPeek<'a> {
     pub version: i16,
     /// The number that the response has to bring back.
     pub correlation_id: i32,
-    /// The client's name; `None` where it is null, or the header's version has none.
+    /// The client's name; `None` where it is null, and where the header's version has none: there
+    /// decoding gives the schema's default, an empty one.
     pub client_id: Option<&'a str>,
     /// The version at which the header was read.
     pub header_version: i16,

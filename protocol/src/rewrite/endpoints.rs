@@ -1,7 +1,6 @@
 //! The addresses of brokers in responses.
 
 use std::fmt;
-use std::sync::OnceLock;
 
 use super::put_uvarint;
 use crate::ApiKey;
@@ -69,7 +68,7 @@ macro_rules! responses {
         fn plans(api_key: ApiKey) -> Result<Option<&'static Plans>, DecodeError> {
             match api_key {
                 $($(#[$cfg])* ApiKey::$key => {
-                    static PLANS: OnceLock<Plans> = OnceLock::new();
+                    static PLANS: std::sync::OnceLock<Plans> = std::sync::OnceLock::new();
                     Ok(Some(PLANS.get_or_init(|| {
                         let schema = <crate::messages::$response as crate::Message>::SCHEMA;
                         Plans::new(schema, &[$($path),*], false)

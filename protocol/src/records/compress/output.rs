@@ -63,8 +63,10 @@ impl<'v> Output<'v> {
     pub(super) fn block(&mut self, len: usize) -> (&[u8], &mut [u8]) {
         let missing = (self.filled + len).saturating_sub(self.bytes.len());
         if missing > 0 {
-            // At least doubling, so that many small blocks do not copy the bytes each time.
-            let step = missing.max(self.written().min(self.room()));
+            // At least doubling, so that many small blocks do not copy the bytes each time. What was
+            // written says too little: a block may ask for much more than it fills.
+            let len = self.bytes.len() - self.start;
+            let step = missing.max(len.min(self.limit.saturating_sub(len)));
             self.grow(step);
         }
         let (written, spare) = self.bytes.split_at_mut(self.filled);

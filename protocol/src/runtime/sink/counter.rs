@@ -80,7 +80,7 @@ impl Sink<'_> for Counter {
 }
 
 /// The number of bytes of an unsigned varint.
-fn uvarint_len(value: u32) -> usize {
+pub(super) fn uvarint_len(value: u32) -> usize {
     (31 - (value | 1).leading_zeros() as usize) / 7 + 1
 }
 

@@ -1,5 +1,6 @@
 //! Encoded bytes into a buffer.
 
+use super::counter::uvarint_len;
 use super::{Sink, TagMark};
 use crate::runtime::{Array, EncodeError, Fixed};
 
@@ -97,16 +98,20 @@ impl Writer {
         }
     }
 
-    /// Moves a payload so that its size gets the room that it needs.
+    /// Moves a payload so that its size gets the room that it needs, and no more: a buffer that is
+    /// just large enough for the message must not grow.
     #[cold]
     #[inline(never)]
     fn widen_tag_size(&mut self, at: usize, size: usize) {
-        let end = self.out.len();
-        self.long_uvarint(size as u32);
-        let width = self.out.len() - end;
-        // Now the size stands behind the payload; rotate it to the front, over the spare byte.
-        self.out[at - 1..].rotate_right(width);
-        self.out.remove(at - 1 + width);
+        let more = uvarint_len(size as u32) - 1;
+        self.out.resize(self.out.len() + more, 0);
+        self.out[at..].rotate_right(more);
+        let mut rest = size;
+        for byte in &mut self.out[at - 1..at - 1 + more] {
+            *byte = rest as u8 | 0x80;
+            rest >>= 7;
+        }
+        self.out[at - 1 + more] = rest as u8;
     }
 }
 
@@ -137,6 +142,15 @@ mod tests {
             let written = writer.into_inner();
             assert_eq!(written, expected.into_inner());
             assert_eq!(counter.len() + 2, written.len());
+
+            // At the end of a message, in a buffer of the message's size.
+            let exact = counter.len();
+            let mut writer = Writer::new(Vec::with_capacity(exact), true);
+            let room = writer.out.capacity();
+            let mark = writer.begin_tag(300);
+            writer.put(&payload);
+            writer.end_tag(mark);
+            assert_eq!((writer.len(), writer.out.capacity()), (exact, room));
         }
     }
 
