@@ -78,6 +78,7 @@ impl<L: SimLog> World<L> {
             1 => u64::MAX,
             _ => self.disk.draw(),
         };
+        self.look_at_ranges_of(host);
         let machine = &mut self.hosts[host];
         let Machine::On(on) = std::mem::replace(&mut machine.machine, Machine::Between) else {
             unreachable!("only a running machine crashes");

@@ -383,7 +383,7 @@ impl<L: SimLog> World<L> {
                     response,
                     records,
                 }) => {
-                    let response = self.complete(response, records);
+                    let response = self.complete(host, response, records);
                     self.reply(host, token, response);
                 }
                 Some(Effect::Sync { id, barrier }) => {
