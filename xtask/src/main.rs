@@ -8,6 +8,7 @@ mod dump_log;
 mod fuzz;
 mod jars;
 mod java;
+mod kafka_tools;
 mod model;
 mod oracle;
 mod paths;
@@ -38,6 +39,7 @@ enum Command {
     Capture(capture::Args),
     Codegen(codegen::Args),
     DumpLog(dump_log::Args),
+    KafkaTools(kafka_tools::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Oracle(oracle::Args),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
         Command::DumpLog(args) => dump_log::run(args),
+        Command::KafkaTools(args) => kafka_tools::run(args),
         Command::Fuzz(command) => fuzz::run(command),
         Command::Model(args) => model::run(args),
         Command::Oracle(args) => oracle::run(args),

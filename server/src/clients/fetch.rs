@@ -23,6 +23,8 @@ use crate::runner::{FileDriver, Gone, Status};
 
 /// The first version that raft nodes speak.
 const RAFT_SINCE: i16 = 12;
+/// Versions whose errors name the leader.
+const LEADERS_SINCE: i16 = 12;
 /// Versions that name topics by id.
 const IDS_SINCE: i16 = 13;
 /// Versions that have the replica's id in a struct.
@@ -129,7 +131,7 @@ impl Clients {
         for (topic, looks) in request.topics.into_iter().zip(looks) {
             let mut partitions = Vec::new();
             for (asked, look) in topic.partitions.iter().zip(looks) {
-                partitions.push(partition(asked, look).await?);
+                partitions.push(partition(head.version, asked, look).await?);
             }
             response.responses.push(FetchableTopicResponse {
                 topic: topic.topic,
@@ -249,7 +251,11 @@ fn look_at(
     look
 }
 
-async fn partition(asked: &FetchPartition, look: Look) -> io::Result<PartitionData<'static>> {
+async fn partition(
+    version: i16,
+    asked: &FetchPartition,
+    look: Look,
+) -> io::Result<PartitionData<'static>> {
     let records = match look.found {
         Some(found) if found.len > 0 => read(found).await?,
         _ => Bytes::new(),
@@ -264,7 +270,7 @@ async fn partition(asked: &FetchPartition, look: Look) -> io::Result<PartitionDa
         records: Some(records.into()),
         ..Default::default()
     };
-    if look.error.is_error() {
+    if look.error.is_error() && version >= LEADERS_SINCE {
         partition.current_leader = LeaderIdAndEpoch {
             leader_id: look.leader,
             leader_epoch: look.epoch,
