@@ -8,6 +8,7 @@ mod api_versions;
 mod cluster;
 mod epochs;
 mod fetch;
+mod forward;
 mod groups;
 mod list_offsets;
 mod metadata;
@@ -145,7 +146,7 @@ struct Head {
 }
 
 impl Head {
-    fn decode<'a, M: Message + Read<'static>>(&self, body: &Bytes) -> io::Result<M> {
+    fn decode<M: Message + Read<'static>>(&self, body: &Bytes) -> io::Result<M> {
         M::decode_shared(body, self.version, &Limits::DEFAULT).map_err(io::Error::other)
     }
 
@@ -211,7 +212,12 @@ impl Clients {
             ApiKey::METADATA => self.metadata(caller, &head, &body).await,
             ApiKey::DESCRIBE_CLUSTER => self.describe_cluster(caller, &head, &body).await,
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&head, &body).await,
-            _ if Request::API_KEYS.contains(&head.api_key) => self.ask_raft(&head, &body).await,
+            _ if Request::API_KEYS.contains(&head.api_key) => {
+                match self.forward(caller, &head, &body).await? {
+                    Some(answer) => Ok(answer),
+                    None => self.ask_raft(&head, &body).await,
+                }
+            }
             _ => self.group_request(caller, &head, &body).await,
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kwire_protocol::frame::{self, RequestHead};
 use kwire_protocol::messages::{ProduceRequest, ProduceResponse, produce_request};
-use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
+use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, NewRecord};
 use kwire_protocol::runtime::{Read as ReadMessage, Request};
 use kwire_protocol::{ApiKey, Limits, Message};
 use kwire_raft::types::Topic;
@@ -224,7 +224,8 @@ pub(crate) fn batch(producer_id: i64, epoch: i16, sequence: i32, values: &[&str]
             value: Some(value.as_bytes()),
             headers: &[],
         };
-        builder.try_append(&record).expect("there is room");
+        let appended = builder.try_append(&record).expect("a record");
+        assert!(matches!(appended, Append::Done { .. }));
     }
     builder.finish().expect("a batch")
 }
