@@ -1,6 +1,8 @@
-//! Requests of administrators that only the leader answers: passed on to it, as Kafka's brokers do.
+//! Requests that only the leader answers, and that clients send to any node: passed on to it, as
+//! Kafka's brokers do.
 //!
-//! Its tools ask any node for the state of the quorum, and the same one again if that does not lead.
+//! Kafka's tools ask any node for the state of the quorum, and librdkafka any for a producer's id,
+//! and both ask the same one again if that does not lead.
 
 use std::io;
 use std::time::Duration;
@@ -33,14 +35,17 @@ impl Clients {
         head: &Head,
         body: &Bytes,
     ) -> io::Result<Option<Answer>> {
-        let is_admins = matches!(
+        let goes_anywhere = matches!(
             head.api_key,
-            ApiKey::DESCRIBE_QUORUM | ApiKey::ADD_RAFT_VOTER | ApiKey::REMOVE_RAFT_VOTER
+            ApiKey::DESCRIBE_QUORUM
+                | ApiKey::ADD_RAFT_VOTER
+                | ApiKey::REMOVE_RAFT_VOTER
+                | ApiKey::INIT_PRODUCER_ID
         );
         let client = head.client_id.as_str();
         let is_nodes = client == CLIENT_ID || client.starts_with(RAFT_CLIENT_ID);
         let leads = self.node.status().borrow().leads_from.is_some();
-        if !is_admins || is_nodes || leads {
+        if !goes_anywhere || is_nodes || leads {
             return Ok(None);
         }
         let cluster = self.cluster(caller).await?;

@@ -203,6 +203,9 @@ impl Clients {
         if !is_served && head.api_key != ApiKey::API_VERSIONS {
             return refuse::unsupported(&head);
         }
+        if let Some(answer) = self.forward(caller, &head, &body).await? {
+            return Ok(answer);
+        }
         match head.api_key {
             ApiKey::API_VERSIONS => self.api_versions(&head).await,
             ApiKey::PRODUCE => self.produce(caller, head, &body).await,
@@ -212,12 +215,7 @@ impl Clients {
             ApiKey::METADATA => self.metadata(caller, &head, &body).await,
             ApiKey::DESCRIBE_CLUSTER => self.describe_cluster(caller, &head, &body).await,
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&head, &body).await,
-            _ if Request::API_KEYS.contains(&head.api_key) => {
-                match self.forward(caller, &head, &body).await? {
-                    Some(answer) => Ok(answer),
-                    None => self.ask_raft(&head, &body).await,
-                }
-            }
+            _ if Request::API_KEYS.contains(&head.api_key) => self.ask_raft(&head, &body).await,
             _ => self.group_request(caller, &head, &body).await,
         }
     }
