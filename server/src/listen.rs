@@ -128,8 +128,10 @@ impl Server {
         let local = stream.local_addr()?;
         let (from, to) = stream.into_split();
         let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
-        let reading = self.take_requests(Caller { peer, local }, from, queue);
-        let writing = self.write_answers(queued, to);
+        // Both halves are of one task, and need no locks; it may move from thread to thread.
+        let under_way = AtomicUsize::new(0);
+        let reading = self.take_requests(Caller { peer, local }, from, queue, &under_way);
+        let writing = self.write_answers(queued, to, &under_way);
         // The first error ends both; the end of requests lets the answers out.
         tokio::try_join!(reading, writing).map(|_| ())
     }
@@ -139,17 +141,22 @@ impl Server {
         caller: Caller,
         mut from: impl AsyncRead + Unpin,
         queue: Sender<Queued>,
+        under_way: &AtomicUsize,
     ) -> io::Result<()> {
-        while let Some((request, permit)) = self.read_request(&mut from, &queue).await? {
+        while let Some((request, permit)) = self.read_request(&mut from, under_way).await? {
             let answer = self.clients.answer(caller, &request).await?;
             drop((request, permit));
-            let permit = match &answer {
+            let (answer, permit) = match answer {
                 Answer::Nothing => continue,
-                Answer::Frame(frame) => self.hold(frame.len()).await?,
-                Answer::Later(_) => None,
+                Answer::Held(frame, permit) => (Answer::Frame(frame), Some(permit)),
+                Answer::Frame(frame) => {
+                    let permit = self.hold(frame.len()).await?;
+                    (Answer::Frame(frame), permit)
+                }
+                Answer::Later(later) => (Answer::Later(later), None),
             };
-            let queued = Queued { answer, permit };
-            let sent = queue.send(queued).await;
+            under_way.fetch_add(1, Ordering::Relaxed);
+            let sent = queue.send(Queued { answer, permit }).await;
             // The other half knows why it has ended.
             if sent.is_err() {
                 return Ok(());
@@ -161,7 +168,7 @@ impl Server {
     async fn read_request(
         &self,
         from: &mut (impl AsyncRead + Unpin),
-        queue: &Sender<Queued>,
+        under_way: &AtomicUsize,
     ) -> io::Result<Option<(Bytes, Option<OwnedSemaphorePermit>)>> {
         let limits = &self.limits;
         let mut prefix = [0; 4];
@@ -172,7 +179,7 @@ impl Server {
                 Ok(Ok(_)) => break,
                 Ok(Err(error)) => return Err(error),
                 // Somebody who waits for an answer is not idle.
-                Err(_) if queue.capacity() < MAX_IN_FLIGHT => {}
+                Err(_) if under_way.load(Ordering::Relaxed) > 0 => {}
                 Err(_) => return Err(io::Error::other("idle for too long")),
             }
         }
@@ -204,16 +211,18 @@ impl Server {
         &self,
         mut queued: Receiver<Queued>,
         mut to: impl AsyncWrite + Unpin,
+        under_way: &AtomicUsize,
     ) -> io::Result<()> {
         while let Some(Queued { answer, permit }) = queued.recv().await {
             let frame = match answer {
                 Answer::Nothing => continue,
-                Answer::Frame(frame) => frame,
+                Answer::Frame(frame) | Answer::Held(frame, _) => frame,
                 Answer::Later(later) => later.await?,
             };
             let written = timeout(self.limits.stalled, to.write_all(&frame)).await;
             written.map_err(|_| io::Error::other("an answer took too long to go"))??;
             drop(permit);
+            under_way.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
     }

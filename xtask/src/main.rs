@@ -9,6 +9,7 @@ mod fuzz;
 mod jars;
 mod java;
 mod kafka;
+mod kafka_tools;
 mod model;
 mod oracle;
 mod paths;
@@ -39,6 +40,7 @@ enum Command {
     Capture(capture::Args),
     Codegen(codegen::Args),
     DumpLog(dump_log::Args),
+    KafkaTools(kafka_tools::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Kafka(kafka::Args),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
         Command::DumpLog(args) => dump_log::run(args),
+        Command::KafkaTools(args) => kafka_tools::run(args),
         Command::Fuzz(command) => fuzz::run(command),
         Command::Kafka(args) => kafka::run(args),
         Command::Model(args) => model::run(args),

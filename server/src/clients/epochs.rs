@@ -10,7 +10,7 @@ use kwire_protocol::messages::offset_for_leader_epoch_response::{
 use kwire_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use super::fetch::check_leader;
-use super::{Answer, Clients, Head};
+use super::{Answer, Clients, Head, check_count};
 
 impl Clients {
     pub(super) async fn offset_for_leader_epoch(
@@ -19,6 +19,13 @@ impl Clients {
         body: &Bytes,
     ) -> io::Result<Answer> {
         let request: OffsetForLeaderEpochRequest<'static> = head.decode(body)?;
+        check_count(
+            request
+                .topics
+                .iter()
+                .map(|topic| topic.partitions.len())
+                .sum(),
+        )?;
         let own = self.topic.name.clone();
         let response = self.node.ask(move |driver| {
             let node = driver.node();

@@ -1,6 +1,7 @@
 //! Fetch: of consumers here, of raft nodes by the node.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,11 +19,13 @@ use kwire_raft::types::{Epoch, Offset};
 use tokio::time::{Instant, timeout_at};
 
 use super::cluster::{Broker, is_topic};
-use super::{Answer, Caller, Clients, Head};
+use super::{Answer, Caller, Clients, Head, MAX_READ_BYTES, check_count};
 use crate::runner::{FileDriver, Gone, Status};
 
 /// The first version that raft nodes speak.
 const RAFT_SINCE: i16 = 12;
+/// Versions whose errors name the leader.
+const LEADERS_SINCE: i16 = 12;
 /// Versions that name topics by id.
 const IDS_SINCE: i16 = 13;
 /// Versions that have the replica's id in a struct.
@@ -67,6 +70,13 @@ impl Clients {
             };
             return head.answer(&response);
         }
+        check_count(
+            request
+                .topics
+                .iter()
+                .map(|topic| 1 + topic.partitions.len())
+                .sum(),
+        )?;
         let looks = self.look_for_records(head.version, &request).await?;
         self.answer_fetch(caller, head, request, looks).await
     }
@@ -126,10 +136,19 @@ impl Clients {
             let cluster = self.cluster(caller).await?;
             response.node_endpoints = cluster.leader().map(endpoint).into_iter().collect();
         }
+        // Held from before they are read until they are written, lest slow readers fill the memory.
+        let found = looks
+            .iter()
+            .flatten()
+            .filter_map(|look| look.found.as_ref());
+        let len: u64 = found.map(|found| found.len).sum();
+        let len = u32::try_from(len).unwrap_or(u32::MAX).min(MAX_READ_BYTES);
+        let room = Arc::clone(&self.room).acquire_many_owned(len).await;
+        let room = room.map_err(io::Error::other)?;
         for (topic, looks) in request.topics.into_iter().zip(looks) {
             let mut partitions = Vec::new();
             for (asked, look) in topic.partitions.iter().zip(looks) {
-                partitions.push(partition(asked, look).await?);
+                partitions.push(partition(head.version, asked, look).await?);
             }
             response.responses.push(FetchableTopicResponse {
                 topic: topic.topic,
@@ -138,7 +157,7 @@ impl Clients {
                 ..Default::default()
             });
         }
-        head.answer(&response)
+        Ok(Answer::Held(head.frame(&response)?, room))
     }
 }
 
@@ -249,7 +268,11 @@ fn look_at(
     look
 }
 
-async fn partition(asked: &FetchPartition, look: Look) -> io::Result<PartitionData<'static>> {
+async fn partition(
+    version: i16,
+    asked: &FetchPartition,
+    look: Look,
+) -> io::Result<PartitionData<'static>> {
     let records = match look.found {
         Some(found) if found.len > 0 => read(found).await?,
         _ => Bytes::new(),
@@ -264,7 +287,7 @@ async fn partition(asked: &FetchPartition, look: Look) -> io::Result<PartitionDa
         records: Some(records.into()),
         ..Default::default()
     };
-    if look.error.is_error() {
+    if look.error.is_error() && version >= LEADERS_SINCE {
         partition.current_leader = LeaderIdAndEpoch {
             leader_id: look.leader,
             leader_epoch: look.epoch,

@@ -8,6 +8,7 @@ mod api_versions;
 mod cluster;
 mod epochs;
 mod fetch;
+mod forward;
 mod groups;
 mod list_offsets;
 mod metadata;
@@ -29,6 +30,7 @@ use kwire_protocol::schema::VersionRange;
 use kwire_protocol::{ApiKey, Limits, Message, frame};
 use kwire_raft::message::Request;
 use kwire_raft::types::Topic;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::producers::Producers;
 use crate::runner::Handle;
@@ -110,7 +112,14 @@ pub struct Clients {
     /// The listener by which the client came: others are named with where they have the same.
     listener: String,
     options: Options,
+    /// For the bytes of the log that are read for consumers and not written yet.
+    room: Arc<Semaphore>,
 }
+
+/// The most bytes of the log that are held for all consumers together.
+const MAX_READ_BYTES: u32 = 128 << 20;
+/// The most partitions that a request may name, where the node is asked for each: there is one.
+const MAX_PARTITIONS: usize = 1_000;
 
 /// Who asks, and at which of our addresses.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +136,8 @@ pub enum Answer {
     Nothing,
     /// This frame is the answer.
     Frame(Vec<u8>),
+    /// This frame is the answer, and has room until it is written.
+    Held(Vec<u8>, OwnedSemaphorePermit),
     /// The answer depends on what is still to come. Meanwhile the next request may be taken, whose
     /// answer follows this one.
     Later(Later),
@@ -145,7 +156,7 @@ struct Head {
 }
 
 impl Head {
-    fn decode<'a, M: Message + Read<'static>>(&self, body: &Bytes) -> io::Result<M> {
+    fn decode<M: Message + Read<'static>>(&self, body: &Bytes) -> io::Result<M> {
         M::decode_shared(body, self.version, &Limits::DEFAULT).map_err(io::Error::other)
     }
 
@@ -180,6 +191,7 @@ impl Clients {
             coordinator,
             listener,
             options,
+            room: Arc::new(Semaphore::new(MAX_READ_BYTES as usize)),
         }
     }
 
@@ -202,6 +214,9 @@ impl Clients {
         if !is_served && head.api_key != ApiKey::API_VERSIONS {
             return refuse::unsupported(&head);
         }
+        if let Some(answer) = self.forward(caller, &head, &body).await? {
+            return Ok(answer);
+        }
         match head.api_key {
             ApiKey::API_VERSIONS => self.api_versions(&head).await,
             ApiKey::PRODUCE => self.produce(caller, head, &body).await,
@@ -215,6 +230,15 @@ impl Clients {
             _ => self.group_request(caller, &head, &body).await,
         }
     }
+}
+
+/// Refuses to keep the node busy with more partitions than anybody can mean.
+fn check_count(partitions: usize) -> io::Result<()> {
+    if partitions > MAX_PARTITIONS {
+        let what = format!("{partitions} partitions in a request, and there is one");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

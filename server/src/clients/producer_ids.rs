@@ -27,7 +27,7 @@ impl Clients {
         };
         match id {
             Some(id) => (response.producer_id, response.producer_epoch) = (id, 0),
-            // Clients ask any node, and with this error another one after a while.
+            // The leader gives them out, and it is not known or does not answer: clients ask again.
             None => response.error_code = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS.0,
         }
         head.answer(&response)

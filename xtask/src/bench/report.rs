@@ -46,7 +46,7 @@ const OPERATIONS: [(&str, &str, &str); 6] = [
     (
         "encode-fresh",
         "Encode into a new buffer",
-        "Where a library knows the exact size beforehand, it is used.",
+        "Of letting the buffer grow and of asking for the exact size beforehand, the faster counts.",
     ),
     (
         "encode-decoded",
