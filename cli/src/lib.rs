@@ -19,8 +19,8 @@ use clap::{Parser, Subcommand};
 use kwire_protocol::ApiKey;
 
 use commands::{
-    apis, batch, decode, describe, encode, explain, frame, quorum, records, server, storage,
-    verify_log,
+    apis, batch, decode, describe, dump_log, encode, explain, frame, quorum, records, server,
+    storage, verify_log,
 };
 use failure::Failure;
 
@@ -53,6 +53,7 @@ enum Command {
     Explain(explain::Args),
     Records(records::Args),
     Quorum(quorum::Args),
+    DumpLog(dump_log::Args),
     Server(server::Args),
     Storage(storage::Args),
     VerifyLog(verify_log::Args),
@@ -73,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Batch(args) => batch::run(&args, &mut out),
         Command::Quorum(args) => quorum::run(&args, &mut out),
+        Command::DumpLog(args) => dump_log::run(&args, &mut out),
         Command::Server(args) => server::run(&args, &mut out),
         Command::Storage(args) => storage::run(&args, &mut out),
         Command::VerifyLog(args) => verify_log::run(&args, &mut out),

@@ -4,6 +4,7 @@ pub(crate) mod apis;
 pub(crate) mod batch;
 pub(crate) mod decode;
 pub(crate) mod describe;
+pub(crate) mod dump_log;
 pub(crate) mod encode;
 pub(crate) mod explain;
 pub(crate) mod frame;
