@@ -20,7 +20,7 @@ use kwire_protocol::ApiKey;
 
 use commands::{
     apis, batch, decode, describe, dump_log, encode, explain, frame, quorum, records, server,
-    storage, verify_log,
+    storage, tail_metadata, verify_log,
 };
 use failure::Failure;
 
@@ -54,6 +54,7 @@ enum Command {
     Records(records::Args),
     Quorum(quorum::Args),
     DumpLog(dump_log::Args),
+    TailMetadata(tail_metadata::Args),
     Server(server::Args),
     Storage(storage::Args),
     VerifyLog(verify_log::Args),
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Batch(args) => batch::run(&args, &mut out),
         Command::Quorum(args) => quorum::run(&args, &mut out),
         Command::DumpLog(args) => dump_log::run(&args, &mut out),
+        Command::TailMetadata(args) => tail_metadata::run(&args, &mut out),
         Command::Server(args) => server::run(&args, &mut out),
         Command::Storage(args) => storage::run(&args, &mut out),
         Command::VerifyLog(args) => verify_log::run(&args, &mut out),

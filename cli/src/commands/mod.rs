@@ -12,4 +12,5 @@ pub(crate) mod quorum;
 pub(crate) mod records;
 pub(crate) mod server;
 pub(crate) mod storage;
+pub(crate) mod tail_metadata;
 pub(crate) mod verify_log;
