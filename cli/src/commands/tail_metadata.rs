@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kwire_protocol::records::Batches;
 use kwire_raft::log::snapshot::SnapshotReader;
-use kwire_raft::types::{Epoch, Offset, OffsetAndEpoch};
+use kwire_raft::types::{Epoch, Offset, OffsetAndEpoch, Topic};
 use kwire_server::client::{ClientError, Fetched, QuorumClient};
 use serde_json::{Map, Value, json};
 
@@ -116,13 +116,9 @@ struct Tail<'a> {
     last_epoch: Epoch,
     /// What comes before is not printed.
     from: Offset,
+    what: What,
     out: &'a mut dyn Write,
 }
-
-const METADATA: What = What {
-    records: true,
-    metadata: true,
-};
 
 impl<'a> Tail<'a> {
     /// Where to begin, and up to where the log is committed now.
@@ -139,6 +135,10 @@ impl<'a> Tail<'a> {
             next: 0,
             last_epoch: 0,
             from: 0,
+            what: What {
+                records: true,
+                metadata: args.quorum.topic == Topic::cluster_metadata(),
+            },
             out,
         };
         if args.from == From::Latest {
@@ -186,7 +186,7 @@ impl<'a> Tail<'a> {
             if last < self.next {
                 continue;
             }
-            let view = BatchView::new(&batch, 0, METADATA, &mut scratch);
+            let view = BatchView::new(&batch, 0, self.what, &mut scratch);
             let epoch = batch.header().map_or(0, |h| h.partition_leader_epoch);
             let new = |record: &&RecordView| record.offset >= self.from.max(self.next);
             let records: Vec<&RecordView> = view.records.iter().flatten().filter(new).collect();
@@ -217,7 +217,7 @@ impl<'a> Tail<'a> {
             while let Some(bytes) = reader.next_batch().map_err(|error| failed(&error))? {
                 for batch in Batches::new(&bytes) {
                     let batch = batch.map_err(|error| failed(&error))?;
-                    let view = BatchView::new(&batch, 0, METADATA, &mut scratch);
+                    let view = BatchView::new(&batch, 0, self.what, &mut scratch);
                     for record in view.records.iter().flatten() {
                         self.record(record, id.epoch, Some(id))?;
                     }
@@ -271,10 +271,14 @@ fn describe(record: &RecordView) -> (String, Value) {
     match message.and_then(|message| Some((message, message.data.as_ref()?))) {
         Some((message, data)) => (message.name.clone(), data.clone()),
         None => {
-            let value = serde_json::to_value(&record.value).unwrap_or_default();
-            let error = message.and_then(|message| message.error.as_deref());
-            let data = json!({"value": value, "error": error});
-            ("unknown".to_owned(), data)
+            let mut data = json!({"value": record.value});
+            match message.and_then(|message| message.error.as_deref()) {
+                Some(error) => {
+                    data["error"] = error.into();
+                    ("unknown".to_owned(), data)
+                }
+                None => ("record".to_owned(), data),
+            }
         }
     }
 }
