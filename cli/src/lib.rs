@@ -19,8 +19,8 @@ use clap::{Parser, Subcommand};
 use kwire_protocol::ApiKey;
 
 use commands::{
-    apis, batch, decode, describe, encode, explain, frame, quickstart, quorum, records, server,
-    storage, verify_log,
+    apis, batch, decode, describe, dump_log, encode, explain, frame, quickstart, quorum, records,
+    server, storage, tail_metadata, verify_log,
 };
 use failure::Failure;
 
@@ -54,6 +54,8 @@ enum Command {
     Records(records::Args),
     Quorum(quorum::Args),
     Quickstart(quickstart::Args),
+    DumpLog(dump_log::Args),
+    TailMetadata(tail_metadata::Args),
     Server(server::Args),
     Storage(storage::Args),
     VerifyLog(verify_log::Args),
@@ -75,6 +77,8 @@ pub fn main() -> ExitCode {
         Command::Batch(args) => batch::run(&args, &mut out),
         Command::Quorum(args) => quorum::run(&args, &mut out),
         Command::Quickstart(args) => quickstart::run(&args, &mut out),
+        Command::DumpLog(args) => dump_log::run(&args, &mut out),
+        Command::TailMetadata(args) => tail_metadata::run(&args, &mut out),
         Command::Server(args) => server::run(&args, &mut out),
         Command::Storage(args) => storage::run(&args, &mut out),
         Command::VerifyLog(args) => verify_log::run(&args, &mut out),

@@ -98,8 +98,13 @@ pub(crate) fn of_api(info: &ApiInfo, kind: Kind) -> Option<&'static Codec> {
 
 /// The message of a record of the KRaft metadata log.
 pub(crate) fn metadata_record(record_type: i16) -> Option<&'static Codec> {
+    // The records of the topic __remote_log_metadata are of the same kind, with numbers of their own.
+    let is_remote =
+        |name: &str| name.starts_with("RemoteLog") || name.starts_with("RemotePartition");
     CODECS.iter().find(|codec| {
-        codec.schema.kind == Kind::Metadata && codec.schema.api_key == Some(record_type)
+        codec.schema.kind == Kind::Metadata
+            && codec.schema.api_key == Some(record_type)
+            && !is_remote(codec.schema.name)
     })
 }
 

@@ -232,6 +232,25 @@ fn what_is_there_already() {
     assert_snapshot!("storage_again", text);
 }
 
+/// A blank disk is not to become a voter, or to forget that it was one.
+#[test]
+fn a_server_needs_a_directory_that_is_formatted() {
+    let node = Node::new();
+    let error = kwire(&["server", "--config", &node.path("dynamic")]).fails(1);
+    assert!(
+        error.contains("`kwire storage format --config FILE"),
+        "{error}"
+    );
+    let flags = [
+        "server",
+        "--require-formatted",
+        "--config",
+        &node.path("static"),
+    ];
+    let error = kwire(&flags).fails(1);
+    assert!(error.contains("not formatted"), "{error}");
+}
+
 #[test]
 fn ids_are_new() {
     let [first, second] = [(); 2].map(|()| kwire(&["storage", "random-uuid"]).ok());

@@ -336,7 +336,8 @@ impl<'a> ApiVersionsAnswer<'a> {
 }
 
 /// Reads the body of the response to an ApiVersions request of version `asked`, and gives the
-/// version at which it was read: 0 if the broker lacks `asked` (KIP-511).
+/// version at which it was read: 0 if the broker lacks `asked` (KIP-511). Kafka's test raft server
+/// answers so without saying that it lacks it, and all other versions are in that answer.
 ///
 /// # Errors
 /// When it is malformed or passes the limits.
@@ -359,7 +360,16 @@ pub fn decode_api_versions_response<'a>(
             }
         }
     }
-    ApiVersionsResponse::decode_with(body, asked, limits).map(|response| (asked, response))
+    match ApiVersionsResponse::decode_with(body, asked, limits) {
+        Ok(response) => Ok((asked, response)),
+        // No body is one at version 0 and at another: a count of four bytes begins with a 0, which
+        // is a null where it has one, and between, versions are longer.
+        Err(error) if asked != 0 && ApiVersionsResponse::SCHEMA.versions.contains(asked) => {
+            let at_0 = ApiVersionsResponse::decode_with(body, 0, limits);
+            at_0.map(|response| (0, response)).map_err(|_| error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +384,21 @@ mod tests {
             .map(|(key, lowest, highest)| (*key, VersionRange::new(*lowest, *highest)));
         let ours = SupportedVersions::stable().narrow(FETCH, VersionRange::new(4, 18));
         Negotiated::from_ranges(ours, theirs)
+    }
+
+    #[test]
+    fn a_server_that_answers_at_version_0_and_does_not_say_so() {
+        let (_, response) = SupportedVersions::stable().answer(4);
+        let body = response.encode_to_vec(0).unwrap();
+        for asked in 0..=5 {
+            let answer = ApiVersionsAnswer::decode(asked, &body, &Limits::DEFAULT).unwrap();
+            let ApiVersionsAnswer::Versions(read) = answer else {
+                panic!("{answer:?}");
+            };
+            assert_eq!(read.api_keys.len(), response.api_keys.len(), "{asked}");
+            let cut = &body[..body.len() - 1];
+            assert!(ApiVersionsAnswer::decode(asked, cut, &Limits::DEFAULT).is_err());
+        }
     }
 
     fn refusal(theirs: &[(ApiKey, i16, i16)], api_key: ApiKey) -> String {

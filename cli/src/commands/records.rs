@@ -1,7 +1,7 @@
 //! `kwire records`: record batches and their records.
 
 mod text;
-mod view;
+pub(crate) mod view;
 
 use std::io::Write;
 use std::path::Path;

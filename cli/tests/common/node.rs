@@ -23,6 +23,29 @@ impl Node {
     /// One that is formatted with some flags. `bootstrap` is the port of a node that it asks, or
     /// its own.
     pub fn formatted(id: u32, bootstrap: Option<u16>, flags: &[&str]) -> Node {
+        let node = Node::with_properties(id, bootstrap);
+        node.format(flags);
+        node
+    }
+
+    /// The voters of a quorum, with these directory ids.
+    pub fn quorum(directory_ids: &[&str]) -> Vec<Node> {
+        let first = Node::with_properties(1, None);
+        let port = first.port;
+        let others = (2..).zip(&directory_ids[1..]);
+        let others = others.map(|(id, _)| Node::with_properties(id, Some(port)));
+        let nodes: Vec<Node> = [first].into_iter().chain(others).collect();
+        let voters = (1..).zip(&nodes).zip(directory_ids);
+        let voters: Vec<String> = voters
+            .map(|((id, node), directory)| format!("{id}@{}:{directory}", node.address()))
+            .collect();
+        for node in &nodes {
+            node.format(&["--initial-controllers", &voters.join(",")]);
+        }
+        nodes
+    }
+
+    fn with_properties(id: u32, bootstrap: Option<u16>) -> Node {
         let dir = tempfile::tempdir().expect("a directory");
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("bound").port();
@@ -34,16 +57,18 @@ impl Node {
             dir.path().join("logs").display()
         );
         fs::write(dir.path().join("properties"), text).expect("written");
-        let node = Node {
+        Node {
             dir,
             port,
             process: None,
-        };
-        let config = node.config();
+        }
+    }
+
+    fn format(&self, flags: &[&str]) {
+        let config = self.config();
         let mut arguments = vec!["storage", "format", "-t", CLUSTER, "-c", &config];
         arguments.extend(flags);
         kwire(&arguments).ok();
-        node
     }
 
     pub fn config(&self) -> String {

@@ -39,8 +39,8 @@ pub(super) struct OffsetEntry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TimeEntry {
-    timestamp: i64,
-    relative: u32,
+    pub(super) timestamp: i64,
+    pub(super) relative: u32,
 }
 
 impl Indexes {
@@ -206,12 +206,14 @@ pub(super) struct Noted {
 }
 
 impl OffsetEntry {
+    pub(super) const LEN: usize = OFFSET_ENTRY;
+
     fn bytes(&self) -> [u8; OFFSET_ENTRY] {
         let value = (u64::from(self.relative) << 32) | u64::from(self.position);
         value.to_be_bytes()
     }
 
-    fn read(bytes: &[u8; OFFSET_ENTRY]) -> OffsetEntry {
+    pub(super) fn read(bytes: &[u8; OFFSET_ENTRY]) -> OffsetEntry {
         let value = u64::from_be_bytes(*bytes);
         OffsetEntry {
             relative: (value >> 32) as u32,
@@ -221,6 +223,8 @@ impl OffsetEntry {
 }
 
 impl TimeEntry {
+    pub(super) const LEN: usize = TIME_ENTRY;
+
     fn bytes(&self) -> [u8; TIME_ENTRY] {
         let value = (i128::from(self.timestamp) << 32) | i128::from(self.relative);
         let mut bytes = [0; TIME_ENTRY];
@@ -233,7 +237,7 @@ impl TimeEntry {
         bytes
     }
 
-    fn read(bytes: &[u8; TIME_ENTRY]) -> TimeEntry {
+    pub(super) fn read(bytes: &[u8; TIME_ENTRY]) -> TimeEntry {
         let mut wide = [0; 16];
         for (to, from) in wide.iter_mut().skip(4).zip(bytes) {
             *to = *from;
@@ -253,18 +257,22 @@ fn entries<T, const N: usize>(
     read: fn(&[u8; N]) -> T,
     ascend: fn(&T, &T) -> bool,
 ) -> Option<Vec<T>> {
-    let (chunks, rest) = bytes.as_chunks::<N>();
-    let used = chunks
-        .iter()
-        .rposition(|chunk| chunk.iter().any(|&byte| byte != 0));
-    let chunks = chunks
-        .get(..used.map_or(0, |last| last + 1))
-        .unwrap_or_default();
-    let entries: Vec<T> = chunks.iter().map(read).collect();
+    let (_, rest) = bytes.as_chunks::<N>();
+    let entries: Vec<T> = raw_entries(bytes).iter().map(read).collect();
     let ascending = entries.is_sorted_by(ascend);
     // A preallocated file need not end with a whole entry, one that was trimmed has to.
     let whole = rest.iter().all(|&byte| byte == 0);
     (ascending && whole).then_some(entries)
+}
+
+/// The entries as they stand in a file, up to the zeros at its end.
+pub(super) fn raw_entries<const N: usize>(bytes: &[u8]) -> &[[u8; N]] {
+    let (chunks, _) = bytes.as_chunks::<N>();
+    let used = chunks
+        .iter()
+        .rposition(|chunk| chunk.iter().any(|&byte| byte != 0));
+    let used = used.map_or(0, |last| last + 1);
+    chunks.get(..used).unwrap_or_default()
 }
 
 /// More than any index of a segment of 2 GiB has, with Kafka's least interval.

@@ -47,6 +47,7 @@ mod error;
 mod file_log;
 pub mod files;
 mod index;
+pub mod inspect;
 mod marks;
 pub mod meta;
 mod metadata;

@@ -72,7 +72,8 @@ impl QuorumClient {
             port: address.port,
             ..Default::default()
         };
-        let timeout_ms = self.nodes.timeout.as_millis();
+        // Earlier than this end gives up: the leader says what it waited for.
+        let timeout_ms = (self.nodes.timeout * 3 / 4).as_millis();
         let request = AddRaftVoterRequest {
             cluster_id: cluster_id.map(|id| id.to_owned().into()),
             timeout_ms: i32::try_from(timeout_ms).unwrap_or(i32::MAX),

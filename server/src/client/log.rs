@@ -27,8 +27,25 @@ pub enum Fetched {
         /// Up to where the log is committed, if the leader knows.
         high_watermark: Option<Offset>,
     },
-    /// The log begins later: this snapshot stands for what came before.
-    Snapshot(OffsetAndEpoch),
+    /// The log begins later: a snapshot stands for what came before.
+    Snapshot {
+        /// The snapshot.
+        id: OffsetAndEpoch,
+        /// Up to where the log is committed, if the leader knows.
+        high_watermark: Option<Offset>,
+    },
+}
+
+impl Fetched {
+    /// Up to where the log is committed, if the leader knows.
+    #[must_use]
+    pub fn high_watermark(&self) -> Option<Offset> {
+        match self {
+            Fetched::Records { high_watermark, .. } | Fetched::Snapshot { high_watermark, .. } => {
+                *high_watermark
+            }
+        }
+    }
 }
 
 impl QuorumClient {
@@ -45,6 +62,12 @@ impl QuorumClient {
     ) -> Result<Fetched, ClientError> {
         let fetching = self.nodes.fetch(offset, last_epoch, wait);
         self.runtime.block_on(fetching)
+    }
+
+    /// The epoch of the leader that answered last.
+    #[must_use]
+    pub fn leader_epoch(&self) -> Epoch {
+        self.nodes.leader_epoch
     }
 
     /// A snapshot, whose bytes are asked for as they are read.
@@ -140,20 +163,21 @@ impl Nodes {
         let partition =
             partition.ok_or_else(|| malformed::<FetchRequest>("it has no partition"))?;
         refusal(api_key, partition.error_code, None::<&str>)?;
+        let high_watermark = partition.high_watermark;
+        let high_watermark = (high_watermark >= 0).then_some(high_watermark);
         let snapshot = &partition.snapshot_id;
         if snapshot.end_offset >= 0 && snapshot.epoch >= 0 {
             let id = OffsetAndEpoch::new(snapshot.end_offset, snapshot.epoch);
-            return Ok(Fetched::Snapshot(id));
+            return Ok(Fetched::Snapshot { id, high_watermark });
         }
         let diverging = &partition.diverging_epoch;
         if diverging.epoch >= 0 && diverging.end_offset >= 0 {
             let end_offset = diverging.end_offset;
             return Err(ClientError::Diverged { end_offset });
         }
-        let high_watermark = partition.high_watermark;
         Ok(Fetched::Records {
             batches: partition.records.map_or_else(Bytes::new, shared),
-            high_watermark: (high_watermark >= 0).then_some(high_watermark),
+            high_watermark,
         })
     }
 

@@ -451,3 +451,89 @@ fn initial_voters(
     }
     Ok(set)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use kwire_raft::control::Control;
+    use kwire_raft::driver::LogStore;
+    use kwire_raft::log::{FileLog, LogOptions};
+
+    use super::*;
+    use crate::config::Properties;
+
+    const PROPERTIES: &str = "node.id=1\nprocess.roles=controller\n\
+        listeners=CONTROLLER://localhost:9093\ncontroller.listener.names=CONTROLLER\n";
+
+    fn config(dir: &Path) -> StorageConfig {
+        let text = format!("{PROPERTIES}log.dirs={}\n", dir.display());
+        let properties = Properties::parse(Path::new("p"), &text).expect("properties");
+        StorageConfig::from_properties(&properties).expect("valid")
+    }
+
+    fn options(release: Option<&str>) -> FormatOptions {
+        FormatOptions {
+            cluster_id: "cluster".to_owned(),
+            controllers: InitialControllers::Standalone,
+            features: Features::new(release, &[]).expect("a release"),
+            ignore_formatted: false,
+            now_ms: 7,
+        }
+    }
+
+    /// The voters with which a log of the topic begins.
+    fn voters(dir: &Path, topic: &Topic) -> VoterSet {
+        let files = StdFiles::partition(dir, topic).expect("a directory");
+        let mut log = FileLog::open(files, LogOptions::new(topic.clone())).expect("a log");
+        let found = log.recovered().expect("it is whole");
+        let controls = found.controls.iter().map(|(_, control)| control);
+        let voters = controls.filter_map(|control| match control {
+            Control::Voters(voters) => Some(voters.clone()),
+            Control::KRaftVersion(version) => {
+                assert_eq!(*version, 1);
+                None
+            }
+        });
+        voters.last().unwrap_or(VoterSet::EMPTY)
+    }
+
+    #[test]
+    fn any_topic_begins_with_the_voters_that_were_formatted() {
+        for release in [None, Some("4.3")] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let formatted = format(&config(dir.path()), &options(release)).expect("it is empty");
+            let topic = Topic::performance_test();
+            adopt_voters(dir.path(), &topic).expect("there is a checkpoint");
+            let found = voters(dir.path(), &topic);
+            assert_eq!(found, voters(dir.path(), &Topic::cluster_metadata()));
+            let directory_id = Some(formatted[0].directory_id);
+            assert_eq!(
+                found.get(1).expect("a voter").key.directory_id,
+                directory_id
+            );
+            // What is there is left alone.
+            let name = dir.path().join("__raft_performance_test-0");
+            let name = name.join(bootstrap::file_name());
+            fs::remove_file(&name).expect("it is there");
+            adopt_voters(dir.path(), &topic).expect("nothing to do");
+            assert!(!name.exists());
+        }
+    }
+
+    #[test]
+    fn what_was_interrupted_is_not_formatted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        format(&config(dir.path()), &options(None)).expect("it is empty");
+        let again = format(&config(dir.path()), &options(None)).expect_err("it is not");
+        assert!(matches!(again, FormatError::Already(_)), "{again}");
+        fs::remove_file(dir.path().join(meta::FILE_NAME)).expect("it is there");
+        let formatted = format(&config(dir.path()), &options(None)).expect("it is not whole");
+        let found = voters(dir.path(), &Topic::cluster_metadata());
+        let directory_id = Some(formatted[0].directory_id);
+        assert_eq!(
+            found.get(1).expect("a voter").key.directory_id,
+            directory_id
+        );
+    }
+}

@@ -12,83 +12,94 @@ use crate::output;
 
 /// What of the batches is wanted.
 #[derive(Clone, Copy)]
-pub(super) struct What {
+pub(crate) struct What {
     /// The records, not only the batches.
-    pub(super) records: bool,
+    pub(crate) records: bool,
     /// Records hold messages of the KRaft metadata log.
-    pub(super) metadata: bool,
+    pub(crate) metadata: bool,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct BatchView {
-    pub(super) position: usize,
-    pub(super) size: usize,
-    pub(super) magic: i8,
+pub(crate) struct BatchView {
+    pub(crate) position: usize,
+    pub(crate) size: usize,
+    pub(crate) magic: i8,
     /// Not at hand for compressed messages of magic 0 and 1.
-    pub(super) base_offset: Option<i64>,
-    pub(super) last_offset: i64,
-    pub(super) compression: String,
-    pub(super) crc: u32,
-    pub(super) crc_ok: bool,
-    pub(super) timestamp_type: &'static str,
-    pub(super) max_timestamp: i64,
+    pub(crate) base_offset: Option<i64>,
+    pub(crate) last_offset: i64,
+    pub(crate) compression: String,
+    pub(crate) crc: u32,
+    pub(crate) crc_ok: bool,
+    pub(crate) timestamp_type: &'static str,
+    pub(crate) max_timestamp: i64,
     #[serde(flatten)]
-    pub(super) header: Option<HeaderView>,
+    pub(crate) header: Option<HeaderView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) records: Option<Vec<RecordView>>,
+    pub(crate) records: Option<Vec<RecordView>>,
     /// Why records are missing, or some of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// What only magic 2 has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct HeaderView {
-    pub(super) record_count: i32,
-    pub(super) base_timestamp: i64,
-    pub(super) partition_leader_epoch: i32,
-    pub(super) producer_id: i64,
-    pub(super) producer_epoch: i16,
-    pub(super) base_sequence: i32,
-    pub(super) transactional: bool,
-    pub(super) control: bool,
-    pub(super) delete_horizon: Option<i64>,
+pub(crate) struct HeaderView {
+    pub(crate) record_count: i32,
+    pub(crate) base_timestamp: i64,
+    pub(crate) partition_leader_epoch: i32,
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) base_sequence: i32,
+    pub(crate) transactional: bool,
+    pub(crate) control: bool,
+    pub(crate) delete_horizon: Option<i64>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RecordView {
-    pub(super) offset: i64,
-    pub(super) timestamp: i64,
-    pub(super) key: Content,
-    pub(super) value: Content,
+pub(crate) struct RecordView {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Content,
+    pub(crate) value: Content,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) headers: Vec<(Content, Content)>,
+    pub(crate) headers: Vec<(Content, Content)>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<MessageView>,
+    pub(crate) message: Option<MessageView>,
 }
 
 /// The message that a record holds.
 #[derive(Serialize)]
-pub(super) struct MessageView {
+pub(crate) struct MessageView {
     #[serde(rename = "type")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) version: Option<i16>,
+    pub(crate) version: Option<i16>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) data: Option<Value>,
+    pub(crate) data: Option<Value>,
     /// Why there is no data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 /// A key or a value. In JSON it is null, a string, or `{"hex": ...}`.
-pub(super) enum Content {
+pub(crate) enum Content {
     Null,
     Text(String),
     Bytes(Vec<u8>),
+}
+
+impl Content {
+    /// How many bytes it has; `None` for null.
+    pub(crate) fn len(&self) -> Option<usize> {
+        match self {
+            Content::Null => None,
+            Content::Text(text) => Some(text.len()),
+            Content::Bytes(bytes) => Some(bytes.len()),
+        }
+    }
 }
 
 impl Serialize for Content {
@@ -119,7 +130,7 @@ impl From<Option<&[u8]>> for Content {
 
 impl BatchView {
     /// The batch at `position` of the input.
-    pub(super) fn new(
+    pub(crate) fn new(
         batch: &Batch<'_>,
         position: usize,
         what: What,
