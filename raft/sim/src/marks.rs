@@ -98,6 +98,7 @@ marks! {
     MessageTwice = "request twice",
     /// A link let nothing through.
     LinkCut = "message on a cut link",
+    /// A caller heard that nobody listens at an address, rightly or not.
     ConnectionRefused = "connection refused",
     /// Records on the wire were not those that the leader sent.
     Lied = "records altered on the wire",

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Answer, Caller, Clients, Head};
-use crate::peers::read_frame;
+use crate::connection::read_frame;
 
 /// What is passed on says so, and is not passed on again: two nodes may take each other for the
 /// leader.
