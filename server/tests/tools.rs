@@ -1,7 +1,7 @@
 //! Kafka's own tools, and librdkafka's, against nodes of ours.
 //!
 //! `KWIRE_TOOLS_4_3_1` and `KWIRE_TOOLS_2_8_2` have the commands that
-//! `cargo xtask kafka-tools --release 4.3.1 --print-command` prints, and `kcat` is looked for on the
+//! `cargo xtask kafka tool --release 4.3.1 --print-command` prints, and `kcat` is looked for on the
 //! path. Without them, the tests are skipped; `KWIRE_REQUIRE_JAVA=1` makes that a failure.
 
 mod common;
@@ -34,7 +34,7 @@ impl Tools {
         let Ok(words) = std::env::var(&variable) else {
             let what = format!("Kafka {release}'s tools against our nodes");
             let why = format!(
-                "{variable} is not set; `cargo xtask kafka-tools --release {release} \
+                "{variable} is not set; `cargo xtask kafka tool --release {release} \
                  --print-command` prints what to set it to"
             );
             skip(&what, &why);

@@ -1,5 +1,6 @@
 //! `cargo xtask kafka`: Kafka's own programs, to hold ours against.
 
+use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,7 @@ use crate::java;
 /// Run one of Kafka's own programs.
 ///
 /// `cargo xtask kafka storage -- format --config FILE --cluster-id ID --standalone`
+/// `cargo xtask kafka tool -- org.apache.kafka.tools.GetOffsetShell --bootstrap-server localhost:9092`
 /// Needs a JDK (17 or later) and Maven.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,28 +32,54 @@ pub(crate) struct Args {
 enum Program {
     /// A node: `kafka.Kafka`.
     Node,
+    /// A node of a quorum that writes records while it leads: `kafka.tools.TestRaftServer`.
+    RaftServer,
     /// `kafka-storage`.
     Storage,
     /// `kafka-metadata-quorum`.
     MetadataQuorum,
+    /// The tool whose class is the first argument.
+    Tool,
+}
+
+impl Program {
+    fn class(self) -> Option<&'static str> {
+        match self {
+            Program::Node => Some("kafka.Kafka"),
+            Program::RaftServer => Some("kafka.tools.TestRaftServer"),
+            Program::Storage => Some("kafka.tools.StorageTool"),
+            Program::MetadataQuorum => Some("org.apache.kafka.tools.MetadataQuorumCommand"),
+            Program::Tool => None,
+        }
+    }
+
+    /// Where its jars are.
+    fn class_path(self, release: &Release) -> Result<OsString> {
+        let _lock = jars::lock()?;
+        match self {
+            Program::Node | Program::RaftServer | Program::Storage => {
+                Ok(jars::fetch(release)?.join("*").into_os_string())
+            }
+            Program::MetadataQuorum | Program::Tool => {
+                let mut path = jars::fetch_tools(release)?.join("*").into_os_string();
+                // Before 4.0 some of the tools were part of Kafka itself.
+                if !release.is_at_least(4, 0) {
+                    path.push(if cfg!(windows) { ";" } else { ":" });
+                    path.push(jars::fetch(release)?.join("*"));
+                }
+                Ok(path)
+            }
+        }
+    }
 }
 
 /// Runs the program.
 pub(crate) fn run(args: Args) -> Result<()> {
-    let (class, jars) = {
-        let _lock = jars::lock()?;
-        match args.program {
-            Program::Node => ("kafka.Kafka", jars::fetch(&args.release)?),
-            Program::Storage => ("kafka.tools.StorageTool", jars::fetch(&args.release)?),
-            Program::MetadataQuorum => (
-                "org.apache.kafka.tools.MetadataQuorumCommand",
-                jars::fetch_tools(&args.release)?,
-            ),
-        }
-    };
     let mut command = Command::new(java::tool("java"));
-    command.args(["-Dfile.encoding=UTF-8", "-cp"]);
-    command.arg(jars.join("*")).arg(class);
+    command.args(["-Xmx256m", "-Dfile.encoding=UTF-8", "-cp"]);
+    command
+        .arg(args.program.class_path(&args.release)?)
+        .args(args.program.class());
     if args.print_command {
         println!("{}", java::command_line(&command)?);
         return Ok(());

@@ -9,7 +9,6 @@ mod fuzz;
 mod jars;
 mod java;
 mod kafka;
-mod kafka_tools;
 mod model;
 mod oracle;
 mod paths;
@@ -40,7 +39,6 @@ enum Command {
     Capture(capture::Args),
     Codegen(codegen::Args),
     DumpLog(dump_log::Args),
-    KafkaTools(kafka_tools::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Kafka(kafka::Args),
@@ -58,7 +56,6 @@ fn main() -> ExitCode {
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
         Command::DumpLog(args) => dump_log::run(args),
-        Command::KafkaTools(args) => kafka_tools::run(args),
         Command::Fuzz(command) => fuzz::run(command),
         Command::Kafka(args) => kafka::run(args),
         Command::Model(args) => model::run(args),
