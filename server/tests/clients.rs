@@ -335,6 +335,42 @@ fn send_default(client: &mut Client, api_key: ApiKey, version: i16) {
 }
 
 #[test]
+fn nothing_that_comes_ends_the_server() {
+    let cluster = Cluster::one();
+    let mut client = cluster.client();
+    let request = ApiVersionsRequest::default();
+    let versions: ApiVersionsResponse<'static> = client.ask(0, &request);
+    let mut random: u32 = 1;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        random as usize / 65_536 % below
+    };
+    for api in &versions.api_keys {
+        for version in api.min_version..=api.max_version {
+            for _ in 0..4 {
+                let mut frame = vec![0, 0, 0, 0];
+                frame.extend_from_slice(&api.api_key.to_be_bytes());
+                frame.extend_from_slice(&version.to_be_bytes());
+                frame.extend_from_slice(&[0, 0, 0, 1, 0xff, 0xff]);
+                let bytes = [0, 0, 0, 1, 1, 2, 3, 0x7f, 0xff];
+                frame.extend((0..next(60)).map(|_| bytes[next(bytes.len())]));
+                let len = u32::try_from(frame.len() - 4).expect("short");
+                frame[..4].copy_from_slice(&len.to_be_bytes());
+                let mut client = Client::connect(cluster.address(0));
+                client.stream.write_all(&frame).expect("it is read");
+                // Whatever becomes of it; some of it may wait.
+                let patience = Some(Duration::from_millis(5));
+                client.stream.set_read_timeout(patience).expect("a timeout");
+                let _ = client.stream.read(&mut [0; 64]);
+            }
+        }
+    }
+    let mut client = cluster.client();
+    let (error, base) = client.produce(batch(-1, 0, 0, &["still here"]));
+    assert!(error == 0 && base > 0);
+}
+
+#[test]
 fn what_is_not_served_is_refused_where_it_can_be() {
     let cluster = Cluster::one();
     let mut client = cluster.client();

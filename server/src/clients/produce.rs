@@ -318,19 +318,19 @@ fn place(
         if !catch_up(&mut producers, driver)? || producers.is_full() {
             return Ok(None);
         }
-        let refused = match producers.check(&sequenced) {
-            Verdict::Append => None,
-            Verdict::Duplicate { base, end } => Some(Ok(Placed {
-                epoch,
-                base,
-                end: end + 1,
-                log_start,
-            })),
-            Verdict::OutOfOrder => Some(Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.into())),
-            Verdict::Fenced => Some(Err(ErrorCode::INVALID_PRODUCER_EPOCH.into())),
+        let placed = |base, end| Placed {
+            epoch,
+            base,
+            end,
+            log_start,
         };
-        if refused.is_some() {
-            return Ok(refused);
+        match producers.check(&sequenced) {
+            Verdict::Append => {}
+            Verdict::Duplicate { base, end } => return Ok(Some(Ok(placed(base, end + 1)))),
+            Verdict::OutOfOrder => {
+                return Ok(Some(Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.into())));
+            }
+            Verdict::Fenced => return Ok(Some(Err(ErrorCode::INVALID_PRODUCER_EPOCH.into()))),
         }
     }
     let appended = driver.command(now, |node| node.append_batches(now, epoch, batch))?;
