@@ -488,14 +488,14 @@ mod tests {
         let mut log = FileLog::open(files, LogOptions::new(topic.clone())).expect("a log");
         let found = log.recovered().expect("it is whole");
         let controls = found.controls.iter().map(|(_, control)| control);
-        let voters = controls.filter_map(|control| match control {
+        let mut voters = controls.filter_map(|control| match control {
             Control::Voters(voters) => Some(voters.clone()),
             Control::KRaftVersion(version) => {
                 assert_eq!(*version, 1);
                 None
             }
         });
-        voters.last().unwrap_or(VoterSet::EMPTY)
+        voters.next_back().unwrap_or(VoterSet::EMPTY)
     }
 
     #[test]
