@@ -86,19 +86,21 @@ pub(super) fn codec(run: &Run<'_>) -> Result<String> {
         text += &plain(run, "dispatch", &contestants, |nanos| time(Some(nanos)))?;
     }
     text += &proxies(run)?;
-    for (operation, title) in [
-        ("batch-encode", "Write a record batch"),
+    for (operation, title, note) in [
+        ("batch-encode", "Write a record batch", ""),
         (
             "batch-decode",
             "Read a record batch into records that borrow nothing",
+            "kwire has no such record: a function of the bench (`benches/src/records/kwire.rs`) cuts the values out of the shared buffer that they lie in.\n\n",
         ),
         (
             "batch-iterate",
             "Look at each record of a batch, in a buffer that is used again where the library can",
+            "",
         ),
     ] {
         if run.figures.has(operation) {
-            write!(text, "\n## {title}\n\n")?;
+            write!(text, "\n## {title}\n\n{note}")?;
             text += &batches(run, operation)?;
         }
     }
@@ -318,7 +320,7 @@ const PROXIES: [(&str, &str, &str); 3] = [
     (
         "rewrite",
         "Proxies: change a little in a response",
-        "`rewrite::endpoints` into a buffer that is used again, with hosts as long as before or longer; `rewrite::endpoints_in_place` with hosts as long as before; `rewrite::clamp_api_versions`.\nThe others decode, change the same and encode, and write the same bytes.",
+        "`rewrite::endpoints` into a buffer that is used again, with hosts as long as before or longer; `rewrite::endpoints_in_place` with hosts as long as before, and each time the same buffer; `rewrite::clamp_api_versions`.\nThe others decode, change the same and encode, and write the same bytes.",
     ),
     (
         "segments",
