@@ -249,3 +249,16 @@ fn the_form_of_the_file_follows_the_last_kraft_version() {
     let (_, outputs) = h.request(1, begin(1, EPOCH + 2).into());
     assert_eq!(form(&outputs), (0, vec![0, 1, 2]));
 }
+
+#[test]
+fn a_node_that_starts_waits_for_one_and_a_half_election_timeouts_at_most() {
+    for seed in 0..1_000 {
+        let config = Config {
+            seed,
+            ..config(0, &[0, 1, 2])
+        };
+        let h = Harness::with(config, Recovered::default());
+        let wait = h.node.election_timer().since(h.now);
+        assert!((1_000..1_500).contains(&wait), "{wait} ms with seed {seed}");
+    }
+}
