@@ -7,6 +7,7 @@ mod commands;
 mod failure;
 mod frames;
 mod input;
+mod interrupt;
 mod messages;
 mod nodes;
 mod output;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::jars::{self, Release};
 use crate::java;
+use crate::paths;
 
 /// Run one of Kafka's own programs.
 ///
@@ -38,17 +39,28 @@ enum Program {
     Storage,
     /// `kafka-metadata-quorum`.
     MetadataQuorum,
+    /// Kafka's reader of log files: `DumpLogSegments`.
+    DumpLog,
+    /// Opens the directory of a metadata log as a controller does, and reads it to its end. It may
+    /// be written to.
+    OpenLog,
     /// The tool whose class is the first argument.
     Tool,
 }
 
 impl Program {
-    fn class(self) -> Option<&'static str> {
+    /// What Java is to run: a class, or a program of one file, which it compiles by itself.
+    fn main(self) -> Option<OsString> {
         match self {
-            Program::Node => Some("kafka.Kafka"),
-            Program::RaftServer => Some("kafka.tools.TestRaftServer"),
-            Program::Storage => Some("kafka.tools.StorageTool"),
-            Program::MetadataQuorum => Some("org.apache.kafka.tools.MetadataQuorumCommand"),
+            Program::Node => Some("kafka.Kafka".into()),
+            Program::RaftServer => Some("kafka.tools.TestRaftServer".into()),
+            Program::Storage => Some("kafka.tools.StorageTool".into()),
+            Program::MetadataQuorum => Some("org.apache.kafka.tools.MetadataQuorumCommand".into()),
+            Program::DumpLog => Some("org.apache.kafka.tools.DumpLogSegments".into()),
+            Program::OpenLog => {
+                let source = "xtask/java/src/kwire/OpenLog.java";
+                Some(paths::workspace_root().join(source).into_os_string())
+            }
             Program::Tool => None,
         }
     }
@@ -60,7 +72,7 @@ impl Program {
             Program::Node | Program::RaftServer | Program::Storage => {
                 Ok(jars::fetch(release)?.join("*").into_os_string())
             }
-            Program::MetadataQuorum | Program::Tool => {
+            Program::MetadataQuorum | Program::DumpLog | Program::OpenLog | Program::Tool => {
                 let mut path = jars::fetch_tools(release)?.join("*").into_os_string();
                 // Before 4.0 some of the tools were part of Kafka itself.
                 if !release.is_at_least(4, 0) {
@@ -79,7 +91,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     command.args(["-Xmx256m", "-Dfile.encoding=UTF-8", "-cp"]);
     command
         .arg(args.program.class_path(&args.release)?)
-        .args(args.program.class());
+        .args(args.program.main());
     if args.print_command {
         println!("{}", java::command_line(&command)?);
         return Ok(());

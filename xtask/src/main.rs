@@ -4,7 +4,6 @@ mod bench;
 mod capture;
 mod codegen;
 mod constants;
-mod dump_log;
 mod fuzz;
 mod jars;
 mod java;
@@ -38,7 +37,6 @@ enum Command {
     Bench(bench::Args),
     Capture(capture::Args),
     Codegen(codegen::Args),
-    DumpLog(dump_log::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Kafka(kafka::Args),
@@ -55,7 +53,6 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
-        Command::DumpLog(args) => dump_log::run(args),
         Command::Fuzz(command) => fuzz::run(command),
         Command::Kafka(args) => kafka::run(args),
         Command::Model(args) => model::run(args),

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::status::Line;
 use crate::failure::Failure;
+use crate::interrupt;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,15 +96,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     for (name, address) in server.addresses() {
         info!("listening on {name}://{address}");
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        // Who asks twice does not want to wait.
-        if asked.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    })
-    .map_err(Failure::failed)?;
+    let stop = interrupt::flag()?;
     if args.stop_with_stdin {
         stop_with_stdin(stop.clone());
     }

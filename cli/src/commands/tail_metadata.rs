@@ -1,8 +1,7 @@
 //! `kwire tail-metadata`: a quorum's log as it grows, seen by an observer without an id.
 
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::records::view::{BatchView, RecordView, What};
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::nodes::Quorum;
 use crate::output::{self, DIM, NAME};
 
@@ -61,15 +61,7 @@ enum From {
 }
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        // An answer may be awaited for long: who asks twice does not want to.
-        if asked.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    })
-    .map_err(Failure::failed)?;
+    let stop = interrupt::flag()?;
     let mut client = args.quorum.client()?;
     let (mut tail, committed) = Tail::begin(args, &mut client, out)?;
     let mut is_lost = false;

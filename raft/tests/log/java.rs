@@ -186,11 +186,11 @@ fn the_election_states_that_java_wrote() {
 }
 
 /// The command in an environment variable, if Java is to be asked.
-fn java(variable: &str, flags: &str) -> Option<Command> {
+fn java(variable: &str, program: &str) -> Option<Command> {
     let Ok(words) = std::env::var(variable) else {
         let required = std::env::var("KWIRE_REQUIRE_JAVA").is_ok_and(|value| value == "1");
         let why = format!(
-            "{variable} is not set; `cargo xtask dump-log {flags}--print-command` prints what to \
+            "{variable} is not set; `cargo xtask kafka {program} --print-command` prints what to \
              set it to"
         );
         assert!(!required, "KWIRE_REQUIRE_JAVA is set, but {why}");
@@ -218,7 +218,7 @@ fn run(command: &mut Command) -> (String, String) {
 
 /// What the tool says of some files, which it must not complain about.
 fn dump(dir: &Path, names: &[String], flags: &[&str]) -> Option<String> {
-    let mut command = java("KWIRE_DUMP_LOG", "")?;
+    let mut command = java("KWIRE_DUMP_LOG", "dump-log")?;
     let paths: Vec<_> = names
         .iter()
         .map(|name| dir.join(name).display().to_string())
@@ -408,7 +408,7 @@ fn a_controller_opens_what_was_written() {
     let found = log.recovered().unwrap();
     let bytes = contents(&log, found.log_start, found.log_end);
     drop(log);
-    let Some(mut command) = java("KWIRE_OPEN_LOG", "--open ") else {
+    let Some(mut command) = java("KWIRE_OPEN_LOG", "open-log") else {
         return;
     };
     let (said, complaints) = run(command.arg(&dir));

@@ -6,7 +6,6 @@ mod view;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use self::nodes::{Node, Plan};
 use self::view::{Key, Picture, Row, View, grouped};
 use super::status::{LEADER, Line};
 use crate::failure::Failure;
+use crate::interrupt;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -110,9 +110,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         ports.join(", ")
     )?;
     out.flush()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || asked.store(true, Ordering::SeqCst)).map_err(Failure::failed)?;
+    let stop = interrupt::flag()?;
 
     let mut quickstart = Quickstart::start(&plan, args.chaos)?;
     let began = Instant::now();
