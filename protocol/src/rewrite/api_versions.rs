@@ -66,7 +66,14 @@ pub fn api_versions(
             Err(error) => (asked, find(asked, body).map_err(|_| error)?),
         }
     } else {
-        (asked, find(asked, body)?)
+        match find(asked, body) {
+            Ok(list) => (asked, list),
+            // As decode_api_versions_response has it: some answer so without saying why.
+            Err(error) if asked != 0 && plans().get(asked).is_ok() => {
+                (0, find(0, body).map_err(|_| error)?)
+            }
+            Err(error) => return Err(error),
+        }
     };
     write(&list, body, out, change);
     Ok(version)
