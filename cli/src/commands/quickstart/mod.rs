@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         throughput: args.throughput,
         record_size: args.record_size,
     };
-    let ports = nodes::prepare(&plan)?;
+    let (ports, _lock) = nodes::prepare(&plan)?;
     let ports: Vec<String> = ports
         .iter()
         .map(|port| format!("127.0.0.1:{port}"))
