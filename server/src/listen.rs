@@ -105,7 +105,7 @@ impl Connection {
     }
 
     /// Something was asked or answered.
-    fn is_busy(&self) {
+    fn touch(&self) {
         *lock(&self.last) = (true, Instant::now());
     }
 }
@@ -231,7 +231,7 @@ impl Server {
         connection: &Connection,
     ) -> io::Result<()> {
         while let Some((request, permit)) = self.read_request(&mut from, under_way).await? {
-            connection.is_busy();
+            connection.touch();
             let answer = self.clients.answer(caller, &request).await?;
             drop((request, permit));
             let (answer, permit) = match answer {
@@ -315,7 +315,7 @@ impl Server {
             let written = timeout(self.limits.stalled, to.write_all(&frame)).await;
             written.map_err(|_| io::Error::other("an answer took too long to go"))??;
             drop(permit);
-            connection.is_busy();
+            connection.touch();
             under_way.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())
