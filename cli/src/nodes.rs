@@ -15,6 +15,8 @@ pub(crate) struct Quorum {
     /// Some nodes of the quorum, or brokers of its cluster
     #[arg(
         long,
+        // As Kafka's tools have it: which of the two is asked makes no difference here.
+        visible_aliases = ["bootstrap-controller", "bootstrap-server"],
         required = true,
         value_name = "HOST:PORT,...",
         value_delimiter = ',',

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn quickstart(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kwire"))
@@ -51,6 +53,32 @@ fn nothing_is_lost_and_the_directory_can_be_used_again() {
         "{}",
         text(&other)
     );
+}
+
+/// Its nodes would read the properties of the second when they start again.
+#[test]
+fn a_directory_is_one_quickstarts_at_a_time() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = Command::new(env!("CARGO_BIN_EXE_kwire"))
+        .args(["quickstart", "--nodes", "1", "--seconds", "6", "--dir"])
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let properties = dir.path().join("node-1.properties");
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !properties.exists() && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let before = fs::read_to_string(&properties).expect("it began");
+    let second = quickstart(dir.path(), &["--nodes", "1", "--seconds", "1"]);
+    assert_eq!(second.status.code(), Some(2), "{}", text(&second));
+    let said = text(&second);
+    assert!(said.contains("another quickstart is running"), "{said}");
+    let after = fs::read_to_string(&properties).expect("it is there");
+    assert_eq!(after, before);
+    let first = first.wait_with_output().expect("it ends");
+    assert!(first.status.success(), "{}", text(&first));
 }
 
 #[test]

@@ -72,7 +72,13 @@ fn voters_come_and_go() {
     say(&[&add[..], &["--timeout-ms", "3000"]].concat());
     until(&status, |out| out.contains("MaxFollowerLag:         0"));
     say(&["quorum", "status", "--bootstrap", &leader]);
-    say(&["quorum", "status", "--bootstrap", &observer, "--json"]);
+    say(&[
+        "quorum",
+        "status",
+        "--bootstrap-controller",
+        &observer,
+        "--json",
+    ]);
     let id = second.directory_id();
     let remove = ["quorum", "remove", "--bootstrap", &asked, "-i", "2", "-d"];
     say(&[&remove[..], &["AAAAAAAAAAAAAAAAAAAAAg"]].concat());

@@ -4,17 +4,18 @@
 //! answer has to wait for a commit does not keep the next from being taken: its answer waits in a
 //! queue, and so do those of later requests behind it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -26,14 +27,14 @@ use crate::connection::{read_body, read_len};
 pub struct Limits {
     /// The longest request: `socket.request.max.bytes`.
     pub max_frame_len: usize,
-    /// The most connections at a time: `max.connections`.
+    /// The most connections at a time: `max.connections`. For one more, the quietest is closed.
     pub max_connections: usize,
     /// How long a connection on which nothing happens stays open: `connections.max.idle.ms`.
     pub idle: Duration,
     /// How long a request that has begun, or an answer, may take to go over the network.
     pub stalled: Duration,
-    /// The most bytes of requests and answers that are held for all connections together:
-    /// `queued.max.request.bytes`. Short ones do not count.
+    /// The most bytes of requests that are held for all connections together, and as many of
+    /// answers: `queued.max.request.bytes`. Short ones do not count.
     pub held_bytes: usize,
 }
 
@@ -60,8 +61,12 @@ const FREE_BYTES: usize = 16 << 10;
 pub struct Server {
     clients: Arc<Clients>,
     limits: Limits,
-    connections: AtomicUsize,
-    held: Arc<Semaphore>,
+    connections: Mutex<Connections>,
+    /// For requests, as soon as they say how long they are: who says so may send nothing more.
+    requests: Arc<Semaphore>,
+    /// For answers. Their room is not the requests', or some bytes of a few connections would keep
+    /// records from the followers, which takes its quorum from the leader.
+    answers: Arc<Semaphore>,
 }
 
 /// An answer on its way out, and what it holds.
@@ -70,13 +75,55 @@ struct Queued {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Counts a connection as long as it lives.
-struct Counted(Arc<Server>);
+/// The connections that there are, in the order in which they came.
+#[derive(Default)]
+struct Connections {
+    open: BTreeMap<u64, Arc<Connection>>,
+    next: u64,
+    /// Whether it was said that there are too many.
+    is_told: bool,
+}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+/// What is known of a connection.
+struct Connection {
+    /// Whether it ever asked anything, and when something happened last.
+    last: Mutex<(bool, Instant)>,
+    /// Its place is needed.
+    leave: Notify,
+}
+
+impl Connection {
+    fn new() -> Connection {
+        Connection {
+            last: Mutex::new((false, Instant::now())),
+            leave: Notify::new(),
+        }
     }
+
+    fn last(&self) -> (bool, Instant) {
+        *lock(&self.last)
+    }
+
+    /// Something was asked or answered.
+    fn touch(&self) {
+        *lock(&self.last) = (true, Instant::now());
+    }
+}
+
+/// Gives up a connection's place when it ends.
+struct Place {
+    server: Arc<Server>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.server.connections).open.remove(&self.number);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Server {
@@ -89,8 +136,9 @@ impl Server {
         Server {
             clients: Arc::new(clients),
             limits,
-            connections: AtomicUsize::new(0),
-            held: Arc::new(Semaphore::new(held)),
+            connections: Mutex::default(),
+            requests: Arc::new(Semaphore::new(held)),
+            answers: Arc::new(Semaphore::new(held)),
         }
     }
 
@@ -110,28 +158,66 @@ impl Server {
     }
 
     fn accepted(self: Arc<Self>, stream: TcpStream, from: SocketAddr) {
-        let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(self);
-        if before >= counted.0.limits.max_connections {
-            warn!(%from, "refused: {before} connections are as many as there may be");
-            return;
-        }
+        let (connection, number) = self.seat(from);
+        let place = Place {
+            server: self,
+            number,
+        };
         tokio::spawn(async move {
-            if let Err(error) = counted.0.serve(stream, from).await {
+            let served = place.server.serve(stream, from, &connection);
+            let ended = tokio::select! {
+                served = served => served,
+                () = connection.leave.notified() => Err(io::Error::other("others need its place")),
+            };
+            if let Err(error) = ended {
                 debug!(%from, "connection closed: {error}");
             }
         });
     }
 
-    async fn serve(&self, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    /// A place for a connection. If all are taken, the one goes that never asked anything, or else
+    /// was quiet for the longest: the nodes of a quorum come by this way too, and whoever opens
+    /// connections and does nothing must not keep them out.
+    fn seat(&self, from: SocketAddr) -> (Arc<Connection>, u64) {
+        let connection = Arc::new(Connection::new());
+        let mut connections = lock(&self.connections);
+        let open = connections.open.len();
+        if open >= self.limits.max_connections {
+            let quietest = connections.open.iter().min_by_key(|(_, open)| open.last());
+            if let Some(number) = quietest.map(|(number, _)| *number)
+                && let Some(quietest) = connections.open.remove(&number)
+            {
+                // Once for a flood of them: it would fill the log.
+                if !connections.is_told {
+                    warn!(%from, "{open} connections are as many as there may be: quiet ones are closed for new ones");
+                }
+                connections.is_told = true;
+                quietest.leave.notify_one();
+            }
+        } else if open <= self.limits.max_connections / 2 {
+            connections.is_told = false;
+        }
+        let number = connections.next;
+        connections.next += 1;
+        connections.open.insert(number, Arc::clone(&connection));
+        (connection, number)
+    }
+
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        connection: &Connection,
+    ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         let (from, to) = stream.into_split();
         let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
         // Both halves are of one task, and need no locks; it may move from thread to thread.
         let under_way = AtomicUsize::new(0);
-        let reading = self.take_requests(Caller { peer, local }, from, queue, &under_way);
-        let writing = self.write_answers(queued, to, &under_way);
+        let caller = Caller { peer, local };
+        let reading = self.take_requests(caller, from, queue, &under_way, connection);
+        let writing = self.write_answers(queued, to, &under_way, connection);
         // The first error ends both; the end of requests lets the answers out.
         tokio::try_join!(reading, writing).map(|_| ())
     }
@@ -142,15 +228,17 @@ impl Server {
         mut from: impl AsyncRead + Unpin,
         queue: Sender<Queued>,
         under_way: &AtomicUsize,
+        connection: &Connection,
     ) -> io::Result<()> {
         while let Some((request, permit)) = self.read_request(&mut from, under_way).await? {
+            connection.touch();
             let answer = self.clients.answer(caller, &request).await?;
             drop((request, permit));
             let (answer, permit) = match answer {
                 Answer::Nothing => continue,
                 Answer::Held(frame, permit) => (Answer::Frame(frame), Some(permit)),
                 Answer::Frame(frame) => {
-                    let permit = self.hold(frame.len()).await?;
+                    let permit = self.hold(&self.answers, frame.len()).await?;
                     (Answer::Frame(frame), permit)
                 }
                 Answer::Later(later) => (Answer::Later(later), None),
@@ -189,21 +277,25 @@ impl Server {
             read_len(from, prefix[0], limits.max_frame_len),
         );
         let len = len.await.map_err(stalled)??;
-        let permit = self.hold(len).await?;
+        let permit = self.hold(&self.requests, len).await?;
         let body = timeout(limits.stalled, read_body(from, len));
         let body = body.await.map_err(stalled)??;
         Ok(Some((body, permit)))
     }
 
     /// Waits until there is room for so many bytes.
-    async fn hold(&self, len: usize) -> io::Result<Option<OwnedSemaphorePermit>> {
+    async fn hold(
+        &self,
+        room: &Arc<Semaphore>,
+        len: usize,
+    ) -> io::Result<Option<OwnedSemaphorePermit>> {
         if len <= FREE_BYTES {
             return Ok(None);
         }
         // An answer may be longer than any request; with all of the room it has to do.
         let all = self.limits.held_bytes.max(self.limits.max_frame_len);
         let len = u32::try_from(len.min(all)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.held).acquire_many_owned(len).await;
+        let permit = Arc::clone(room).acquire_many_owned(len).await;
         permit.map(Some).map_err(io::Error::other)
     }
 
@@ -212,6 +304,7 @@ impl Server {
         mut queued: Receiver<Queued>,
         mut to: impl AsyncWrite + Unpin,
         under_way: &AtomicUsize,
+        connection: &Connection,
     ) -> io::Result<()> {
         while let Some(Queued { answer, permit }) = queued.recv().await {
             let frame = match answer {
@@ -222,6 +315,7 @@ impl Server {
             let written = timeout(self.limits.stalled, to.write_all(&frame)).await;
             written.map_err(|_| io::Error::other("an answer took too long to go"))??;
             drop(permit);
+            connection.touch();
             under_way.fetch_sub(1, Ordering::Relaxed);
         }
         Ok(())

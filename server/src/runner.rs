@@ -21,6 +21,7 @@ pub type FileDriver = Driver<FileLog, FileStateStore>;
 pub type FileDriverError = ErrorOf<FileLog, FileStateStore>;
 
 type FileBarrier = <FileLog as LogStore>::Barrier;
+type Syncs = mpsc::Sender<(IoId, FileBarrier)>;
 type Command = Box<dyn FnOnce(&mut FileDriver, Instant) -> Result<(), FileDriverError> + Send>;
 
 /// Something for the node's thread.
@@ -146,7 +147,8 @@ impl Handle {
         self.status.clone()
     }
 
-    /// Ends the node's thread, as a crash would but for what it is doing right now. See
+    /// Ends the node's thread, as a crash would for the other nodes; its log is closed, so that it
+    /// need not be mended at the next start. See
     /// [`Node::shut_down`](kwire_raft::Node::shut_down) for a gentler way.
     pub fn stop(&self) {
         // It may have stopped by itself.
@@ -221,12 +223,13 @@ pub fn start<S: Surroundings>(
     let (inputs, received) = mpsc::channel();
     let (publish, status) = watch::channel(Status::of(&driver));
     let handle = Handle { inputs, status };
-    let syncs = start_syncing(handle.clone())?;
-    let mut node = Running {
+    let (syncs, syncing) = start_syncing(handle.clone())?;
+    let node = Running {
         driver,
         clock,
         received,
         syncs,
+        syncing,
         publish,
         surroundings: surroundings(handle.clone()),
         waiting: BTreeMap::new(),
@@ -280,9 +283,9 @@ fn time_of_day_ms() -> i64 {
 }
 
 /// The thread that makes the log durable, one barrier after the other.
-fn start_syncing(handle: Handle) -> io::Result<mpsc::Sender<(IoId, FileBarrier)>> {
+fn start_syncing(handle: Handle) -> io::Result<(Syncs, JoinHandle<()>)> {
     let (syncs, received) = mpsc::channel::<(IoId, FileBarrier)>();
-    thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("sync".to_owned())
         .spawn(move || {
             for (id, barrier) in received {
@@ -292,14 +295,15 @@ fn start_syncing(handle: Handle) -> io::Result<mpsc::Sender<(IoId, FileBarrier)>
                 }
             }
         })?;
-    Ok(syncs)
+    Ok((syncs, thread))
 }
 
 struct Running<S> {
     driver: FileDriver,
     clock: Clock,
     received: mpsc::Receiver<Input>,
-    syncs: mpsc::Sender<(IoId, FileBarrier)>,
+    syncs: Syncs,
+    syncing: JoinHandle<()>,
     publish: watch::Sender<Status>,
     surroundings: S,
     waiting: BTreeMap<Token, oneshot::Sender<Response>>,
@@ -307,12 +311,21 @@ struct Running<S> {
 }
 
 impl<S: Surroundings> Running<S> {
-    fn run(&mut self) -> Result<(), FileDriverError> {
-        let result = self.run_to_the_end();
+    fn run(mut self) -> Result<(), FileDriverError> {
+        let result = self.run_to_the_end().and_then(|()| self.close());
         if let Err(error) = &result {
             error!("the node stops: {error}");
         }
         result
+    }
+
+    /// Leaves nothing behind: no thread that still writes, and no log to be mended.
+    fn close(self) -> Result<(), FileDriverError> {
+        drop(self.syncs);
+        // A thread that panicked has said so, and the log is closed all the same.
+        let _ = self.syncing.join();
+        let (log, _) = self.driver.into_stores();
+        log.close().map_err(DriverError::Log)
     }
 
     fn run_to_the_end(&mut self) -> Result<(), FileDriverError> {

@@ -172,6 +172,8 @@ impl Server {
             .build()
             .map_err(ServerError::Io)?;
         let listeners = listen(&runtime, config)?;
+        // Before there is a node, which would go on if this failed.
+        let addresses = addresses_of(&listeners)?;
         let files =
             StdFiles::partition(directory.path(), &options.topic).map_err(ServerError::Io)?;
         let log = FileLog::open(files.clone(), config.log_options(options.topic.clone()))
@@ -208,12 +210,7 @@ impl Server {
         let runner = runner::start(node, log, FileStateStore::new(files), surroundings)
             .map_err(ServerError::Start)?;
         let coordinator = Coordinator::new(config.clients.initial_rebalance_delay_ms);
-        let mut addresses = Vec::new();
         for (name, listener) in listeners {
-            addresses.push((
-                name.clone(),
-                listener.local_addr().map_err(ServerError::Io)?,
-            ));
             let clients = Clients::new(
                 runner.handle(),
                 options.topic.clone(),
@@ -328,6 +325,16 @@ fn listen(
         bound.push((listener.name.clone(), listening));
     }
     Ok(bound)
+}
+
+fn addresses_of(
+    listeners: &[(String, TcpListener)],
+) -> Result<Vec<(String, SocketAddr)>, ServerError> {
+    let address = |(name, listener): &(String, TcpListener)| {
+        let address = listener.local_addr().map_err(ServerError::Io)?;
+        Ok((name.clone(), address))
+    };
+    listeners.iter().map(address).collect()
 }
 
 fn lock(acknowledged: &SharedAcknowledged) -> std::sync::MutexGuard<'_, Option<Acknowledged>> {

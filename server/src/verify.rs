@@ -139,15 +139,21 @@ impl fmt::Display for Fault {
 /// Looks through the segments of a partition's directory.
 ///
 /// # Errors
-/// When the directory or a file in it cannot be read.
+/// When the directory or a file in it cannot be read, or when there is no segment: of a directory
+/// that is not a partition's, nothing can be said.
 pub fn look_through(path: &Path) -> io::Result<Found> {
     let mut looking = Looking::new(path);
     let mut segments = Vec::new();
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension == "log") {
+        if is_segment(&file) {
             segments.push(file);
         }
+    }
+    if segments.is_empty() {
+        let what = "there is no segment: a partition's directory is wanted, such as \
+                    /tmp/raft-1/__raft_performance_test-0";
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
     }
     // The names are offsets with leading zeros.
     segments.sort();
@@ -155,6 +161,13 @@ pub fn look_through(path: &Path) -> io::Result<Found> {
         looking.segment(segment)?;
     }
     Ok(looking.found)
+}
+
+/// Whether a file is named as segments are: 20 digits and `.log`.
+fn is_segment(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let base = name.and_then(|name| name.strip_suffix(".log"));
+    base.is_some_and(|base| base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Compares what two logs both have, up to an offset. Returns the first difference.
@@ -217,7 +230,7 @@ impl Looking {
             let mut damage = None;
             for batch in batches.by_ref() {
                 match batch {
-                    Ok(batch) => self.batch(&batch, path),
+                    Ok(batch) => self.batch(&batch, path, position + batch.position() as u64),
                     Err(error) => damage = Some(error.to_string()),
                 }
             }
@@ -240,7 +253,7 @@ impl Looking {
         Ok(())
     }
 
-    fn batch(&mut self, batch: &Batch<'_>, file: &Path) {
+    fn batch(&mut self, batch: &Batch<'_>, file: &Path, position: u64) {
         let base = batch.base_offset().unwrap_or(-1);
         if self.is_first {
             self.found.start = base;
@@ -250,7 +263,8 @@ impl Looking {
             let found = base;
             self.found.faults.push(Fault::Offset { expected, found });
         }
-        self.found.end = batch.last_offset() + 1;
+        // Whatever the bytes say: they may be forged.
+        self.found.end = batch.last_offset().saturating_add(1);
         self.found.batches.push((base, batch.crc()));
         let Some(header) = batch.header().copied() else {
             return;
@@ -262,7 +276,7 @@ impl Looking {
         if let Err(error) = self.records(batch, header.partition_leader_epoch, &mut scratch) {
             self.found.faults.push(Fault::Batch {
                 file: file.to_owned(),
-                position: batch.position() as u64,
+                position,
                 reason: error.to_string(),
             });
         }
@@ -316,7 +330,8 @@ impl Looking {
             self.found.faults.push(fault);
             return;
         }
-        self.found.next_numbers.insert(epoch, number + 1);
+        let next = number.saturating_add(1);
+        self.found.next_numbers.insert(epoch, next);
     }
 }
 
@@ -412,5 +427,46 @@ mod tests {
             "{differs}"
         );
         assert_eq!(compare(&longer, &other, 1), None, "only below an offset");
+    }
+
+    #[test]
+    fn a_directory_without_segments_is_no_log_in_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("node-1.log"), "what a node said").expect("written");
+        let error = look_through(dir.path()).expect_err("nothing was looked at");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("no segment"), "{error}");
+    }
+
+    /// The last numbers that there are, as whoever forges a record may name them.
+    #[test]
+    fn forged_numbers_are_faults() {
+        let found = found(&[(FIRST, batch(Offset::MAX, 1, &[u64::MAX]))]);
+        assert_eq!(found.end, Offset::MAX);
+        assert_eq!(found.records, 1);
+    }
+
+    /// Where in the file, not in what was read of it at once.
+    #[test]
+    fn records_that_cannot_be_read_are_named_by_their_place_in_the_file() {
+        let mut log = Vec::new();
+        let mut offset = 0;
+        while log.len() < CHUNK + 100 {
+            let numbers: Vec<u64> = (offset..offset + 1_000).collect();
+            log.extend(batch(offset as Offset, 1, &numbers));
+            offset += 1_000;
+        }
+        let place = log.len() as u64;
+        let mut damaged = batch(offset as Offset, 1, &[offset]);
+        // It says gzip, and is none.
+        damaged[22] = 1;
+        let crc = crc_fast::crc32_iscsi(&damaged[21..]);
+        damaged[17..21].copy_from_slice(&crc.to_be_bytes());
+        log.extend(damaged);
+        let found = found(&[(FIRST, log)]);
+        let [Fault::Batch { position, .. }] = &found.faults[..] else {
+            panic!("{:?}", found.faults);
+        };
+        assert_eq!(*position, place);
     }
 }

@@ -10,9 +10,13 @@ use kwire_protocol::api::AnyResponse;
 use kwire_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kwire_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kwire_protocol::messages::*;
-use kwire_protocol::records::Batches;
+use kwire_protocol::records::{
+    Append, BatchBuilder, BatchOptions, Batches, Compression, NewRecord,
+};
 use kwire_protocol::runtime::Request;
 use kwire_protocol::{ApiKey, ErrorCode, Limits, Message};
+use kwire_raft::log::files::StdFiles;
+use kwire_raft::log::{FileLog, LogOptions};
 use kwire_raft::types::Topic;
 
 #[test]
@@ -87,10 +91,46 @@ fn what_cannot_be_appended_is_refused() {
     assert_eq!(refused(&produce(-1, Vec::new())), ErrorCode::INVALID_RECORD);
     let twice = [good.clone(), good.clone()].concat();
     assert_eq!(refused(&produce(-1, twice)), ErrorCode::INVALID_RECORD);
+    // Attributes, the offset of the last record, the number of records; and another checksum.
+    let forged = |at: usize, bytes: &[u8]| {
+        let mut batch = good.clone();
+        batch[at..at + bytes.len()].copy_from_slice(bytes);
+        let crc = crc_fast::crc32_iscsi(&batch[21..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+        produce(-1, batch)
+    };
+    let (gzip, log_append_time, control) = ([0, 1], [0, 8], [0, 32]);
+    assert_eq!(refused(&forged(21, &gzip)), ErrorCode::INVALID_RECORD);
+    let time = forged(21, &log_append_time);
+    assert_eq!(refused(&time), ErrorCode::INVALID_TIMESTAMP);
+    assert_eq!(refused(&forged(21, &control)), ErrorCode::INVALID_RECORD);
+    // The record's own offset, behind its length, attributes and timestamp.
+    assert_eq!(refused(&forged(64, &[8])), ErrorCode::INVALID_RECORD);
+    let compressed = compressed_batch(&["x", "y"]);
+    assert_eq!(refused(&produce(-1, compressed)), ErrorCode::NONE);
     assert_eq!(refused(&produce(-1, good.clone())), ErrorCode::NONE);
     // Without an answer, the end of the connection says it.
     client.send(9, &produce(0, Vec::new()));
     assert_eq!(client.receive_body(ApiKey::PRODUCE, 9), None);
+}
+
+fn compressed_batch(values: &[&str]) -> Vec<u8> {
+    let options = BatchOptions {
+        compression: Compression::Lz4,
+        ..BatchOptions::default()
+    };
+    let mut builder = BatchBuilder::new(options).expect("options");
+    for value in values {
+        let record = NewRecord {
+            timestamp: 1_000,
+            key: None,
+            value: Some(value.as_bytes()),
+            headers: &[],
+        };
+        let appended = builder.try_append(&record).expect("a record");
+        assert!(matches!(appended, Append::Done { .. }));
+    }
+    builder.finish().expect("a batch")
 }
 
 fn no_transactions() -> InitProducerIdRequest<'static> {
@@ -412,9 +452,11 @@ fn connections_have_bounds() {
     let bounds = [("max.connections", "2"), ("connections.max.idle.ms", "300")];
     let cluster = Cluster::start(1, Topic::performance_test(), &bounds);
     let mut first = cluster.client();
-    let _second = cluster.client();
+    let _: MetadataResponse<'static> = first.ask(9, &MetadataRequest::default());
+    let mut silent = cluster.client();
     let mut third = cluster.client();
-    assert_eq!(third.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
+    let _: MetadataResponse<'static> = third.ask(9, &MetadataRequest::default());
+    assert_eq!(silent.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
     let began = Instant::now();
     let _: MetadataResponse<'static> = first.ask(9, &MetadataRequest::default());
     assert_eq!(first.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
@@ -422,4 +464,55 @@ fn connections_have_bounds() {
     assert!(idle >= Duration::from_millis(250), "{idle:?}");
     let mut again = cluster.client();
     let _: MetadataResponse<'static> = again.ask(9, &MetadataRequest::default());
+}
+
+/// The followers' records are answers: requests that announce bytes and never come take no room
+/// from them.
+#[test]
+fn requests_that_do_not_come_keep_no_answer_back() {
+    let bounds = [
+        ("queued.max.request.bytes", "1000000"),
+        ("socket.request.max.bytes", "1000000"),
+    ];
+    let cluster = Cluster::start(1, Topic::performance_test(), &bounds);
+    let mut client = cluster.client();
+    let large = "x".repeat(100_000);
+    let response: ProduceResponse<'static> =
+        client.ask(9, &produce(-1, batch(-1, 0, 0, &[&large])));
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+    let mut silent = cluster.client();
+    silent
+        .stream
+        .write_all(&1_000_000_i32.to_be_bytes())
+        .expect("written");
+    // Its room is taken when the next connection is served.
+    let _: MetadataResponse<'static> = cluster.client().ask(9, &MetadataRequest::default());
+    let patience = Some(Duration::from_secs(5));
+    client.stream.set_read_timeout(patience).expect("a timeout");
+    // As a node of the quorum, which is answered as followers are.
+    let mut request = fetch(1, 0, 0);
+    request.replica_state.replica_id = 7;
+    request.topics[0].partitions[0].last_fetched_epoch = 1;
+    request.topics[0].partitions[0].current_leader_epoch = 1;
+    let response: FetchResponse<'static> = client.ask(17, &request);
+    let records = response.responses[0].partitions[0].records.as_ref();
+    assert!(records.is_some_and(|records| records.len() > 100_000));
+}
+
+#[test]
+fn a_node_that_stops_leaves_a_log_that_need_not_be_mended() {
+    let mut cluster = Cluster::one();
+    let mut client = cluster.client();
+    for _ in 0..20 {
+        let records = batch(-1, 0, 0, &[&"x".repeat(1_000)]);
+        let response: ProduceResponse<'static> = client.ask(9, &produce(-1, records));
+        assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+    }
+    cluster.kill(0);
+    let topic = Topic::performance_test();
+    let files = StdFiles::partition(&cluster.log_dir(0), &topic).expect("a directory");
+    let log = FileLog::open(files, LogOptions::new(topic)).expect("a log");
+    assert_eq!(log.end(), 21);
+    assert_eq!(log.recovery().recovery_point, 21, "all of it is durable");
+    assert_eq!(log.recovery().indexed, [""; 0], "the indexes are whole");
 }

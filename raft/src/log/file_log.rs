@@ -387,7 +387,7 @@ impl<F: Files> LogStore for FileLog<F> {
             let start = bytes.len();
             bytes.resize(start + range.len as usize, 0);
             let place = bytes.get_mut(start..).unwrap_or_default();
-            let name = || self.files.describe(&names::log(next));
+            let name = || range.name.clone();
             let read = range.file.read_at(place, range.position);
             if read.map_err(LogError::io(name, "read"))? < range.len as usize {
                 let error = io::ErrorKind::UnexpectedEof.into();

@@ -180,6 +180,8 @@ pub enum StartError {
     NegativeId(NodeId),
     /// The stored epoch, or an offset, is below 0.
     NegativeState,
+    /// A timeout of 0 ms was configured: its timer would run out again and again at one moment.
+    NoTimeout(&'static str),
 }
 
 impl fmt::Display for StartError {
@@ -191,6 +193,7 @@ impl fmt::Display for StartError {
                     "quorum-state holds a vote, but this node has no id: set node.id"
                 )
             }
+            StartError::NoTimeout(property) => write!(f, "{property} is 0: 1 ms is the least"),
             StartError::NegativeId(id) => write!(f, "node.id is {id}: it has to be 0 or above"),
             StartError::NegativeState => {
                 write!(
@@ -214,6 +217,20 @@ impl Node {
             && id < 0
         {
             return Err(StartError::NegativeId(id));
+        }
+        for (timeout_ms, property) in [
+            (
+                config.election_timeout_ms,
+                "controller.quorum.election.timeout.ms",
+            ),
+            (
+                config.fetch_timeout_ms,
+                "controller.quorum.fetch.timeout.ms",
+            ),
+        ] {
+            if timeout_ms == 0 {
+                return Err(StartError::NoTimeout(property));
+            }
         }
         let stored = recovered.quorum_state.unwrap_or_default();
         if stored.epoch < 0 || recovered.log_start < 0 || recovered.log_end < recovered.log_start {

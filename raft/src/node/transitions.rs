@@ -228,9 +228,6 @@ impl Node {
     /// often it was drawn, and on nothing else, so that nodes with equal states act alike.
     pub(super) fn election_deadline(&mut self) -> Instant {
         let timeout = self.config.election_timeout_ms;
-        if timeout == 0 {
-            return self.now;
-        }
         let jitter = if is_off(Mutation::NoElectionBackoff) {
             0
         } else {

@@ -1,6 +1,7 @@
 //! Damage that a crash does, and damage that it does not.
 
 use kwire_raft::driver::LogStore;
+use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::files::memory::MemoryFiles;
 use kwire_raft::log::{FileLog, Flaw, LogError, LogOptions};
 use kwire_raft::types::{EpochStart, OffsetAndEpoch, Topic};
@@ -301,4 +302,24 @@ fn no_bytes_make_opening_panic() {
             let _ = FileLog::open(files, small());
         }
     }
+}
+
+/// A batch is not named after its segment, but for the first in it.
+#[test]
+fn an_error_of_a_read_names_the_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = StdFiles::new(directory.path()).expect("a directory");
+    let mut log = FileLog::open(files, small()).expect("it is empty");
+    for base in [0, 1] {
+        log.append(base, &batch(base, 1, 1, 30)).expect("appended");
+    }
+    sync(&mut log);
+    let segment = std::fs::File::options()
+        .write(true)
+        .open(directory.path().join(FIRST))
+        .expect("the segment");
+    let len = segment.metadata().expect("a length").len();
+    segment.set_len(len - 1).expect("somebody else cuts it");
+    let error = log.read(1, 2, 1 << 20).expect_err("it is cut off");
+    assert!(error.to_string().contains(FIRST), "{error}");
 }

@@ -114,10 +114,14 @@ pub struct Clients {
     options: Options,
     /// For the bytes of the log that are read for consumers and not written yet.
     room: Arc<Semaphore>,
+    /// Turns of batches that are decompressed.
+    decompressing: Arc<Semaphore>,
 }
 
 /// The most bytes of the log that are held for all consumers together.
 const MAX_READ_BYTES: u32 = 128 << 20;
+/// The most batches that are decompressed at a time.
+const MAX_DECOMPRESSING: usize = 2;
 /// The most partitions that a request may name, where the node is asked for each: there is one.
 const MAX_PARTITIONS: usize = 1_000;
 
@@ -192,6 +196,7 @@ impl Clients {
             listener,
             options,
             room: Arc::new(Semaphore::new(MAX_READ_BYTES as usize)),
+            decompressing: Arc::new(Semaphore::new(MAX_DECOMPRESSING)),
         }
     }
 

@@ -13,7 +13,7 @@ use kwire_protocol::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kwire_protocol::messages::{ProduceRequest, ProduceResponse};
-use kwire_protocol::records::{self, BatchHeader, Batches, Compression};
+use kwire_protocol::records::{self, BatchHeader, Batches, Compression, TimestampType};
 use kwire_protocol::{ErrorCode, Str, Uuid};
 use kwire_raft::node::AppendError;
 use kwire_raft::types::{Epoch, Instant as NodeInstant, Offset};
@@ -34,6 +34,8 @@ const RETRY: Duration = Duration::from_millis(20);
 const IDS_SINCE: i16 = 13;
 /// Versions whose errors name the leader.
 const LEADERS_SINCE: i16 = 10;
+/// The most bytes of a batch when decompressed. A request is short, and many may be looked at.
+const MAX_DECOMPRESSED_BYTES: usize = 32 << 20;
 /// Versions that may have zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
 
@@ -161,6 +163,24 @@ impl Clients {
         Ok(outcomes)
     }
 
+    /// Looks at a batch. To decompress one takes long enough to be in the way of other connections,
+    /// those of the quorum among them, so that threads of their own do it, only a few at a time.
+    async fn check(&self, version: i16, records: &Bytes) -> Result<BatchHeader, Refusal> {
+        let max_len = self.options.max_batch_bytes;
+        if !may_be_compressed(records) {
+            return check(records, version, max_len);
+        }
+        let turn = Arc::clone(&self.decompressing).acquire_owned().await;
+        let records = records.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            // Until it is done: the connection may be gone before.
+            let _turn = turn;
+            check(&records, version, max_len)
+        });
+        let failed = |_| Err(ErrorCode::UNKNOWN_SERVER_ERROR.into());
+        checked.await.unwrap_or_else(failed)
+    }
+
     /// Appends a batch. A node that is full is asked again, until the time is up.
     async fn append(
         &self,
@@ -168,7 +188,7 @@ impl Clients {
         records: &Bytes,
         deadline: Instant,
     ) -> Result<Placement, Gone> {
-        let header = match check(records, version, self.options.max_batch_bytes) {
+        let header = match self.check(version, records).await {
             Ok(header) => header,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -358,8 +378,14 @@ fn place(
     })))
 }
 
+/// Whether the attributes of a batch of magic 2 name a codec.
+fn may_be_compressed(records: &[u8]) -> bool {
+    records.get(22).is_some_and(|low_byte| low_byte & 7 != 0)
+}
+
 /// Holds the records of a partition against what Kafka takes: one whole batch of magic 2, whose
-/// records can be read. Compressed ones are not looked into.
+/// records can be read. A compressed one may claim any number of records, and offsets for them: it
+/// is decompressed to see that they are there.
 fn check(records: &[u8], version: i16, max_len: usize) -> Result<BatchHeader, Refusal> {
     if records.len() > max_len {
         let message = format!(
@@ -395,19 +421,30 @@ fn check(records: &[u8], version: i16, max_len: usize) -> Result<BatchHeader, Re
     if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return Err(invalid("a producer id without epoch or sequence"));
     }
+    if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
+        let message = "the log's time is not for clients to set";
+        return Err(refusal(ErrorCode::INVALID_TIMESTAMP, message));
+    }
     match batch.compression() {
-        Ok(Compression::None) => {}
         Ok(Compression::Zstd) if version < ZSTD_SINCE => {
             return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE.into());
         }
-        Ok(_) => return Ok(header),
+        Ok(_) => {}
         Err(_) => return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE.into()),
     }
     let unreadable = |error: records::Error| invalid(&error.to_string());
     let mut scratch = Vec::new();
-    let all = batch.records(&mut scratch, &records::Limits::default());
-    for record in all.map_err(unreadable)? {
-        record.map_err(unreadable)?;
+    let limits = records::Limits {
+        max_decompressed_len: MAX_DECOMPRESSED_BYTES,
+        ..records::Limits::default()
+    };
+    let all = batch.records(&mut scratch, &limits).map_err(unreadable)?;
+    // Consumers go by the offsets: one that is out of line would be read twice, or never.
+    for (expected, record) in (0..).zip(all) {
+        let offset = record.map_err(unreadable)?.offset;
+        if offset.wrapping_sub(header.base_offset) != expected {
+            return Err(invalid("the records' offsets do not follow one another"));
+        }
     }
     Ok(header)
 }

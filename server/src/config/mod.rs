@@ -96,6 +96,10 @@ impl ServerConfig {
         let quorum_listener = quorum_listener(properties, &listeners)?;
         check_protocols(properties, &listeners)?;
         if is_controller && !listeners.iter().any(|l| l.name == quorum_listener) {
+            if !listeners.is_empty() {
+                let needed = format!("one is to be {quorum_listener}://host:port, for the quorum");
+                return Err(properties.refused("listeners", &needed));
+            }
             return Err(ConfigError::Missing {
                 property: "listeners".to_owned(),
                 reason: format!("nodes reach one another by {quorum_listener}://host:port"),
@@ -454,6 +458,11 @@ log.dirs=/tmp/raft,/tmp/other
                 "listener.security.protocol.map=CONTROLLER:SSL",
                 "raft.properties:9",
                 "PLAINTEXT",
+            ),
+            (
+                "listeners=PLAINTEXT://localhost:9092",
+                "raft.properties:9: listeners=PLAINTEXT",
+                "one is to be CONTROLLER://host:port",
             ),
             ("log.dirs=", "log.dirs is not set", "directory"),
             ("node.id=", "node.id is not set", "id of its own"),

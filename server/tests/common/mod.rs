@@ -92,6 +92,11 @@ impl Cluster {
         node.stop().expect("it ran");
     }
 
+    /// Where a node has its log.
+    pub(crate) fn log_dir(&self, index: usize) -> std::path::PathBuf {
+        self.dir.path().join(index.to_string())
+    }
+
     pub(crate) fn address(&self, index: usize) -> (&'static str, u16) {
         ("localhost", self.ports[index])
     }

@@ -23,13 +23,13 @@ use crate::interrupt;
 const EXAMPLES: &str = "\
 Examples:
   kwire quickstart
-  kwire quickstart --nodes 1 --throughput -1
+  kwire quickstart --nodes 1 --throughput -1 --seconds 10
   kwire quickstart --chaos 2 --seconds 60
 
 Each node is a process of its own (`kwire server`), with Kafka's log directory under --dir. On a
 terminal the keys 1, 2 and 3 kill a node, and start it again; q or Ctrl-C stops. In the end all logs
 are read, and the exit code is 1 if anything is missing that a leader called committed. Logs grow as
-long as it runs.";
+long as it runs: with --throughput -1, by gigabytes every few seconds.";
 
 /// The longest wait for the first leader, and for another after a kill.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         throughput: args.throughput,
         record_size: args.record_size,
     };
-    let ports = nodes::prepare(&plan)?;
+    let (ports, _lock) = nodes::prepare(&plan)?;
     let ports: Vec<String> = ports
         .iter()
         .map(|port| format!("127.0.0.1:{port}"))

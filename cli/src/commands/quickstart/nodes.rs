@@ -1,6 +1,6 @@
 //! The nodes of a quickstart: a process each, so that they can really be killed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -32,8 +32,9 @@ pub(super) struct Node {
     lines: mpsc::Sender<(usize, Line)>,
 }
 
-/// Makes a directory for this many nodes, or takes it up again, with ports that are free now.
-pub(super) fn prepare(plan: &Plan) -> Result<Vec<u16>, Failure> {
+/// Makes a directory for this many nodes, or takes it up again, with ports that are free now. It is
+/// this process's as long as the file lives that is returned.
+pub(super) fn prepare(plan: &Plan) -> Result<(Vec<u16>, File), Failure> {
     let directory = &plan.directory;
     let failed = |error: io::Error| Failure::failed(format!("{}: {error}", directory.display()));
     fs::create_dir_all(directory).map_err(failed)?;
@@ -53,6 +54,17 @@ pub(super) fn prepare(plan: &Plan) -> Result<Vec<u16>, Failure> {
             return Err(Failure::usage(format!("{} {what}", directory.display())));
         }
         Err(_) => fs::write(&mark, format!("{}\n", plan.nodes)).map_err(failed)?,
+    }
+    // Before the properties are written: nodes of another quickstart read them when they start
+    // again, and would join this one.
+    let lock = File::open(&mark).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let what = "another quickstart is running there: name another --dir";
+            return Err(Failure::usage(format!("{}: {what}", directory.display())));
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     // All at once, so that they differ; the nodes bind them in a moment.
     let listeners: Result<Vec<_>, _> = (0..plan.nodes)
@@ -77,7 +89,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Vec<u16>, Failure> {
         );
         fs::write(properties(directory, id), text).map_err(failed)?;
     }
-    Ok(ports)
+    Ok((ports, lock))
 }
 
 fn properties(directory: &Path, id: usize) -> PathBuf {

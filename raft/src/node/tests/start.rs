@@ -136,6 +136,24 @@ fn what_cannot_be_its_state_is_refused() {
         new(config(0, &[0]), stored(-1, None, None)),
         Err(StartError::NegativeState)
     );
+    let hasty = Config {
+        election_timeout_ms: 0,
+        ..config(0, &[0])
+    };
+    assert_eq!(
+        new(hasty, Recovered::default()),
+        Err(StartError::NoTimeout(
+            "controller.quorum.election.timeout.ms"
+        ))
+    );
+    let impatient = Config {
+        fetch_timeout_ms: 0,
+        ..config(0, &[0])
+    };
+    assert_eq!(
+        new(impatient, Recovered::default()),
+        Err(StartError::NoTimeout("controller.quorum.fetch.timeout.ms"))
+    );
 }
 
 #[test]
