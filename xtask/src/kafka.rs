@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Program {
+pub(crate) enum Program {
     /// A node: `kafka.Kafka`.
     Node,
     /// A node of a quorum that writes records while it leads: `kafka.tools.TestRaftServer`.
@@ -75,11 +75,7 @@ impl Program {
 
 /// Runs the program.
 pub(crate) fn run(args: Args) -> Result<()> {
-    let mut command = Command::new(java::tool("java"));
-    command.args(["-Xmx256m", "-Dfile.encoding=UTF-8", "-cp"]);
-    command
-        .arg(args.program.class_path(&args.release)?)
-        .args(args.program.class());
+    let mut command = command(args.program, &args.release, "256m")?;
     if args.print_command {
         println!("{}", java::command_line(&command)?);
         return Ok(());
@@ -92,4 +88,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
         bail!("Kafka's program failed ({status})");
     }
     Ok(())
+}
+
+/// The command that starts a program with so large a heap at most.
+pub(crate) fn command(program: Program, release: &Release, heap: &str) -> Result<Command> {
+    let mut command = Command::new(java::tool("java"));
+    command
+        .arg(format!("-Xmx{heap}"))
+        .args(["-Dfile.encoding=UTF-8", "-cp"])
+        .arg(program.class_path(release)?)
+        .args(program.class());
+    Ok(command)
 }
