@@ -210,8 +210,11 @@ fn make(load: &Load, leader: &Growing, commits: &Commits) -> Result<()> {
             let due = start.elapsed().as_micros() * u128::from(rate) / 1_000_000;
             u64::try_from(due).unwrap_or(u64::MAX) - number
         });
-        if due == 0 {
+        if load.rate.is_some() {
+            // Turns of a millisecond, as a server's workload has them.
             thread::sleep(Duration::from_millis(1));
+        }
+        if due == 0 {
             continue;
         }
         chunk.clear();

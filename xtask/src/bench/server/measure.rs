@@ -21,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Sustained {
     pub(super) rate: i64,
     pub(super) size: usize,
-    pub(super) seconds: f64,
     /// Megabytes of log that a majority got each second.
     pub(super) megabytes: f64,
     /// How far the slowest log was behind the longest at the end, in megabytes.
@@ -74,7 +73,6 @@ pub(super) fn sustain(
     Ok(Sustained {
         rate: load.rate,
         size: load.size,
-        seconds,
         megabytes: committed / seconds,
         behind: (after[0] - after[2]) as f64 / 1e6,
         peak: memory.iter().map(|m| m.peak).fold(0.0, f64::max),
@@ -164,7 +162,7 @@ fn verify(binary: &PathBuf, cluster: &mut Cluster, lines: &[String]) -> Result<S
             .ok()
     });
     let records: u64 = records.sum();
-    Ok(format!("{records} records, no fault"))
+    Ok(format!("{records} records in three logs, no fault"))
 }
 
 /// The records a second for which Java's rate is raised until it is not kept up with.

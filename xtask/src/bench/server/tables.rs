@@ -92,38 +92,58 @@ fn limit_of(figures: &Figures, load: Load) -> Option<&Limit> {
 }
 
 fn full(figures: &Figures) -> Result<String> {
-    let mut text = "MB/s are those of the log. Kafka's are its best at any of the rates below. \
+    let mut text = "MB/s are those of the log, and what kwire has of the others'. Kafka's is its best of the rates below. \
          Whoever writes as much as goes has 32 MiB uncommitted at any time, which its latency is made of.\n\n\
-         | record | limit, MB/s | kwire, MB/s | Kafka, MB/s | of limit | of Kafka | limit, p50 / p99 ms | kwire, p50 / p99 / p999 ms | CPU s/GB: limit | kwire | Kafka | peak MB a node: kwire | Kafka | behind, MB: kwire | Kafka | kwire's logs |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+         | record | | MB/s | kwire has | p50 ms | p99 ms | p999 ms | peak MB a node | CPU s/GB | behind, MB |\n|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for size in SIZES {
         let load = Load { rate: -1, size };
-        let limit = limit_of(figures, load);
         let ours = of_load(&figures.kwire.loads, load);
+        let of = |other: f64| fine(ours.map(|ours| ours.megabytes / other));
+        if let Some(limit) = limit_of(figures, load) {
+            writeln!(
+                text,
+                "| {size} B | limit | {:.0} | {} | {:.1} | {:.1} | | | {:.2} | |",
+                limit.megabytes,
+                of(limit.megabytes),
+                limit.p50,
+                limit.p99,
+                limit.cpu_per_gigabyte
+            )?;
+        }
         let java = best(&figures.java, size);
-        let rate = |s: Option<&Sustained>| s.map(|s| s.megabytes);
-        let ratio = |to: Option<f64>| Some(rate(ours)? / to?);
-        let cells = [
-            format!("{size} B"),
-            whole(limit.map(|l| l.megabytes)),
-            whole(rate(ours)),
-            whole(rate(java)),
-            fine(ratio(limit.map(|l| l.megabytes))),
-            fine(ratio(rate(java))),
-            limit.map_or(String::new(), |l| format!("{:.1} / {:.1}", l.p50, l.p99)),
-            latency(ours),
-            fine(limit.map(|l| l.cpu_per_gigabyte)),
-            fine(ours.map(|s| s.cpu_per_gigabyte)),
-            fine(java.map(|s| s.cpu_per_gigabyte)),
-            whole(ours.map(|s| s.peak)),
-            whole(java.map(|s| s.peak)),
-            tenth(ours.map(|s| s.behind)),
-            tenth(java.map(|s| s.behind)),
-            ours.and_then(|s| s.verified.clone()).unwrap_or_default(),
-        ];
-        writeln!(text, "| {} |", cells.join(" | "))?;
+        for (name, found) in [("kwire", ours), ("Kafka", java)] {
+            let Some(found) = found else { continue };
+            let ratio = if name == "kwire" {
+                String::new()
+            } else {
+                of(found.megabytes)
+            };
+            let latency = found.latency;
+            writeln!(
+                text,
+                "| {size} B | {name} | {:.0} | {ratio} | {} | {} | {} | {:.0} | {:.2} | {:.1} |",
+                found.megabytes,
+                tenth(latency.p50),
+                tenth(latency.p99),
+                tenth(latency.p999),
+                found.peak,
+                found.cpu_per_gigabyte,
+                found.behind
+            )?;
+        }
     }
+    let verified: Vec<&str> = figures
+        .kwire
+        .loads
+        .iter()
+        .filter_map(|load| load.verified.as_deref())
+        .collect();
+    write!(
+        text,
+        "\n`kwire verify-log` of the three nodes' logs after each load of kwire's: {}.\n",
+        verified.join("; ")
+    )?;
     Ok(text)
 }
 
@@ -239,15 +259,6 @@ fn produced(figures: &Figures) -> Result<String> {
     Ok(text)
 }
 
-fn latency(found: Option<&Sustained>) -> String {
-    let Some(latency) = found.map(|found| found.latency) else {
-        return String::new();
-    };
-    [latency.p50, latency.p99, latency.p999]
-        .map(tenth)
-        .join(" / ")
-}
-
 fn spread(values: Vec<f64>) -> String {
     let least = values.iter().copied().reduce(f64::min);
     let most = values.iter().copied().reduce(f64::max);
@@ -265,10 +276,6 @@ fn ms(value: f64) -> String {
     } else {
         format!("{value:.0}")
     }
-}
-
-fn whole(value: Option<f64>) -> String {
-    value.map_or(String::new(), |value| format!("{value:.0}"))
 }
 
 fn tenth(value: Option<f64>) -> String {
