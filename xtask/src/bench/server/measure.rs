@@ -179,17 +179,28 @@ fn verify(binary: &PathBuf, cluster: &mut Cluster, lines: &[String]) -> Result<S
     Ok(format!("{records} records in three logs, no fault"))
 }
 
-/// The records a second for which Java's rate is raised until it is not kept up with.
+/// Raises Java's rate until it is not kept up with, or its process ends under it, which is said in
+/// `notes`.
 pub(super) fn climb(
     program: &Program,
     dir: &Path,
     size: usize,
     rates: &[i64],
     time: Duration,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<Sustained>> {
     let mut rungs = Vec::new();
     for &rate in rates {
-        let rung = sustain(program, dir, Load { rate, size }, time)?;
+        let rung = match sustain(program, dir, Load { rate, size }, time) {
+            Ok(rung) => rung,
+            Err(error) => {
+                let load = format!("at {rate} records of {size} bytes a second");
+                notes.push(format!(
+                    "Kafka's server was not measured {load}: {error:#}."
+                ));
+                break;
+            }
+        };
         let asked = (rate * i64::try_from(size)?) as f64 / 1e6;
         let is_kept = rung.megabytes >= asked * 0.9;
         rungs.push(rung);

@@ -162,7 +162,8 @@ impl Programs {
                 figures.kwire.loads.push(ours);
             }
             if let Some(java) = java {
-                let rungs = measure::climb(java, &dir, size, rates(size), time)?;
+                let notes = &mut figures.missing;
+                let rungs = measure::climb(java, &dir, size, rates(size), time, notes)?;
                 figures.java.loads.extend(rungs);
             }
         }
