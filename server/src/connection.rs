@@ -10,8 +10,12 @@ use kwire_protocol::negotiate::{ApiVersionsAnswer, Negotiated, SupportedVersions
 use kwire_protocol::{ApiKey, EncodeError, Limits, Message};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::voters::Address;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+
+/// Bytes that are read at once where a frame may begin: its length and its rest do not cost a call
+/// each, and a longer rest is still read to where it belongs.
+pub(crate) const READ_AHEAD: usize = 1 << 10;
 
 /// What a connection is opened with.
 #[derive(Clone, Debug)]
@@ -59,7 +63,7 @@ impl std::error::Error for ConnectionError {}
 /// given up, nobody knows what comes next on it.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: BufReader<TcpStream>,
     versions: Negotiated,
     correlation_id: i32,
     client_id: String,
@@ -76,7 +80,7 @@ impl Connection {
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         stream.set_nodelay(true)?;
         let mut connection = Connection {
-            stream,
+            stream: BufReader::with_capacity(READ_AHEAD, stream),
             versions: Negotiated::default(),
             correlation_id: 0,
             client_id: options.client_id.clone(),
@@ -107,8 +111,9 @@ impl Connection {
     #[must_use]
     pub fn is_open(&self) -> bool {
         let mut byte = [0];
-        let read = self.stream.try_read(&mut byte);
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let read = self.stream.get_ref().try_read(&mut byte);
+        self.stream.buffer().is_empty()
+            && matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The versions that both ends speak.

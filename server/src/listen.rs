@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clients::{Answer, Caller, Clients};
-use crate::connection::{read_body, read_len};
+use crate::connection::{READ_AHEAD, read_body, read_len};
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +212,7 @@ impl Server {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         let (from, to) = stream.into_split();
+        let from = BufReader::with_capacity(READ_AHEAD, from);
         let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
         // Both halves are of one task, and need no locks; it may move from thread to thread.
         let under_way = AtomicUsize::new(0);

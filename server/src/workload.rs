@@ -59,6 +59,9 @@ struct Leading {
     /// Since when the rate is kept, and the records made since.
     rate_since: Clock,
     rate_made: u64,
+    /// When it may write again. The node's thread wakes several times in a millisecond; a batch and a
+    /// sync each time would cost several times as much, for a rate that is kept all the same.
+    turn_at: Instant,
     /// How many of them are committed.
     acknowledged: u64,
     /// What is not committed yet, oldest first.
@@ -168,11 +171,16 @@ impl Workload {
         let Some(leading) = &mut self.epoch else {
             return Ok(Instant::NEVER);
         };
+        if now < leading.turn_at {
+            return Ok(leading.turn_at);
+        }
         let due = leading.due(self.load);
         if due == 0 {
             return Ok(now.plus(1));
         }
         let records = due.min((MAX_TURN_BYTES / self.load.record_size).max(1) as u64);
+        // Who is behind its rate, or has none, goes on at once.
+        leading.turn_at = if records < due { now } else { now.plus(1) };
         let appended = leading.append(
             driver,
             now,
@@ -181,7 +189,11 @@ impl Workload {
             &mut self.random,
             &mut self.buffer,
         )?;
-        Ok(if appended { now } else { now.plus(1) })
+        Ok(if appended {
+            leading.turn_at
+        } else {
+            now.plus(1)
+        })
     }
 
     /// The report that is due, if one is and something was committed since the last.
@@ -235,6 +247,7 @@ impl Leading {
             made: 0,
             rate_since: Clock::now(),
             rate_made: 0,
+            turn_at: Instant(0),
             acknowledged: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,

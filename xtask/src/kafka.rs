@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Program {
+pub(crate) enum Program {
     /// A node: `kafka.Kafka`.
     Node,
     /// A node of a quorum that writes records while it leads: `kafka.tools.TestRaftServer`.
@@ -87,11 +87,7 @@ impl Program {
 
 /// Runs the program.
 pub(crate) fn run(args: Args) -> Result<()> {
-    let mut command = Command::new(java::tool("java"));
-    command.args(["-Xmx256m", "-Dfile.encoding=UTF-8", "-cp"]);
-    command
-        .arg(args.program.class_path(&args.release)?)
-        .args(args.program.main());
+    let mut command = command(args.program, &args.release, "256m")?;
     if args.print_command {
         println!("{}", java::command_line(&command)?);
         return Ok(());
@@ -104,4 +100,15 @@ pub(crate) fn run(args: Args) -> Result<()> {
         bail!("Kafka's program failed ({status})");
     }
     Ok(())
+}
+
+/// The command that starts a program with so large a heap at most.
+pub(crate) fn command(program: Program, release: &Release, heap: &str) -> Result<Command> {
+    let mut command = Command::new(java::tool("java"));
+    command
+        .arg(format!("-Xmx{heap}"))
+        .args(["-Dfile.encoding=UTF-8", "-cp"])
+        .arg(program.class_path(release)?)
+        .args(program.main());
+    Ok(command)
 }

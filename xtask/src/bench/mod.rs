@@ -7,6 +7,7 @@ mod machine;
 mod others;
 mod raft;
 mod report;
+mod server;
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ enum What {
     Compile(compile::Args),
     /// Appends through a raft node and its log, beside the disk alone
     Raft(raft::Args),
+    /// Three servers, beside the machine's limit and Kafka's own
+    Server(server::Args),
     /// What the leaves of decoded messages could be made of
     Shapes,
     /// How many lines of Java's corpus kafka-protocol writes with the same bytes
@@ -47,6 +50,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
         What::Codec(args) => codec::run(&args),
         What::Compile(args) => compile::run(&args),
         What::Raft(args) => raft::run(&args),
+        What::Server(args) => server::run(&args),
         What::Shapes => finish(cargo().args(run).args(["--", "shapes"])),
         What::Corpus => finish(
             cargo()
