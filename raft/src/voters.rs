@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use kwire_protocol::messages::api_versions_response::SupportedFeatureKey;
 use kwire_protocol::messages::{VotersRecord, voters_record};
 
 use crate::types::{NodeId, ReplicaKey};
@@ -90,8 +91,23 @@ pub struct KRaftVersions {
 }
 
 impl KRaftVersions {
+    /// The feature's name.
+    pub const FEATURE: &str = "kraft.version";
+
     /// What this implementation understands.
     pub const SUPPORTED: KRaftVersions = KRaftVersions { min: 0, max: 1 };
+
+    /// What this implementation understands, as an ApiVersions response says it (KIP-584).
+    #[must_use]
+    pub fn supported_feature() -> SupportedFeatureKey<'static> {
+        let KRaftVersions { min, max } = KRaftVersions::SUPPORTED;
+        SupportedFeatureKey {
+            name: KRaftVersions::FEATURE.into(),
+            min_version: min,
+            max_version: max,
+            ..Default::default()
+        }
+    }
 
     /// Whether the version is one of them.
     #[must_use]

@@ -411,13 +411,11 @@ impl<S: Surroundings> Running<S> {
                 Effect::Send { call, to, request } => self.surroundings.send(call, to, request),
                 Effect::Reply {
                     token,
-                    mut response,
+                    response,
                     records,
                 } => {
-                    if let Some(records) = records {
-                        let read = records.read_into(&mut response);
-                        read.map_err(DriverError::Log)?;
-                    }
+                    let response =
+                        LogRange::complete(response, records).map_err(DriverError::Log)?;
                     if let Some(answer) = self.waiting.remove(&token) {
                         // The connection may be gone.
                         let _ = answer.send(response);

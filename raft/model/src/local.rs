@@ -350,12 +350,10 @@ impl Local {
                 Effect::Send { call, to, request } => sends.push((call, to.id, request)),
                 Effect::Reply {
                     token,
-                    mut response,
+                    response,
                     records,
                 } => {
-                    if let Some(records) = records {
-                        let Ok(()) = records.read_into(&mut response);
-                    }
+                    let Ok(response) = LogRange::complete(response, records);
                     stepped.replied(id, token, &response);
                 }
                 Effect::Notify(Event::PeerMisbehaved { peer, what }) => {

@@ -66,7 +66,7 @@ pub enum Effect<B, R> {
         /// The answer.
         response: Response,
         /// The records of a Fetch's answer, or the bytes of a FetchSnapshot's, which `response` is
-        /// then to be completed with ([`LogRange::read_into`]), or which follow it from the file.
+        /// then to be completed with ([`LogRange::complete`]), or which follow it from the file.
         /// They stay as they are, so this may be done by whoever has the connection. Records that
         /// are not committed yet stand in `response` already.
         records: Option<R>,

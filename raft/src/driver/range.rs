@@ -37,13 +37,19 @@ pub trait LogRange: fmt::Debug + Send + 'static {
     /// When the disk fails, or the file is shorter than it was.
     fn read(&self) -> Result<Bytes, Self::Error>;
 
-    /// Reads them into the answer to a Fetch or a FetchSnapshot, which lacks them.
+    /// The answer to a Fetch or a FetchSnapshot with what it lacks, if it lacks something: both as
+    /// an [`Effect::Reply`](super::Effect::Reply) has them.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
-    fn read_into(&self, response: &mut Response) -> Result<(), Self::Error> {
-        response.set_records(self.read()?);
-        Ok(())
+    fn complete(mut response: Response, records: Option<Self>) -> Result<Response, Self::Error>
+    where
+        Self: Sized,
+    {
+        if let Some(records) = records {
+            response.set_records(records.read()?);
+        }
+        Ok(response)
     }
 }
 

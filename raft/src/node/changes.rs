@@ -154,7 +154,7 @@ impl Node {
         let range = response
             .supported_features
             .iter()
-            .find(|feature| feature.name == "kraft.version")
+            .find(|feature| feature.name == KRaftVersions::FEATURE)
             .map_or(KRaftVersions::default(), |feature| KRaftVersions {
                 min: feature.min_version,
                 max: feature.max_version,

@@ -313,15 +313,8 @@ impl Node {
     }
 
     pub(super) fn serve_versions(&mut self, token: Token) {
-        use kwire_protocol::messages::api_versions_response::SupportedFeatureKey;
-        let versions = KRaftVersions::SUPPORTED;
         let response = ApiVersionsResponse {
-            supported_features: vec![SupportedFeatureKey {
-                name: "kraft.version".into(),
-                min_version: versions.min,
-                max_version: versions.max,
-                ..Default::default()
-            }],
+            supported_features: vec![KRaftVersions::supported_feature()],
             ..Default::default()
         };
         self.reply(token, response);

@@ -4,7 +4,7 @@ use std::io;
 
 use kwire_protocol::frame;
 use kwire_protocol::messages::ApiVersionsResponse;
-use kwire_protocol::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
+use kwire_protocol::messages::api_versions_response::FinalizedFeatureKey;
 use kwire_raft::voters::KRaftVersions;
 
 use super::{Answer, Clients, Head};
@@ -30,16 +30,10 @@ impl Clients {
 }
 
 fn add_features(response: &mut ApiVersionsResponse<'static>, kraft_version: i16, epoch: i64) {
-    let KRaftVersions { min, max } = KRaftVersions::SUPPORTED;
-    response.supported_features = vec![SupportedFeatureKey {
-        name: "kraft.version".into(),
-        min_version: min,
-        max_version: max,
-        ..Default::default()
-    }];
+    response.supported_features = vec![KRaftVersions::supported_feature()];
     response.finalized_features_epoch = epoch;
     response.finalized_features = vec![FinalizedFeatureKey {
-        name: "kraft.version".into(),
+        name: KRaftVersions::FEATURE.into(),
         min_version_level: kraft_version,
         max_version_level: kraft_version,
         ..Default::default()

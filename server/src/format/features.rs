@@ -7,8 +7,9 @@ use kwire_protocol::Message;
 use kwire_protocol::features::{self, FEATURES, METADATA_VERSION};
 use kwire_protocol::messages::FeatureLevelRecord;
 use kwire_protocol::records::framing::MetadataFrame;
+use kwire_raft::voters::KRaftVersions;
 
-const KRAFT_VERSION: &str = "kraft.version";
+const KRAFT_VERSION: &str = KRaftVersions::FEATURE;
 
 /// From this `metadata.version` on (4.4-IV0), a cluster's first records stand in the checkpoint of
 /// its metadata log (KIP-1170).

@@ -258,9 +258,9 @@ impl Quickstart {
         let running = self.nodes.iter().filter(|node| node.is_running()).count();
         let can_elect = running > self.nodes.len() / 2;
         match self.leaderless_since {
-            Some(since) if !can_elect => {
+            Some(_) if !can_elect => {
                 // The time counts from when they could.
-                self.leaderless_since = Some(since.max(Instant::now()));
+                self.leaderless_since = Some(Instant::now());
                 Ok(())
             }
             Some(since) if since.elapsed() > PATIENCE => Err(Failure::failed(format!(

@@ -4,7 +4,6 @@
 use kwire_raft::message::{Request, Response};
 
 use super::{Invariant, View};
-use crate::world::Observed;
 
 pub(super) struct Fetches;
 
@@ -14,16 +13,8 @@ impl Invariant for Fetches {
     }
 
     fn check(&mut self, view: &View<'_>) -> Result<(), String> {
-        for seen in view.observed {
-            let Observed::Replied {
-                from,
-                request,
-                response,
-            } = seen
-            else {
-                continue;
-            };
-            let (Request::Fetch(asked), Response::Fetch(answer)) = (&**request, &**response) else {
+        for (from, request, response) in view.replies() {
+            let (Request::Fetch(asked), Response::Fetch(answer)) = (request, response) else {
                 continue;
             };
             let asked = asked.topics[0].partitions[0].current_leader_epoch;

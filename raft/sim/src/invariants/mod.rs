@@ -17,6 +17,7 @@ mod states;
 mod truncation;
 mod votes;
 
+use kwire_raft::message::{Request, Response};
 use kwire_raft::node::Node;
 use kwire_raft::types::{Instant, NodeId, Offset, QuorumState, ReplicaKey};
 
@@ -67,6 +68,18 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// The answers that machines gave, with what they answer.
+    fn replies(&self) -> impl Iterator<Item = (usize, &Request, &Response)> {
+        self.observed.iter().filter_map(|seen| match seen {
+            Observed::Replied {
+                from,
+                request,
+                response,
+            } => Some((*from, &**request, &**response)),
+            Observed::Sent { .. } | Observed::Received { .. } => None,
+        })
+    }
+
     /// The machine that something happened on, and its node if it runs.
     fn touched(&self) -> Option<(&HostView<'_>, &Node)> {
         let host = &self.hosts[self.touched?];

@@ -4,7 +4,6 @@ use kwire_raft::message::{Request, Response};
 use kwire_raft::node::RoleName;
 
 use super::{Invariant, View};
-use crate::world::Observed;
 
 pub(super) struct PreVotes;
 
@@ -14,16 +13,8 @@ impl Invariant for PreVotes {
     }
 
     fn check(&mut self, view: &View<'_>) -> Result<(), String> {
-        for seen in view.observed {
-            let Observed::Replied {
-                from,
-                request,
-                response,
-            } = seen
-            else {
-                continue;
-            };
-            let Some(node) = view.hosts[*from].node else {
+        for (from, request, response) in view.replies() {
+            let Some(node) = view.hosts[from].node else {
                 continue;
             };
             let has_leader = node.role() == RoleName::Leader || node.has_working_leader();

@@ -7,7 +7,6 @@ use kwire_raft::types::{Epoch, NodeId, ReplicaKey};
 
 use super::promises::vote_of;
 use super::{Invariant, View};
-use crate::world::Observed;
 
 /// A replica, and how often it was started.
 type Run = (usize, u32);
@@ -29,14 +28,9 @@ impl Invariant for Votes {
     }
 
     fn check(&mut self, view: &View<'_>) -> Result<(), String> {
-        for seen in view.observed {
-            if let Observed::Replied {
-                from,
-                request,
-                response,
-            } = seen
-                && let Some((epoch, candidate)) = vote_of(request, response)
-                && let Some(voter) = view.hosts[*from].key
+        for (from, request, response) in view.replies() {
+            if let Some((epoch, candidate)) = vote_of(request, response)
+                && let Some(voter) = view.hosts[from].key
             {
                 self.vote(voter, epoch, candidate.id)?;
             }

@@ -166,9 +166,9 @@ fn what_is_committed_is_offered_and_what_is_not_is_read_at_once() {
 #[test]
 fn a_range_completes_its_answer() {
     let mut leader = Machine::new();
-    let (mut response, offered) = leader.ask(18, fetch(-1, 1, 0, 0));
+    let (response, offered) = leader.ask(18, fetch(-1, 1, 0, 0));
     let range = offered.expect("it is committed");
-    range.read_into(&mut response).expect("it works");
+    let response = LogRange::complete(response, Some(range.clone())).expect("it works");
     let bytes = records_in(response);
     assert_eq!(bytes, range.read().expect("it works"));
     assert_eq!(bytes.len() as u64, range.len());

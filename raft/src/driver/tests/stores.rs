@@ -245,12 +245,10 @@ impl Machine {
                 Effect::Send { call, request, .. } => said.push(Said::Asked(call, request)),
                 Effect::Reply {
                     token,
-                    mut response,
+                    response,
                     records,
                 } => {
-                    if let Some(records) = records {
-                        records.read_into(&mut response).expect("memory");
-                    }
+                    let response = LogRange::complete(response, records).expect("memory");
                     said.push(Said::Answered(token, response));
                 }
                 Effect::Sync { id, barrier } => sync = Some((id, barrier)),

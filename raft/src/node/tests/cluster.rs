@@ -84,12 +84,10 @@ impl Cluster {
                 }),
                 Effect::Reply {
                     token,
-                    mut response,
+                    response,
                     records,
                 } => {
-                    if let Some(records) = records {
-                        records.read_into(&mut response).expect("memory");
-                    }
+                    let response = LogRange::complete(response, records).expect("memory");
                     let (to, call) = self.waiting.remove(&(id, token)).expect("asked once");
                     let answer = Ok(response);
                     let from = id;
