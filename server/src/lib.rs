@@ -10,6 +10,7 @@ pub mod config;
 pub mod connection;
 pub mod directory;
 pub mod format;
+pub mod frame;
 pub mod groups;
 pub mod listen;
 pub mod peers;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -239,7 +239,7 @@ impl Server {
                 Answer::Nothing => continue,
                 Answer::Held(frame, permit) => (Answer::Frame(frame), Some(permit)),
                 Answer::Frame(frame) => {
-                    let permit = self.hold(&self.answers, frame.len()).await?;
+                    let permit = self.hold(&self.answers, frame.remaining()).await?;
                     (Answer::Frame(frame), permit)
                 }
                 Answer::Later(later) => (Answer::Later(later), None),
@@ -308,12 +308,12 @@ impl Server {
         connection: &Connection,
     ) -> io::Result<()> {
         while let Some(Queued { answer, permit }) = queued.recv().await {
-            let frame = match answer {
+            let mut frame = match answer {
                 Answer::Nothing => continue,
                 Answer::Frame(frame) | Answer::Held(frame, _) => frame,
                 Answer::Later(later) => later.await?,
             };
-            let written = timeout(self.limits.stalled, to.write_all(&frame)).await;
+            let written = timeout(self.limits.stalled, to.write_all_buf(&mut frame)).await;
             written.map_err(|_| io::Error::other("an answer took too long to go"))??;
             drop(permit);
             connection.touch();

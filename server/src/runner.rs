@@ -29,7 +29,7 @@ enum Input {
     Request {
         version: i16,
         request: Request,
-        answer: oneshot::Sender<Response>,
+        answer: oneshot::Sender<Answered>,
     },
     Answer {
         call: CallId,
@@ -78,6 +78,38 @@ impl Status {
     }
 }
 
+/// A node's answer to a request.
+#[derive(Debug)]
+pub struct Answered {
+    response: Response,
+    /// What it lacks.
+    records: Option<<FileLog as LogStore>::Range>,
+}
+
+impl Answered {
+    /// The whole answer. What is still in a file is read by a thread that may wait for the disk:
+    /// the node's goes on, and so do other connections.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn complete(self) -> io::Result<Response> {
+        let Answered { response, records } = self;
+        let is_in_file = records.as_ref().is_some_and(|r| !r.is_in_memory());
+        let complete = || {
+            let completed = LogRange::complete(response, records);
+            completed.map_err(|failure| {
+                error!("records cannot be read: {failure}");
+                io::Error::other(failure)
+            })
+        };
+        if !is_in_file {
+            return complete();
+        }
+        let completed = tokio::task::spawn_blocking(complete).await;
+        completed.map_err(io::Error::other)?
+    }
+}
+
 /// The node's thread is gone: it stopped, or its disk failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
@@ -95,7 +127,7 @@ impl Handle {
     ///
     /// # Errors
     /// When the node stops before it answers.
-    pub async fn request(&self, version: i16, request: Request) -> Result<Response, Gone> {
+    pub async fn request(&self, version: i16, request: Request) -> Result<Answered, Gone> {
         let (answer, answered) = oneshot::channel();
         self.send(Input::Request {
             version,
@@ -306,7 +338,7 @@ struct Running<S> {
     syncing: JoinHandle<()>,
     publish: watch::Sender<Status>,
     surroundings: S,
-    waiting: BTreeMap<Token, oneshot::Sender<Response>>,
+    waiting: BTreeMap<Token, oneshot::Sender<Answered>>,
     tokens: u64,
 }
 
@@ -414,11 +446,9 @@ impl<S: Surroundings> Running<S> {
                     response,
                     records,
                 } => {
-                    let response =
-                        LogRange::complete(response, records).map_err(DriverError::Log)?;
                     if let Some(answer) = self.waiting.remove(&token) {
                         // The connection may be gone.
-                        let _ = answer.send(response);
+                        let _ = answer.send(Answered { response, records });
                     }
                 }
                 Effect::Sync { id, barrier } => {

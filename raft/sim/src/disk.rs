@@ -311,6 +311,10 @@ impl<L: SimLog> LogRange for DiskRange<L> {
         self.0.next_offset()
     }
 
+    fn is_in_memory(&self) -> bool {
+        self.0.is_in_memory()
+    }
+
     fn read(&self) -> Result<Bytes, Self::Error> {
         let read = self.0.read();
         read.map_err(|error| DiskError::Store(error.into()))

@@ -15,11 +15,12 @@ pub struct MemoryFileLog {
     log: FileLog<MemoryFiles>,
 }
 
-/// Segments so short that there are many.
-fn options() -> LogOptions {
+/// Segments so short that there are many, and as much of the log in memory as the seed says.
+fn options(seed: u64) -> LogOptions {
     LogOptions {
         segment_bytes: 4_000,
         index_interval_bytes: 500,
+        tail_bytes: [0, 1_500, 1 << 20][(seed % 3) as usize],
         ..LogOptions::new(Topic::cluster_metadata())
     }
 }
@@ -27,21 +28,21 @@ fn options() -> LogOptions {
 impl SimLog for MemoryFileLog {
     fn format(bootstrap: Option<(OffsetAndEpoch, Bytes)>) -> MemoryFileLog {
         let files = MemoryFiles::new();
-        let log = FileLog::open(files.clone(), options());
+        let log = FileLog::open(files.clone(), options(1));
         let mut log = log.expect("an empty directory in memory");
         if let Some((id, bytes)) = bootstrap {
             let written = log.write_snapshot(id, 0, &bytes);
             written.expect("memory takes what is written");
             log.finish_snapshot(id)
                 .expect("the simulator writes whole snapshots");
-            log = FileLog::open(files.clone(), options()).expect("it was just written");
+            log = FileLog::open(files.clone(), options(1)).expect("it was just written");
         }
         MemoryFileLog { files, log }
     }
 
     fn crash(&mut self, seed: u64) -> Result<(), LogError> {
         self.files = self.files.crash(seed);
-        self.log = FileLog::open(self.files.clone(), options())?;
+        self.log = FileLog::open(self.files.clone(), options(seed))?;
         Ok(())
     }
 }

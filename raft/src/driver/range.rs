@@ -13,9 +13,10 @@ use crate::types::Offset;
 /// Where bytes of a log or of a snapshot lie.
 ///
 /// It stands for these bytes as long as the log is not truncated below
-/// [`next_offset`](Self::next_offset). A driver therefore hands out only ranges of what is committed,
-/// and of snapshots: they can be read at any time and from any thread, also after the log's
-/// beginning was deleted, the snapshot removed, or the whole log replaced by a snapshot.
+/// [`next_offset`](Self::next_offset); one [in memory](Self::is_in_memory) whatever becomes of the
+/// log. A driver therefore hands out only ranges in memory, of what is committed, and of snapshots:
+/// they can be read at any time and from any thread, also after the log's beginning was deleted,
+/// the snapshot removed, or the whole log replaced by a snapshot.
 pub trait LogRange: fmt::Debug + Send + 'static {
     /// What can go wrong. It says which file.
     type Error: Error + Send + Sync + 'static;
@@ -31,11 +32,23 @@ pub trait LogRange: fmt::Debug + Send + 'static {
     /// The offset after the last record in them; `None` for a part of a snapshot.
     fn next_offset(&self) -> Option<Offset>;
 
+    /// Whether they are in memory, where they stay as they are, and reading them keeps nobody
+    /// waiting.
+    fn is_in_memory(&self) -> bool;
+
     /// Reads them, all in one go.
     ///
     /// # Errors
     /// When the disk fails, or the file is shorter than it was.
     fn read(&self) -> Result<Bytes, Self::Error>;
+
+    /// Reads them, in the pieces in which they are: each has whole batches.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn parts(&self) -> Result<Vec<Bytes>, Self::Error> {
+        self.read().map(|bytes| vec![bytes])
+    }
 
     /// The answer to a Fetch or a FetchSnapshot with what it lacks, if it lacks something: both as
     /// an [`Effect::Reply`](super::Effect::Reply) has them.
@@ -90,6 +103,10 @@ impl LogRange for MemoryRange {
 
     fn next_offset(&self) -> Option<Offset> {
         self.next_offset
+    }
+
+    fn is_in_memory(&self) -> bool {
+        true
     }
 
     fn read(&self) -> Result<Bytes, Infallible> {

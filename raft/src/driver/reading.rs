@@ -44,9 +44,10 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         committed.min(self.node.log_end().offset)
     }
 
-    /// Finds records for the answer to a Fetch. They are offered as a range if all of them are
-    /// committed, and read now if not: once this node follows another leader, it may truncate them
-    /// and write other batches in their place, which are whole and belong to another history.
+    /// Finds records for the answer to a Fetch. They are offered as a range if they are in memory or
+    /// all of them are committed, and read now if not: once this node follows another leader, it may
+    /// truncate them and write other batches in their place, which are whole and belong to another
+    /// history.
     pub(super) fn read_for_fetch(
         &self,
         response: &mut Response,
@@ -61,7 +62,7 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         }
         let end = range.next_offset();
         let is_committed = end.is_some_and(|end| end <= self.committed_end());
-        if is_committed || is_off(Mutation::RangeOfUncommitted) {
+        if is_committed || range.is_in_memory() || is_off(Mutation::RangeOfUncommitted) {
             return Ok(Some(range));
         }
         response.set_records(read(&range)?);

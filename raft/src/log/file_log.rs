@@ -1,10 +1,9 @@
 //! The log of one partition in a directory.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kwire_protocol::records::Batches;
 
 use super::barrier::{FileBarrier, Shared};
@@ -17,8 +16,9 @@ use super::recover::{self, Recovery, remove_segment};
 use super::scan::Chain;
 use super::segment::Segment;
 use super::shelf::Shelf;
+use super::tail::Tail;
 use super::{LogOptions, names};
-use crate::driver::{Barrier, Installed, LogStore};
+use crate::driver::{Barrier, Installed, LogRange, LogStore};
 use crate::types::{Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
 
 /// A log in Kafka's format, with its snapshots, in a directory.
@@ -32,6 +32,7 @@ pub struct FileLog<F: Files = StdFiles> {
     /// One at least; the last is appended to.
     pub(super) segments: Vec<Segment<F::File>>,
     pub(super) epochs: Epochs,
+    pub(super) tail: Tail,
     pub(super) shelf: Shelf<F::File>,
     pub(super) shared: Arc<Shared<F::File>>,
     pub(super) recovered: Recovered,
@@ -354,7 +355,9 @@ impl<F: Files> LogStore for FileLog<F> {
         self.alive()?;
         self.check(base, batches)?;
         let written = self.write(batches);
-        self.or_fail(written)
+        self.or_fail(written)?;
+        self.tail.append(base, self.end(), batches);
+        Ok(())
     }
 
     /// What it did is durable when it returns.
@@ -365,6 +368,7 @@ impl<F: Files> LogStore for FileLog<F> {
             return Ok(());
         }
         let (index, position) = self.boundary(to)?;
+        self.tail.cut(to);
         let cut = self.cut(index, position, to);
         self.or_fail(cut)
     }
@@ -375,28 +379,28 @@ impl<F: Files> LogStore for FileLog<F> {
 
     fn read(&self, from: Offset, until: Offset, max_bytes: usize) -> Result<Bytes, LogError> {
         let until = until.min(self.end());
-        let mut bytes = Vec::new();
-        let mut next = from;
+        let first = self.range(from, until, max_bytes)?;
+        let is_all = |range: &Range<F::File>| {
+            let next = range.next_offset().unwrap_or(until);
+            next >= until || !self.segments.iter().any(|segment| segment.base == next)
+        };
+        if first.is_empty() || is_all(&first) {
+            return first.read();
+        }
+        let mut bytes = BytesMut::new();
+        let mut range = first;
         loop {
+            for part in range.parts()? {
+                bytes.extend_from_slice(&part);
+            }
+            if is_all(&range) {
+                return Ok(bytes.freeze());
+            }
+            let next = range.next_offset().unwrap_or(until);
             let left = max_bytes.saturating_sub(bytes.len());
-            let range = self.range(next, until, left)?;
-            let fits = bytes.is_empty() || range.len <= left as u64;
-            if range.len == 0 || !fits {
-                return Ok(bytes.into());
-            }
-            let start = bytes.len();
-            bytes.resize(start + range.len as usize, 0);
-            let place = bytes.get_mut(start..).unwrap_or_default();
-            let name = || range.name.clone();
-            let read = range.file.read_at(place, range.position);
-            if read.map_err(LogError::io(name, "read"))? < range.len as usize {
-                let error = io::ErrorKind::UnexpectedEof.into();
-                return Err(LogError::io(name, "read")(error));
-            }
-            next = range.next_offset.unwrap_or(until);
-            let more = self.segments.iter().any(|segment| segment.base == next);
-            if next >= until || !more {
-                return Ok(bytes.into());
+            range = self.range(next, until, left)?;
+            if range.len() > left as u64 {
+                return Ok(bytes.freeze());
             }
         }
     }
@@ -414,6 +418,11 @@ impl<F: Files> LogStore for FileLog<F> {
             end,
         };
         let until = until.min(end);
+        if from >= start
+            && let Some(found) = self.tail.find(from, until, max_bytes)
+        {
+            return Ok(Range::in_memory(found));
+        }
         let at = self
             .segments
             .partition_point(|segment| segment.base <= from);
@@ -422,12 +431,8 @@ impl<F: Files> LogStore for FileLog<F> {
             return Err(outside);
         };
         let describe = || self.files.describe(&segment.name());
-        let range = |position, len, next: Offset| Range {
-            file: Arc::clone(&segment.file),
-            name: describe(),
-            position,
-            len,
-            next_offset: Some(next),
+        let range = |position, len, next: Offset| {
+            Range::in_file(&segment.file, describe(), position, len, Some(next))
         };
         if from >= until {
             return Ok(range(segment.size, 0, from));
@@ -475,6 +480,7 @@ impl<F: Files> LogStore for FileLog<F> {
             }
             Err(error) => return Err(error),
         };
+        self.tail.clear();
         let installed = self.install(id);
         let info = self.or_fail(installed)?;
         Ok(Installed::Done { info, controls })
@@ -502,13 +508,9 @@ impl<F: Files> LogStore for FileLog<F> {
     ) -> Result<Range<F::File>, LogError> {
         let (file, size) = self.shelf.get(id)?;
         let position = position.min(size);
-        Ok(Range {
-            file: Arc::clone(file),
-            name: self.files.describe(&names::snapshot(id)),
-            position,
-            len: (size - position).min(max_bytes as u64),
-            next_offset: None,
-        })
+        let name = self.files.describe(&names::snapshot(id));
+        let len = (size - position).min(max_bytes as u64);
+        Ok(Range::in_file(file, name, position, len, None))
     }
 
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), LogError> {

@@ -62,6 +62,7 @@ mod shelf;
 mod small;
 pub mod snapshot;
 mod state;
+mod tail;
 
 pub use barrier::FileBarrier;
 pub use error::{Flaw, LogError};
@@ -89,6 +90,9 @@ pub struct LogOptions {
     pub index_interval_bytes: u32,
     /// Whether opening the log holds every batch of every segment against its checksum.
     pub verify_all: bool,
+    /// The most bytes of what was appended last that stay in memory, from where those that follow
+    /// closely are served.
+    pub tail_bytes: usize,
 }
 
 impl LogOptions {
@@ -101,6 +105,7 @@ impl LogOptions {
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
             verify_all: false,
+            tail_bytes: 8 << 20,
         }
     }
 

@@ -1,51 +1,111 @@
-//! Where bytes of a log lie, for whoever reads or sends them later.
+//! Where bytes of a log are, for whoever reads or sends them later.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::error::LogError;
 use super::files::File;
+use super::tail::Found;
 use crate::driver::LogRange;
 use crate::types::Offset;
 
-/// Where some bytes of a log or a snapshot lie.
+/// Where some bytes of a log or a snapshot are: in a file, or still in memory.
 ///
-/// It keeps the file open: segments and snapshots that were removed meanwhile can be read all the
-/// same. A segment that was truncated cannot: it is too short then, or has other batches there,
+/// One in a file keeps it open: segments and snapshots that were removed meanwhile can be read all
+/// the same. A segment that was truncated cannot: it is too short then, or has other batches there,
 /// which are as whole as those that the range was made for. See [`LogRange`] for which ranges a
 /// driver therefore hands out.
 pub struct Range<F> {
-    /// The file.
-    pub file: Arc<F>,
-    /// Its name, for people.
-    pub name: String,
-    /// The first byte.
-    pub position: u64,
-    /// How many bytes.
-    pub len: u64,
+    place: Place<F>,
+    len: u64,
     /// For a log, the offset after them.
-    pub next_offset: Option<Offset>,
+    next_offset: Option<Offset>,
+}
+
+enum Place<F> {
+    /// Whole batches.
+    Memory(Vec<Bytes>),
+    File {
+        file: Arc<F>,
+        /// Its name, for people.
+        name: String,
+        /// The first byte.
+        position: u64,
+    },
+}
+
+impl<F> Range<F> {
+    pub(super) fn in_file(
+        file: &Arc<F>,
+        name: String,
+        position: u64,
+        len: u64,
+        next_offset: Option<Offset>,
+    ) -> Range<F> {
+        let file = Arc::clone(file);
+        Range {
+            place: Place::File {
+                file,
+                name,
+                position,
+            },
+            len,
+            next_offset,
+        }
+    }
+
+    pub(super) fn in_memory(found: Found) -> Range<F> {
+        Range {
+            place: Place::Memory(found.parts),
+            len: found.len as u64,
+            next_offset: Some(found.next),
+        }
+    }
+}
+
+impl<F> Range<F> {
+    /// The file and the position of the first byte in it, for whoever has the system send it; `None`
+    /// if the bytes are in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<(&F, u64)> {
+        match &self.place {
+            Place::Memory(_) => None,
+            Place::File { file, position, .. } => Some((file, *position)),
+        }
+    }
 }
 
 impl<F> Clone for Range<F> {
     fn clone(&self) -> Range<F> {
-        Range {
-            file: Arc::clone(&self.file),
-            name: self.name.clone(),
-            ..*self
-        }
+        let place = match &self.place {
+            Place::Memory(parts) => Place::Memory(parts.clone()),
+            Place::File {
+                file,
+                name,
+                position,
+            } => Place::File {
+                file: Arc::clone(file),
+                name: name.clone(),
+                position: *position,
+            },
+        };
+        Range { place, ..*self }
     }
 }
 
 impl<F> fmt::Debug for Range<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range")
-            .field("file", &self.name)
-            .field("position", &self.position)
-            .field("len", &self.len)
+        let mut out = f.debug_struct("Range");
+        match &self.place {
+            Place::Memory(parts) => out.field("parts", &parts.len()),
+            Place::File { name, position, .. } => {
+                out.field("file", name).field("position", position)
+            }
+        };
+        out.field("len", &self.len)
             .field("next_offset", &self.next_offset)
             .finish()
     }
@@ -62,13 +122,37 @@ impl<F: File> LogRange for Range<F> {
         self.next_offset
     }
 
+    fn is_in_memory(&self) -> bool {
+        matches!(self.place, Place::Memory(_))
+    }
+
     fn read(&self) -> Result<Bytes, LogError> {
-        let io = |error| LogError::io(|| self.name.clone(), "read")(error);
+        let mut parts = self.parts()?;
+        if parts.len() <= 1 {
+            return Ok(parts.pop().unwrap_or_default());
+        }
+        let mut bytes = BytesMut::with_capacity(self.len as usize);
+        for part in parts {
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes.freeze())
+    }
+
+    fn parts(&self) -> Result<Vec<Bytes>, LogError> {
+        let (file, name, position) = match &self.place {
+            Place::Memory(parts) => return Ok(parts.clone()),
+            Place::File {
+                file,
+                name,
+                position,
+            } => (file, name, *position),
+        };
+        let io = |error| LogError::io(|| name.clone(), "read")(error);
         let mut bytes = vec![0; self.len as usize];
-        let read = self.file.read_at(&mut bytes, self.position);
+        let read = file.read_at(&mut bytes, position);
         if read.map_err(io)? < bytes.len() {
             return Err(io(io::ErrorKind::UnexpectedEof.into()));
         }
-        Ok(bytes.into())
+        Ok(vec![bytes.into()])
     }
 }

@@ -14,6 +14,7 @@ use super::marks::{RecoveryPoint, State};
 use super::names::{self, Name};
 use super::segment::{Break, Segment};
 use super::shelf::Shelf;
+use super::tail::Tail;
 use super::{LogOptions, metadata, small};
 use crate::control::{Control, read_controls};
 use crate::log::scan::Chain;
@@ -460,6 +461,7 @@ impl<F: Files> Opening<F> {
             controls: self.controls,
         };
         let shared = Shared::new(self.point, progress);
+        let tail = Tail::new(self.options.tail_bytes);
         Ok(FileLog {
             files: self.files,
             options: self.options,
@@ -467,6 +469,7 @@ impl<F: Files> Opening<F> {
             log_start,
             segments: self.segments,
             epochs: self.epochs,
+            tail,
             shelf: self.shelf,
             shared,
             recovered,

@@ -30,11 +30,13 @@ pub(crate) fn batch(base: Offset, epoch: Epoch, records: i64, len: usize) -> Byt
     builder.finish().unwrap().into()
 }
 
-/// Segments of a few batches, with an entry in the index for every batch but the first.
+/// Segments of a few batches, with an entry in the index for every batch but the first, and nothing
+/// but files.
 pub(crate) fn small() -> LogOptions {
     LogOptions {
         segment_bytes: 400,
         index_interval_bytes: 1,
+        tail_bytes: 0,
         ..LogOptions::new(Topic::cluster_metadata())
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::mpsc;
 use std::thread;
 
-use kwire_raft::driver::{Barrier, Installed, LogStore};
+use kwire_raft::driver::{Barrier, Installed, LogRange, LogStore};
 use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::{FileLog, LogOptions};
 use kwire_raft::types::{OffsetAndEpoch, Topic};
@@ -15,6 +15,7 @@ use crate::common::{batch, contents, snapshot};
 fn options() -> LogOptions {
     LogOptions {
         segment_bytes: 20_000,
+        tail_bytes: 0,
         ..LogOptions::new(Topic::cluster_metadata())
     }
 }
@@ -65,18 +66,20 @@ fn ranges_say_where_the_bytes_lie() {
     let (mut from, end) = (0, log.end());
     while from < end {
         let range = log.range(from, end, 7000).unwrap();
-        let mut bytes = vec![0; range.len as usize];
-        let file: &fs::File = (*range.file).as_ref();
-        file.read_exact_at(&mut bytes, range.position).unwrap();
-        assert!(range.len <= 7000);
+        let mut bytes = vec![0; range.len() as usize];
+        let (file, position) = range.file().expect("it is not in memory");
+        let file: &fs::File = file.as_ref();
+        file.read_exact_at(&mut bytes, position).unwrap();
+        assert!(range.len() <= 7000);
         assert!(log.read(from, end, 7000).unwrap().starts_with(&bytes));
-        from = range.next_offset.unwrap();
+        from = range.next_offset().unwrap();
     }
     let open = log.range(0, end, 7000).unwrap();
     log.truncate(2).unwrap();
-    assert_eq!(log.range(2, end, 7000).unwrap().len, 0);
+    assert!(log.range(2, end, 7000).unwrap().is_empty());
     // Who has a range open keeps the file.
-    assert!(open.file.as_ref().as_ref().metadata().is_ok());
+    let (file, _) = open.file().expect("it is not in memory");
+    assert!(file.as_ref().metadata().is_ok());
 }
 
 /// KAFKA-12205: at each of the three moments at which Kafka once forgot to remove them.
@@ -161,7 +164,8 @@ fn snapshots_are_closed_to_writers() {
     assert_eq!(log.read_snapshot(id, 100, 10).unwrap(), bytes[100..110]);
     assert!(log.read_snapshot(id, 1 << 40, 10).unwrap().is_empty());
     let range = log.snapshot_range(id, 10, 1 << 20).unwrap();
-    assert_eq!((range.position, range.len), (10, bytes.len() as u64 - 10));
+    let (_, position) = range.file().expect("snapshots are not in memory");
+    assert_eq!((position, range.len()), (10, bytes.len() as u64 - 10));
     assert_eq!((log.start(), log.end()), (100, 100));
     log.append(100, &batch(100, 3, 1, 10)).unwrap();
 }

@@ -1,15 +1,16 @@
 //! The store in memory and the one on a disk do the same.
 
 use bytes::Bytes;
+use kwire_protocol::records::Batches;
 use kwire_raft::control::{Control, control_batch};
-use kwire_raft::driver::{Installed, LogStore, MemoryLog};
+use kwire_raft::driver::{Installed, LogRange, LogStore, MemoryLog};
 use kwire_raft::log::files::memory::MemoryFiles;
-use kwire_raft::log::{FileLog, LogError};
+use kwire_raft::log::{FileLog, LogError, LogOptions};
 use kwire_raft::types::{Offset, OffsetAndEpoch, Recovered};
 use kwire_raft::voters::VoterSet;
 use proptest::prelude::*;
 
-use crate::common::{batch, open, snapshot, sync};
+use crate::common::{batch, open, small, snapshot, sync};
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -55,6 +56,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 
 /// Both stores, and where batches begin.
 struct Pair {
+    options: LogOptions,
     files: MemoryFiles,
     disk: FileLog<MemoryFiles>,
     memory: MemoryLog,
@@ -150,7 +152,7 @@ impl Pair {
             }
             Action::Reopen => {
                 self.files = self.files.crash(u64::MAX);
-                self.disk = open(&self.files);
+                self.disk = FileLog::open(self.files.clone(), self.options.clone()).unwrap();
                 self.memory.crash(u64::MAX);
             }
             Action::Read { from, until, max } => self.read(*from, *until, *max),
@@ -169,8 +171,16 @@ impl Pair {
             "{from}..{until}, {max}"
         );
         let range = self.disk.range(from, until, max).unwrap();
-        assert!(range.len <= disk.len() as u64);
-        assert_eq!(range.len == 0, disk.is_empty());
+        let bytes = range.read().unwrap();
+        assert!(disk.starts_with(&bytes));
+        assert_eq!(range.len(), bytes.len() as u64);
+        assert_eq!(range.is_empty(), disk.is_empty());
+        assert_eq!(range.parts().unwrap().concat(), bytes);
+        let last = Batches::new(&bytes).map(Result::unwrap).last();
+        assert_eq!(
+            range.next_offset(),
+            Some(last.map_or(from, |last| last.last_offset() + 1))
+        );
     }
 
     /// What both say, and would say if they were opened now.
@@ -198,10 +208,15 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn both_stores_agree(actions in actions()) {
+    fn both_stores_agree(
+        actions in actions(),
+        tail_bytes in prop_oneof![Just(0), Just(700), Just(5_000), Just(1 << 20)],
+    ) {
         let files = MemoryFiles::new();
+        let options = LogOptions { tail_bytes, ..small() };
         let mut pair = Pair {
-            disk: open(&files),
+            disk: FileLog::open(files.clone(), options.clone()).unwrap(),
+            options,
             files,
             memory: MemoryLog::new(),
             epoch: 1,

@@ -25,7 +25,7 @@ impl Clients {
         let mut out = Vec::new();
         frame::encode_response(version, head.correlation_id, &response, &mut out)
             .map_err(io::Error::other)?;
-        Ok(Answer::Frame(out))
+        Ok(Answer::Frame(out.into()))
     }
 }
 

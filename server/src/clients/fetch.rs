@@ -106,7 +106,7 @@ impl Clients {
             let has_error = all.clone().any(|look| look.error.is_error());
             let len: u64 = all
                 .by_ref()
-                .map(|look| look.found.as_ref().map_or(0, |f| f.len))
+                .map(|look| look.found.as_ref().map_or(0, LogRange::len))
                 .sum();
             let is_enough = len >= min_bytes || has_error || looks.is_empty();
             if is_enough || Instant::now() >= deadline {
@@ -141,7 +141,7 @@ impl Clients {
             .iter()
             .flatten()
             .filter_map(|look| look.found.as_ref());
-        let len: u64 = found.map(|found| found.len).sum();
+        let len: u64 = found.map(LogRange::len).sum();
         let len = u32::try_from(len).unwrap_or(u32::MAX).min(MAX_READ_BYTES);
         let room = Arc::clone(&self.room).acquire_many_owned(len).await;
         let room = room.map_err(io::Error::other)?;
@@ -206,7 +206,7 @@ fn look_at_all(
             };
             let look = look_at(driver, asked, checked, left);
             left -= look.found.as_ref().map_or(0, |found| {
-                usize::try_from(found.len).unwrap_or(left).min(left)
+                usize::try_from(found.len()).unwrap_or(left).min(left)
             });
             look
         });
@@ -274,7 +274,7 @@ async fn partition(
     look: Look,
 ) -> io::Result<PartitionData<'static>> {
     let records = match look.found {
-        Some(found) if found.len > 0 => read(found).await?,
+        Some(found) if !found.is_empty() => read(found).await?,
         _ => Bytes::new(),
     };
     let mut partition = PartitionData {
@@ -300,6 +300,9 @@ async fn partition(
 /// Reads what was found, where it keeps nobody from working. It is committed, so that it does not
 /// change meanwhile.
 pub(super) async fn read(found: Found) -> io::Result<Bytes> {
+    if found.is_in_memory() {
+        return found.read().map_err(io::Error::other);
+    }
     let read = tokio::task::spawn_blocking(move || found.read().map_err(io::Error::other));
     read.await.map_err(io::Error::other)?
 }

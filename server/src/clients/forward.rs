@@ -56,7 +56,7 @@ impl Clients {
             return Ok(None);
         };
         match timeout(PATIENCE, ask(&leader.host, port, head, body)).await {
-            Ok(Ok(answer)) => Ok(Some(Answer::Frame(answer))),
+            Ok(Ok(answer)) => Ok(Some(Answer::Frame(answer.into()))),
             // Then it is this node that says what it knows.
             Ok(Err(_)) | Err(_) => Ok(None),
         }

@@ -10,7 +10,7 @@ use kwire_protocol::messages::list_offsets_response::{
 };
 use kwire_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use kwire_protocol::records::{self, Batch, Batches, TimestampType};
-use kwire_raft::driver::LogStore;
+use kwire_raft::driver::{LogRange, LogStore};
 use kwire_raft::types::{Epoch, Offset};
 
 use super::fetch::{check_leader, read};
@@ -149,7 +149,7 @@ impl Clients {
                 .ask(move |driver| driver.log().range(asked.0, asked.1, SEARCH_BYTES));
             let found = found.await.map_err(|Gone| ErrorCode::KAFKA_STORAGE_ERROR)?;
             let found = found.map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
-            let after = found.next_offset.unwrap_or(log.end);
+            let after = found.next_offset().unwrap_or(log.end);
             let bytes = read(found).await.map_err(failed)?;
             for batch in Batches::new(&bytes).filter_map(Result::ok) {
                 let newest = batch.max_timestamp();

@@ -32,6 +32,7 @@ use kwire_raft::message::Request;
 use kwire_raft::types::Topic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::frame::Frame;
 use crate::producers::Producers;
 use crate::runner::Handle;
 
@@ -139,16 +140,16 @@ pub enum Answer {
     /// Nobody waits for an answer.
     Nothing,
     /// This frame is the answer.
-    Frame(Vec<u8>),
+    Frame(Frame),
     /// This frame is the answer, and has room until it is written.
-    Held(Vec<u8>, OwnedSemaphorePermit),
+    Held(Frame, OwnedSemaphorePermit),
     /// The answer depends on what is still to come. Meanwhile the next request may be taken, whose
     /// answer follows this one.
     Later(Later),
 }
 
 /// A frame that is still to come.
-pub type Later = Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send>>;
+pub type Later = Pin<Box<dyn Future<Output = io::Result<Frame>> + Send>>;
 
 /// What stands before a request.
 #[derive(Clone, Debug)]
@@ -164,11 +165,8 @@ impl Head {
         M::decode_shared(body, self.version, &Limits::DEFAULT).map_err(io::Error::other)
     }
 
-    fn frame<M: Message>(&self, response: &M) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        frame::encode_response(self.version, self.correlation_id, response, &mut out)
-            .map_err(io::Error::other)?;
-        Ok(out)
+    fn frame<M: Message>(&self, response: &M) -> io::Result<Frame> {
+        Frame::of_response(self.version, self.correlation_id, response)
     }
 
     fn answer<M: Message>(&self, response: &M) -> io::Result<Answer> {

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use super::cluster::{Cluster, is_topic};
 use super::replay::catch_up;
 use super::{Answer, Caller, Clients, Head, SharedProducers};
+use crate::frame::Frame;
 use crate::producers::{Sequenced, Verdict};
 use crate::runner::{FileDriver, FileDriverError, Gone, Status};
 
@@ -224,7 +225,7 @@ impl Clients {
         caller: Caller,
         head: &Head,
         outcomes: Vec<TopicOutcome>,
-    ) -> io::Result<Vec<u8>> {
+    ) -> io::Result<Frame> {
         let mut placements = outcomes.iter().flat_map(|topic| &topic.partitions);
         let is_elsewhere = placements.any(|(_, placement)| {
             matches!(placement, Err(refusal) if refusal.error == ErrorCode::NOT_LEADER_OR_FOLLOWER)

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use kwire_protocol::frame;
 use kwire_protocol::messages::ResponseHeader;
-use kwire_raft::message::Request;
+use kwire_raft::message::{Request, Response};
 
 use super::{Answer, Clients, Head};
 
@@ -24,8 +24,12 @@ impl Clients {
         let Head {
             api_key, version, ..
         } = *head;
-        let response = self.node.request(version, request).await;
-        let response = response.map_err(io::Error::other)?;
+        let answered = self.node.request(version, request).await;
+        let response = answered.map_err(io::Error::other)?.complete().await?;
+        // Records are most of what a node sends.
+        if let Response::Fetch(fetch) = &response {
+            return head.answer(fetch);
+        }
         let header = ResponseHeader {
             correlation_id: head.correlation_id,
             ..Default::default()
@@ -36,6 +40,6 @@ impl Clients {
             response.encode(version, out)
         })
         .map_err(io::Error::other)?;
-        Ok(Answer::Frame(out))
+        Ok(Answer::Frame(out.into()))
     }
 }

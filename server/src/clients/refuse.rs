@@ -132,7 +132,7 @@ pub(super) fn unsupported(head: &Head) -> io::Result<Answer> {
         Ok(())
     })
     .map_err(io::Error::other)?;
-    Ok(Answer::Frame(out))
+    Ok(Answer::Frame(out.into()))
 }
 
 fn schema(api_key: ApiKey) -> Option<&'static Schema> {
@@ -235,6 +235,7 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf;
     use kwire_protocol::Limits;
     use kwire_protocol::api::{APIS, AnyResponse};
 
@@ -273,10 +274,11 @@ mod tests {
             correlation_id: 9,
             client_id: String::new(),
         };
-        let Ok(Answer::Frame(frame)) = unsupported(&head) else {
+        let Ok(Answer::Frame(mut answer)) = unsupported(&head) else {
             panic!("it has a place for an error");
         };
-        let parts = frame::decode_response_header(head.api_key, 3, &frame[4..]).expect("a header");
+        let answer = answer.copy_to_bytes(answer.remaining());
+        let parts = frame::decode_response_header(head.api_key, 3, &answer[4..]).expect("a header");
         assert_eq!(parts.header.correlation_id, 9);
         let response = DescribeAclsResponse::decode(parts.body, 3).expect("a response");
         assert_eq!(response.error_code, ErrorCode::UNSUPPORTED_VERSION.0);

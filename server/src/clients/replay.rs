@@ -1,7 +1,7 @@
 //! Tells the producers' state machine what the log has.
 
 use kwire_protocol::records::Batches;
-use kwire_raft::driver::{DriverError, LogStore};
+use kwire_raft::driver::{DriverError, LogRange, LogStore};
 use kwire_raft::types::Instant;
 
 use super::SharedProducers;
@@ -51,14 +51,17 @@ pub(super) fn catch_up(
     }
     let next = producers.next_offset();
     if next < end {
-        let bytes = log.read(next, end, TURN_BYTES).map_err(DriverError::Log)?;
-        for batch in Batches::new(&bytes) {
-            let Some(header) = batch.ok().and_then(|batch| batch.header().copied()) else {
-                break;
-            };
-            // The log may start within a batch.
-            if header.last_offset() >= next {
-                producers.add(&header);
+        // What was just appended is still in memory, and not copied.
+        let range = log.range(next, end, TURN_BYTES);
+        let parts = range.and_then(|range| range.parts());
+        for part in parts.map_err(DriverError::Log)? {
+            for batch in Batches::new(&part).map_while(Result::ok) {
+                // The log may start within a batch.
+                if let Some(header) = batch.header()
+                    && header.last_offset() >= next
+                {
+                    producers.add(header);
+                }
             }
         }
     }

@@ -30,8 +30,15 @@ enum Did {
 
 impl Machine {
     fn new() -> Machine {
+        Machine::with_tail(0)
+    }
+
+    fn with_tail(tail_bytes: usize) -> Machine {
         let now = Instant(1_000);
-        let options = LogOptions::new(Topic::cluster_metadata());
+        let options = LogOptions {
+            tail_bytes,
+            ..LogOptions::new(Topic::cluster_metadata())
+        };
         let log = FileLog::open(MemoryFiles::new(), options).expect("an empty directory");
         let config = config_of(0, &[0]);
         let disk = Disk::Asynchronous;
@@ -141,7 +148,7 @@ fn what_is_committed_is_offered_and_what_is_not_is_read_at_once() {
     let (bytes, offered) = leader.fetch(0, 1 << 20);
     assert!(bytes.is_empty(), "nobody read it");
     let range = offered.expect("it is committed");
-    assert_eq!(range.next_offset, Some(1));
+    assert_eq!(range.next_offset(), Some(1));
     let first = range.read().expect("it works");
     assert_eq!(epochs_of(&first), [1]);
 
@@ -161,6 +168,37 @@ fn what_is_committed_is_offered_and_what_is_not_is_read_at_once() {
     assert_eq!(leader.driver.node().high_watermark(), Some(2));
     let (bytes, offered) = leader.fetch(1, 1 << 20);
     assert!(bytes.is_empty() && offered.is_some(), "now it is");
+}
+
+/// What is in memory is offered at once: it stays what it is, though the log is rewritten.
+#[test]
+fn what_is_in_memory_is_offered_whether_it_is_committed_or_not() {
+    let mut leader = Machine::with_tail(1 << 20);
+    leader.append(b"mine");
+    assert_eq!(leader.driver.node().high_watermark(), Some(1));
+    let (bytes, offered) = leader.fetch(0, 1 << 20);
+    assert!(bytes.is_empty(), "nobody read it");
+    let range = offered.expect("it is in memory");
+    assert!(range.is_in_memory());
+    assert_eq!(
+        range.parts().expect("memory").len(),
+        2,
+        "as it was appended"
+    );
+    let before = range.read().expect("memory");
+    assert_eq!(epochs_of(&before), [1, 1]);
+
+    leader.tell(1, begin(1, 3));
+    leader.follow(|partition| {
+        partition.diverging_epoch.epoch = 1;
+        partition.diverging_epoch.end_offset = 1;
+    });
+    let theirs = batch(1, 2, &[b"ours"]);
+    leader.follow(|partition| partition.records = Some(theirs.into()));
+    assert_eq!(range.read().expect("memory"), before);
+    let now = leader.driver.log().range(0, 2, 1 << 20).expect("both");
+    assert!(now.is_in_memory());
+    assert_eq!(epochs_of(&now.read().expect("memory")), [1, 2]);
 }
 
 #[test]
