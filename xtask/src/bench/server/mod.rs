@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use self::cluster::{Load, Program};
 use self::measure::{Failover, Sustained};
-use self::produce::{Kafka, Sent};
+use self::produce::{Kafka, Produced};
 use super::{finish, line, machine, write_part};
 use crate::kafka;
 use crate::{java, paths};
@@ -54,8 +54,7 @@ struct Figures {
     limits: Vec<Limit>,
     kwire: Quorum,
     java: Quorum,
-    /// To nodes of ours and to Kafka's, with the most that a node had in memory.
-    produced: Option<[(Vec<Sent>, f64); 2]>,
+    produced: Option<Produced>,
     /// Bytes of the stripped binary.
     binary: Option<u64>,
     /// Why something is left out.
@@ -105,7 +104,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// What runs.
 struct Programs {
     dir: PathBuf,
-    limit: Vec<String>,
     binary: PathBuf,
     java: Option<(Program, Kafka)>,
     missing: Vec<String>,
@@ -120,9 +118,8 @@ impl Programs {
             cargo
         };
         finish(cargo().args(["build", "--release", "--quiet", "-p", "kwire"]))?;
-        let limit = ["bench", "--quiet", "-p", "kwire-server", "--bench", "limit"];
-        finish(cargo().args(limit).arg("--no-run"))?;
-        let limit = [env!("CARGO")].iter().chain(&limit).chain(&["--"]);
+        let benches = ["bench", "--quiet", "-p", "kwire-server", "--no-run"];
+        finish(cargo().args(benches))?;
         let dir = paths::target_dir().join("bench-server");
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut missing = Vec::new();
@@ -136,7 +133,6 @@ impl Programs {
         };
         Ok(Programs {
             dir,
-            limit: limit.map(|word| (*word).to_owned()).collect(),
             binary: paths::target_dir().join("release/kwire"),
             java,
             missing,
@@ -174,22 +170,37 @@ impl Programs {
             figures.java.rest(java, &dir, &Rest::JAVA)?;
             if !args.without_producers {
                 say("producers");
-                let ours = produce::to_kwire(kafka, &self.binary, &dir)?;
-                let theirs = produce::to_kafka(kafka, &dir)?;
-                figures.produced = Some([ours, theirs]);
+                figures.produced = Some(Produced {
+                    sink: produce::to_sink(kafka, &mut self.bench("sink"))?,
+                    kwire: produce::to_kwire(kafka, &self.binary, &dir)?,
+                    kafka: produce::to_kafka(kafka, &dir)?,
+                });
             }
         }
         Ok(())
+    }
+
+    /// A program of `server/benches`; what follows are its arguments.
+    fn bench(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO"));
+        command.current_dir(paths::workspace_root()).args([
+            "bench",
+            "--quiet",
+            "-p",
+            "kwire-server",
+            "--bench",
+            name,
+            "--",
+        ]);
+        command
     }
 
     fn limit(&self, load: Load, time: Duration) -> Result<Limit> {
         let dir = self.dir.join("limit");
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir)?;
-        let mut command = Command::new(&self.limit[0]);
+        let mut command = self.bench("limit");
         command
-            .current_dir(paths::workspace_root())
-            .args(&self.limit[1..])
             .arg(&dir)
             .args([load.size.to_string(), load.rate.to_string()])
             .args([

@@ -1,8 +1,9 @@
 //! Kafka's ProducerPerformance, against nodes of ours and against Kafka's own.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -57,34 +58,72 @@ pub(super) struct Sent {
     pub(super) p99_ms: f64,
 }
 
-/// Against three nodes of ours, for each of `SENDS`; and the most that a node has in memory then.
-pub(super) fn to_kwire(kafka: &Kafka, binary: &Path, dir: &Path) -> Result<(Vec<Sent>, f64)> {
+/// What was measured.
+pub(super) struct Produced {
+    /// Against a broker that does nothing, for each of `SENDS`.
+    pub(super) sink: Vec<Sent>,
+    /// The same against nodes of ours, and against Kafka's.
+    pub(super) kwire: Quorum,
+    pub(super) kafka: Quorum,
+}
+
+/// Against three nodes.
+pub(super) struct Quorum {
+    pub(super) sent: Vec<Sent>,
+    /// The most megabytes that a node has in memory.
+    pub(super) peak: f64,
+}
+
+/// Against a broker that answers at once: how fast the tool is by itself.
+pub(super) fn to_sink(kafka: &Kafka, sink: &mut Command) -> Result<Vec<Sent>> {
+    let piped = sink
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut sink = piped.spawn().context("the sink did not start")?;
+    let mut port = String::new();
+    let said = sink.stdout.take().context("the output is piped")?;
+    BufReader::new(said).read_line(&mut port)?;
+    let servers = format!("localhost:{}", port.trim());
+    let sends = SENDS.iter();
+    let sent = sends.map(|what| perform(kafka, &servers, "perf", *what));
+    let sent: Result<Vec<Sent>> = sent.collect();
+    // It ends with its input.
+    drop(sink.stdin.take());
+    sink.wait()?;
+    sent
+}
+
+/// Against three nodes of ours, for each of `SENDS`.
+pub(super) fn to_kwire(kafka: &Kafka, binary: &Path, dir: &Path) -> Result<Quorum> {
     let program = Program::Kwire(binary.to_owned());
     let mut cluster = Cluster::start(&program, dir, 3, Load { rate: 0, size: 256 })?;
     cluster.wait_for_leader(0)?;
-    let mut all = Vec::new();
+    let mut sent = Vec::new();
     for what in SENDS {
         let servers = cluster.servers();
-        all.push(perform(kafka, &servers, "__raft_performance_test", what)?);
+        sent.push(perform(kafka, &servers, "__raft_performance_test", what)?);
         cluster.check()?;
     }
     let memory = cluster.memory()?;
-    Ok((all, memory.iter().map(|m| m.peak).fold(0.0, f64::max)))
+    let peak = memory.iter().map(|m| m.peak).fold(0.0, f64::max);
+    Ok(Quorum { sent, peak })
 }
 
 /// Against three nodes of Kafka, each broker and controller.
-pub(super) fn to_kafka(kafka: &Kafka, dir: &Path) -> Result<(Vec<Sent>, f64)> {
+pub(super) fn to_kafka(kafka: &Kafka, dir: &Path) -> Result<Quorum> {
     let nodes = Brokers::start(kafka, dir)?;
-    let mut all = Vec::new();
+    let mut sent = Vec::new();
     for what in SENDS {
-        all.push(perform(kafka, &nodes.servers, "perf", what)?);
+        sent.push(perform(kafka, &nodes.servers, "perf", what)?);
     }
     let peak = nodes
         .processes
         .iter()
         .map(|process| Ok(process.memory()?.peak));
     let peak: Result<Vec<f64>> = peak.collect();
-    Ok((all, peak?.into_iter().fold(0.0, f64::max)))
+    let peak = peak?.into_iter().fold(0.0, f64::max);
+    Ok(Quorum { sent, peak })
 }
 
 fn command(words: &[String]) -> Command {

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::cluster::Load;
 use super::measure::{MAX_LOG_BYTES, Sustained, median};
-use super::produce::SENDS;
+use super::produce::{Produced, SENDS};
 use super::{COMFORTABLE, Figures, Limit, Quorum, RELEASE, SIZES};
 use crate::bench::machine;
 
@@ -229,27 +229,32 @@ fn rest(figures: &Figures) -> Result<String> {
 }
 
 fn produced(figures: &Figures) -> Result<String> {
-    let Some([(ours, our_peak), (theirs, their_peak)]) = &figures.produced else {
+    let Some(Produced { sink, kwire, kafka }) = &figures.produced else {
         return Ok(String::new());
     };
+    let (our_peak, their_peak) = (kwire.peak, kafka.peak);
     let mut text = format!(
         "\n### Kafka's ProducerPerformance\n\n\
          {RELEASE}, 500,000 records as fast as they go, `acks=all`, to one partition with three replicas: three `kwire server`, and three Kafka {RELEASE} nodes, brokers and controllers in one (`-Xmx1g`).\n\
          kwire answers once a majority has synced; Kafka's brokers once all replicas have the records, and leave their log to the page cache.\n\
+         `nobody` is one process that answers at once and does nothing (`server/benches/sink.rs`): what the tool can do by itself, and so with any server that shares the machine with it.\n\
          A node had at most {our_peak:.0} MB in memory with kwire, {their_peak:.0} MB with Kafka.\n\n\
-         | record | batch.size | kwire, records/s | Kafka, records/s | of Kafka | kwire, mean / p99 ms | Kafka, mean / p99 ms |\n|---|---|---|---|---|---|---|\n"
+         | record | batch.size | kwire, records/s | Kafka, records/s | of Kafka | nobody, records/s | nobody of Kafka | kwire, mean / p99 ms | Kafka, mean / p99 ms |\n|---|---|---|---|---|---|---|---|---|\n"
     );
-    for (what, (ours, theirs)) in SENDS.iter().zip(ours.iter().zip(theirs)) {
+    let quorums = kwire.sent.iter().zip(&kafka.sent).zip(sink);
+    for (what, ((ours, theirs), nobody)) in SENDS.iter().zip(quorums) {
         let batch = what
             .batch
             .map_or("default".to_owned(), |b| format!("{} KiB", b >> 10));
         writeln!(
             text,
-            "| {} B | {batch} | {:.0} | {:.0} | {:.2} | {:.1} / {:.0} | {:.1} / {:.0} |",
+            "| {} B | {batch} | {:.0} | {:.0} | {:.2} | {:.0} | {:.2} | {:.1} / {:.0} | {:.1} / {:.0} |",
             what.size,
             ours.records_per_second,
             theirs.records_per_second,
             ours.records_per_second / theirs.records_per_second,
+            nobody.records_per_second,
+            nobody.records_per_second / theirs.records_per_second,
             ours.average_ms,
             ours.p99_ms,
             theirs.average_ms,
