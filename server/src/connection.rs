@@ -250,10 +250,7 @@ pub(crate) async fn read_len(
 }
 
 /// Reads a frame of which the length is known.
-pub(crate) async fn read_body(
-    stream: &mut (impl AsyncReadExt + Unpin),
-    len: usize,
-) -> io::Result<Bytes> {
+async fn read_body(stream: &mut (impl AsyncReadExt + Unpin), len: usize) -> io::Result<Bytes> {
     // Grows as bytes come: a length alone must not cost its size.
     let mut body = Vec::with_capacity(len.min(64 << 10));
     let read = stream.take(len as u64).read_to_end(&mut body).await?;

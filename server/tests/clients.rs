@@ -5,9 +5,8 @@ mod common;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, TOPIC, batch, produce};
+use common::{Client, Cluster, TOPIC, batch, fetch, produce};
 use kwire_protocol::api::AnyResponse;
-use kwire_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kwire_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kwire_protocol::messages::*;
 use kwire_protocol::records::{
@@ -203,28 +202,6 @@ fn a_leader_that_takes_over_knows_what_the_last_one_had() {
     assert!(error == 0 && next > base);
     cluster.start_node(old);
     assert_eq!(client.produce(batch(id, 0, 1, &["b"])), (0, next));
-}
-
-fn fetch(offset: i64, max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {
-    FetchRequest {
-        max_wait_ms,
-        min_bytes,
-        max_bytes: 1 << 20,
-        topics: vec![FetchTopic {
-            topic: TOPIC.into(),
-            topic_id: Topic::performance_test().id,
-            partitions: vec![FetchPartition {
-                fetch_offset: offset,
-                current_leader_epoch: -1,
-                last_fetched_epoch: -1,
-                log_start_offset: -1,
-                partition_max_bytes: 1 << 20,
-                ..Default::default()
-            }],
-            ..Default::default()
-        }],
-        ..Default::default()
-    }
 }
 
 #[test]
@@ -445,58 +422,6 @@ fn what_is_not_served_is_refused_where_it_can_be() {
     let mut client = cluster.client();
     client.send(7, &CreateTopicsRequest::default());
     assert_eq!(client.receive_body(CreateTopicsRequest::API_KEY, 7), None);
-}
-
-#[test]
-fn connections_have_bounds() {
-    let bounds = [("max.connections", "2"), ("connections.max.idle.ms", "300")];
-    let cluster = Cluster::start(1, Topic::performance_test(), &bounds);
-    let mut first = cluster.client();
-    let _: MetadataResponse<'static> = first.ask(9, &MetadataRequest::default());
-    let mut silent = cluster.client();
-    let mut third = cluster.client();
-    let _: MetadataResponse<'static> = third.ask(9, &MetadataRequest::default());
-    assert_eq!(silent.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
-    let began = Instant::now();
-    let _: MetadataResponse<'static> = first.ask(9, &MetadataRequest::default());
-    assert_eq!(first.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
-    let idle = began.elapsed();
-    assert!(idle >= Duration::from_millis(250), "{idle:?}");
-    let mut again = cluster.client();
-    let _: MetadataResponse<'static> = again.ask(9, &MetadataRequest::default());
-}
-
-/// The followers' records are answers: requests that announce bytes and never come take no room
-/// from them.
-#[test]
-fn requests_that_do_not_come_keep_no_answer_back() {
-    let bounds = [
-        ("queued.max.request.bytes", "1000000"),
-        ("socket.request.max.bytes", "1000000"),
-    ];
-    let cluster = Cluster::start(1, Topic::performance_test(), &bounds);
-    let mut client = cluster.client();
-    let large = "x".repeat(100_000);
-    let response: ProduceResponse<'static> =
-        client.ask(9, &produce(-1, batch(-1, 0, 0, &[&large])));
-    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
-    let mut silent = cluster.client();
-    silent
-        .stream
-        .write_all(&1_000_000_i32.to_be_bytes())
-        .expect("written");
-    // Its room is taken when the next connection is served.
-    let _: MetadataResponse<'static> = cluster.client().ask(9, &MetadataRequest::default());
-    let patience = Some(Duration::from_secs(5));
-    client.stream.set_read_timeout(patience).expect("a timeout");
-    // As a node of the quorum, which is answered as followers are.
-    let mut request = fetch(1, 0, 0);
-    request.replica_state.replica_id = 7;
-    request.topics[0].partitions[0].last_fetched_epoch = 1;
-    request.topics[0].partitions[0].current_leader_epoch = 1;
-    let response: FetchResponse<'static> = client.ask(17, &request);
-    let records = response.responses[0].partitions[0].records.as_ref();
-    assert!(records.is_some_and(|records| records.len() > 100_000));
 }
 
 #[test]

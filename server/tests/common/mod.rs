@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kwire_protocol::frame::{self, RequestHead};
-use kwire_protocol::messages::{ProduceRequest, ProduceResponse, produce_request};
+use kwire_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kwire_protocol::messages::{FetchRequest, ProduceRequest, ProduceResponse, produce_request};
 use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, NewRecord};
 use kwire_protocol::runtime::{Read as ReadMessage, Request};
 use kwire_protocol::{ApiKey, Limits, Message};
@@ -244,6 +245,29 @@ pub(crate) fn produce(acks: i16, records: Vec<u8>) -> ProduceRequest<'static> {
             partition_data: vec![produce_request::PartitionProduceData {
                 index: 0,
                 records: Some(records.into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// A consumer's Fetch. It names the topic by name and by id.
+pub(crate) fn fetch(offset: i64, max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {
+    FetchRequest {
+        max_wait_ms,
+        min_bytes,
+        max_bytes: 1 << 20,
+        topics: vec![FetchTopic {
+            topic: TOPIC.into(),
+            topic_id: Topic::performance_test().id,
+            partitions: vec![FetchPartition {
+                fetch_offset: offset,
+                current_leader_epoch: -1,
+                last_fetched_epoch: -1,
+                log_start_offset: -1,
+                partition_max_bytes: 1 << 20,
                 ..Default::default()
             }],
             ..Default::default()
