@@ -261,7 +261,7 @@ fn offsets_are_found_by_name_and_by_time() {
     let mut client = cluster.client();
     // At 1000 to 1002, and none of them is as new as what the leader wrote first.
     client.produce(batch(-1, 0, 0, &["a", "b", "c"]));
-    let mut find = |timestamp| {
+    let mut find_at = |version, timestamp| {
         let request = ListOffsetsRequest {
             replica_id: -1,
             topics: vec![ListOffsetsTopic {
@@ -275,11 +275,16 @@ fn offsets_are_found_by_name_and_by_time() {
             }],
             ..Default::default()
         };
-        let response: ListOffsetsResponse<'static> = client.ask(10, &request);
+        let response: ListOffsetsResponse<'static> = client.ask(version, &request);
         let partition = &response.topics[0].partitions[0];
         assert_eq!(partition.error_code, 0);
         partition.offset
     };
+    for version in 1..=11 {
+        let mut find = |timestamp| find_at(version, timestamp);
+        assert_eq!((find(-2), find(-1), find(0)), (0, 4, 0), "{version}");
+    }
+    let mut find = |timestamp| find_at(10, timestamp);
     assert_eq!((find(-2), find(-1), find(-3)), (0, 4, 0));
     assert_eq!((find(0), find(i64::MAX)), (0, -1));
     let epochs = OffsetForLeaderEpochRequest {
@@ -440,4 +445,31 @@ fn a_node_that_stops_leaves_a_log_that_need_not_be_mended() {
     assert_eq!(log.end(), 21);
     assert_eq!(log.recovery().recovery_point, 21, "all of it is durable");
     assert_eq!(log.recovery().indexed, [""; 0], "the indexes are whole");
+}
+
+/// Version 1 has no place for one error for all.
+#[test]
+fn who_does_not_coordinate_a_group_says_so_at_each_version() {
+    let cluster = Cluster::start(3, Topic::performance_test(), &[]);
+    let follower = (cluster.leader() + 1) % 3;
+    let mut client = Client::connect(cluster.address(follower));
+    let not_here = ErrorCode::NOT_COORDINATOR.0;
+    for version in 1..=7 {
+        let request = OffsetFetchRequest {
+            group_id: "group".into(),
+            topics: Some(vec![offset_fetch_request::OffsetFetchRequestTopic {
+                name: TOPIC.into(),
+                partition_indexes: vec![0].into(),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        let response: OffsetFetchResponse<'static> = client.ask(version, &request);
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let said = match version {
+            1 => partitions.next().map(|partition| partition.error_code),
+            _ => Some(response.error_code),
+        };
+        assert_eq!(said, Some(not_here), "{version}");
+    }
 }

@@ -362,3 +362,8 @@ fn kcat_writes_and_reads() {
         assert_eq!(count(&read, "line "), 2_000, "{read}");
     }
 }
+        // The end, and the first record that is not older than some time.
+        let end = kcat(&["-Q", "-t", &format!("{TOPIC}:0:-1")], None);
+        assert!(end.contains("offset 2001"), "{end}");
+        let first = kcat(&["-Q", "-t", &format!("{TOPIC}:0:1")], None);
+        assert!(first.contains("offset 0"), "{first}");
