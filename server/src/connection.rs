@@ -116,6 +116,15 @@ impl Connection {
             && matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether the other end is one of Kafka's own nodes: those take the registrations of brokers.
+    #[must_use]
+    pub fn is_kafkas(&self) -> bool {
+        match self.versions.version(ApiKey::BROKER_REGISTRATION) {
+            Ok(_) => true,
+            Err(error) => error.theirs.is_some(),
+        }
+    }
+
     /// The versions that both ends speak.
     #[must_use]
     pub fn versions(&self) -> &Negotiated {

@@ -223,7 +223,11 @@ impl Server {
         let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
         // Both halves are of one task, and need no locks; it may move from thread to thread.
         let under_way = AtomicUsize::new(0);
-        let caller = Caller { peer, local };
+        let caller = Caller {
+            peer,
+            local,
+            is_kafkas: None,
+        };
         let reading = self.take_requests(caller, from, queue, &under_way, connection);
         let writing = self.write_answers(queued, to, &under_way, connection);
         // The first error ends both; the end of requests lets the answers out.
@@ -232,7 +236,7 @@ impl Server {
 
     async fn take_requests(
         &self,
-        caller: Caller,
+        mut caller: Caller,
         mut from: impl AsyncRead + Unpin,
         queue: Sender<Queued>,
         under_way: &AtomicUsize,
@@ -243,7 +247,7 @@ impl Server {
         let own = Room::new(self.queued_bytes);
         while let Some((request, held)) = self.read_request(&mut from, under_way).await? {
             connection.touch();
-            let answer = self.clients.answer(caller, &request).await?;
+            let answer = self.clients.answer(&mut caller, &request).await?;
             drop((request, held));
             let mut queued = Queued {
                 answer,

@@ -1,13 +1,14 @@
 //! Requests to other nodes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kwire_raft::message::{Request, Response, supported_versions};
 use kwire_raft::node::{CallError, CallId, Destination};
-use kwire_raft::voters::Address;
+use kwire_raft::types::NodeId;
+use kwire_raft::voters::{Address, VoterSet};
 use tokio::runtime;
 use tokio::time::timeout;
 use tracing::debug;
@@ -25,11 +26,40 @@ pub struct Peers {
     shared: Arc<Shared>,
 }
 
+/// The nodes that are Kafka's own, as far as is known: this one has asked them for something, as
+/// whoever stands for election asks all voters, or they have fetched from it. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct KafkasNodes(Arc<Mutex<BTreeSet<NodeId>>>);
+
+impl KafkasNodes {
+    /// Takes note of what a node is.
+    pub fn note(&self, id: NodeId, is_kafkas: bool) {
+        // Of a bootstrap server or an observer without an id nobody knows which voter it is.
+        if id < 0 {
+            return;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_kafkas {
+            known.insert(id);
+        } else {
+            known.remove(&id);
+        }
+    }
+
+    /// Whether one of some voters is among them.
+    #[must_use]
+    pub fn are_among(&self, voters: &VoterSet) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        voters.ids().any(|id| known.contains(&id))
+    }
+}
+
 struct Shared {
     runtime: runtime::Handle,
     node: Handle,
     options: Options,
     patience: Duration,
+    kafkas: KafkasNodes,
     /// Connections that nobody uses now. At most two for each address stay.
     free: Mutex<HashMap<Address, Vec<Connection>>>,
 }
@@ -45,6 +75,7 @@ impl Peers {
         client_id: String,
         patience: Duration,
         max_frame_len: usize,
+        kafkas: KafkasNodes,
     ) -> Peers {
         Peers {
             shared: Arc::new(Shared {
@@ -56,6 +87,7 @@ impl Peers {
                     versions: supported_versions(),
                 },
                 patience,
+                kafkas,
                 free: Mutex::default(),
             }),
         }
@@ -65,7 +97,7 @@ impl Peers {
     pub fn send(&self, call: CallId, to: Destination, request: Request) {
         let shared = self.shared.clone();
         self.shared.runtime.spawn(async move {
-            let outcome = timeout(shared.patience, shared.call(&to.address, &request)).await;
+            let outcome = timeout(shared.patience, shared.call(&to, &request)).await;
             let answer = match outcome {
                 Ok(Ok(response)) => Ok(response),
                 Ok(Err(failure)) => {
@@ -84,14 +116,15 @@ impl Peers {
 }
 
 impl Shared {
-    async fn call(
-        &self,
-        address: &Address,
-        request: &Request,
-    ) -> Result<Response, ConnectionError> {
+    async fn call(&self, to: &Destination, request: &Request) -> Result<Response, ConnectionError> {
+        let address = &to.address;
         let mut connection = match self.take_free(address) {
             Some(connection) => connection,
-            None => Connection::open(address, &self.options).await?,
+            None => {
+                let connection = Connection::open(address, &self.options).await?;
+                self.kafkas.note(to.id, connection.is_kafkas());
+                connection
+            }
         };
         let answer = connection.call_raft(request).await;
         // After an error nobody knows what comes next on the connection.

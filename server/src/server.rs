@@ -16,12 +16,12 @@ use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tracing::info;
 
-use crate::clients::{Clients, Coordinator, Replay, SharedProducers};
+use crate::clients::{self, Clients, Coordinator, Replay, SharedProducers};
 use crate::config::ServerConfig;
 use crate::directory::{Directory, DirectoryError, Unformatted};
 use crate::format::{self, FormatError};
 use crate::listen;
-use crate::peers::Peers;
+use crate::peers::{KafkasNodes, Peers};
 use crate::runner::{
     self, FileDriver, FileDriverError, Gone, Handle, Runner, StartError, Surroundings,
 };
@@ -190,6 +190,7 @@ impl Server {
         let client_id = format!("raft-client-{}", config.node_id);
         let patience = Duration::from_millis(config.quorum.request_timeout_ms);
         let producers = SharedProducers::default();
+        let kafkas = KafkasNodes::default();
         let acknowledged = SharedAcknowledged::default();
         let surroundings = |handle: Handle| Around {
             replay: Replay::new(producers.clone()),
@@ -199,6 +200,7 @@ impl Server {
                 client_id,
                 patience,
                 max_answer_bytes(config),
+                kafkas.clone(),
             ),
             workload: options
                 .load
@@ -209,15 +211,19 @@ impl Server {
         };
         let runner = runner::start(node, log, FileStateStore::new(files), surroundings)
             .map_err(ServerError::Start)?;
-        let coordinator = Coordinator::new(config.clients.initial_rebalance_delay_ms);
+        let shared = clients::Shared {
+            producers,
+            coordinator: Coordinator::new(config.clients.initial_rebalance_delay_ms),
+            kafkas,
+        };
         for (name, listener) in listeners {
             let clients = Clients::new(
                 runner.handle(),
                 options.topic.clone(),
                 name,
-                producers.clone(),
-                coordinator.clone(),
+                shared.clone(),
                 config.clients.clone(),
+                config.settings.clone(),
             );
             let server = listen::Server::new(clients, config.connections);
             runtime.spawn(server.run(listener));

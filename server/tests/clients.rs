@@ -350,7 +350,8 @@ fn send_default(client: &mut Client, api_key: ApiKey, version: i16) {
         FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
         FindCoordinatorRequest JoinGroupRequest HeartbeatRequest LeaveGroupRequest SyncGroupRequest
         DescribeGroupsRequest ListGroupsRequest ApiVersionsRequest InitProducerIdRequest
-        OffsetForLeaderEpochRequest DescribeClusterRequest DeleteGroupsRequest VoteRequest
+        OffsetForLeaderEpochRequest DescribeConfigsRequest DescribeClusterRequest
+        DescribeTopicPartitionsRequest DeleteGroupsRequest VoteRequest
         BeginQuorumEpochRequest EndQuorumEpochRequest FetchSnapshotRequest DescribeQuorumRequest
         AddRaftVoterRequest RemoveRaftVoterRequest UpdateRaftVoterRequest
     }

@@ -10,9 +10,10 @@ use kwire_raft::message::Request;
 use kwire_raft::node::{CallId, Destination, Event, RoleName};
 use kwire_raft::types::{Epoch, NodeId, Offset, ReplicaKey, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
-use kwire_server::clients::{Clients, Coordinator, Options, SharedProducers};
+use kwire_server::clients::{Clients, Coordinator, Options, Shared, SharedProducers};
+use kwire_server::config::Settings;
 use kwire_server::listen::{Limits, Server};
-use kwire_server::peers::Peers;
+use kwire_server::peers::{KafkasNodes, Peers};
 use kwire_server::runner::{self, FileDriver, Handle, Runner, Surroundings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -84,16 +85,22 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
             client_id,
             patience,
             MAX_FRAME_LEN,
+            KafkasNodes::default(),
         ))
     });
     let runner = runner.expect("it starts");
+    let shared = Shared {
+        producers: SharedProducers::default(),
+        coordinator: Coordinator::new(0),
+        kafkas: KafkasNodes::default(),
+    };
     let clients = Clients::new(
         runner.handle(),
         topic,
         "CONTROLLER".to_owned(),
-        SharedProducers::default(),
-        Coordinator::new(0),
+        shared,
         Options::default(),
+        Settings::default(),
     );
     let server = Server::new(clients, Limits::new(MAX_FRAME_LEN));
     let accepting = tokio::spawn(server.run(listener));
@@ -144,6 +151,7 @@ async fn is_committed(member: &Member, epoch: Epoch, offset: Offset) -> bool {
         if now > epoch {
             return false;
         }
+        seen = Some((now, high_watermark));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("offset {offset} of epoch {epoch} is not committed: {seen:?}");
@@ -151,7 +159,6 @@ async fn is_committed(member: &Member, epoch: Epoch, offset: Offset) -> bool {
 
 /// Appends a value, again if its leader loses it, until all members know that it is committed.
 /// Returns who leads.
-        seen = Some((now, high_watermark));
 async fn commit(members: &[Member], value: &'static [u8]) -> usize {
     'again: for _ in 0..100 {
         let at = leader(members).await;
