@@ -25,7 +25,7 @@ use crate::peers::{KafkasNodes, Peers};
 use crate::runner::{
     self, FileDriver, FileDriverError, Gone, Handle, Runner, StartError, Surroundings,
 };
-use crate::workload::{Acknowledged, Load, Report, Workload};
+use crate::workload::{Acknowledged, Load, Report, Workload, WrongSize};
 
 /// What a server is to be, beside its properties.
 #[derive(Clone, Debug)]
@@ -82,6 +82,8 @@ pub enum ServerError {
     Format(FormatError),
     /// Its log cannot be.
     Log(LogError),
+    /// What it is to write cannot be written.
+    Load(WrongSize),
     /// It cannot listen.
     Listen {
         /// The address.
@@ -101,6 +103,7 @@ impl fmt::Display for ServerError {
             ServerError::Directory(error) => write!(f, "{error}"),
             ServerError::Format(error) => write!(f, "{error}"),
             ServerError::Log(error) => write!(f, "{error}"),
+            ServerError::Load(error) => write!(f, "{error}"),
             ServerError::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}")
             }
@@ -166,6 +169,11 @@ impl Server {
         if config.voters.is_empty() {
             format::adopt_voters(directory.path(), &options.topic).map_err(ServerError::Format)?;
         }
+        let workload = options
+            .load
+            .map(|load| Workload::new(load, node_seed(directory.id)))
+            .transpose()
+            .map_err(ServerError::Load)?;
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -202,9 +210,7 @@ impl Server {
                 max_answer_bytes(config),
                 kafkas.clone(),
             ),
-            workload: options
-                .load
-                .map(|load| Workload::new(load, node_seed(directory.id))),
+            workload,
             reports: to_reports,
             acknowledged: acknowledged.clone(),
             stopped: to_stopped,

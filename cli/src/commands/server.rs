@@ -11,9 +11,8 @@ use kwire_protocol::Uuid;
 use kwire_raft::types::Topic;
 use kwire_server::config::{Properties, ServerConfig};
 use kwire_server::directory::Unformatted;
-use kwire_server::record::MIN_SIZE;
 use kwire_server::server::{Options, Server};
-use kwire_server::workload::Load;
+use kwire_server::workload::{Load, RECORD_SIZES, WrongSize};
 use tracing::{info, warn};
 
 use super::status::Line;
@@ -178,9 +177,9 @@ fn options(args: &Args) -> Result<Options, Failure> {
             )));
         }
     };
-    if args.record_size < MIN_SIZE || args.record_size > 1 << 20 {
-        let what = format!("--record-size: from {MIN_SIZE} to 1048576 bytes");
-        return Err(Failure::usage(what));
+    if !RECORD_SIZES.contains(&args.record_size) {
+        let wrong = WrongSize(args.record_size);
+        return Err(Failure::usage(format!("--record-size: {wrong}")));
     }
     let records_per_second = match args.throughput {
         -1 => None,
