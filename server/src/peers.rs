@@ -5,13 +5,16 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use kwire_protocol::messages::DescribeClusterRequest;
+use kwire_protocol::negotiate::SupportedVersions;
+use kwire_protocol::{ApiKey, ErrorCode};
 use kwire_raft::message::{Request, Response, supported_versions};
 use kwire_raft::node::{CallError, CallId, Destination};
 use kwire_raft::types::NodeId;
 use kwire_raft::voters::{Address, VoterSet};
 use tokio::runtime;
-use tokio::time::timeout;
-use tracing::debug;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
 
 use crate::connection::{Connection, ConnectionError, Options};
 use crate::runner::Handle;
@@ -60,11 +63,18 @@ struct Shared {
     options: Options,
     patience: Duration,
     kafkas: KafkasNodes,
+    cluster_id: String,
+    /// When it was last said that another node is of another cluster.
+    told_at: Mutex<Option<Instant>>,
     /// Connections that nobody uses now. At most two for each address stay.
     free: Mutex<HashMap<Address, Vec<Connection>>>,
 }
 
 const FREE_PER_ADDRESS: usize = 2;
+/// How often it is said that another node is of another cluster.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// How long that node may take to say of which.
+const ASKING: Duration = Duration::from_secs(1);
 
 impl Peers {
     /// `patience` is how long a request may take, connecting included; the node gives up then.
@@ -76,6 +86,7 @@ impl Peers {
         patience: Duration,
         max_frame_len: usize,
         kafkas: KafkasNodes,
+        cluster_id: String,
     ) -> Peers {
         Peers {
             shared: Arc::new(Shared {
@@ -84,10 +95,12 @@ impl Peers {
                 options: Options {
                     client_id,
                     max_frame_len,
-                    versions: supported_versions(),
+                    versions: versions(),
                 },
                 patience,
                 kafkas,
+                cluster_id,
+                told_at: Mutex::default(),
                 free: Mutex::default(),
             }),
         }
@@ -127,6 +140,11 @@ impl Shared {
             }
         };
         let answer = connection.call_raft(request).await;
+        if let Ok(response) = &answer
+            && response.error_code() == ErrorCode::INCONSISTENT_CLUSTER_ID.0
+        {
+            self.tell_of_cluster(to, &mut connection).await;
+        }
         // After an error nobody knows what comes next on the connection.
         if !matches!(
             answer,
@@ -135,6 +153,28 @@ impl Shared {
             self.put_free(address, connection);
         }
         answer
+    }
+
+    /// Says which cluster a node is of that refused a request because of this node's.
+    async fn tell_of_cluster(&self, to: &Destination, connection: &mut Connection) {
+        let now = Instant::now();
+        {
+            let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+            if told_at.is_some_and(|at| now.duration_since(at) < TELL_AGAIN) {
+                return;
+            }
+            *told_at = Some(now);
+        }
+        let theirs = match timeout(ASKING, cluster_id(connection)).await {
+            Ok(Some(id)) => format!("{id}'s"),
+            _ => "another one's".to_owned(),
+        };
+        warn!(
+            address = %to.address,
+            "this node's cluster id is {}, and the node that it asks is {theirs}: one of them has \
+             the wrong cluster.id in its meta.properties",
+            self.cluster_id
+        );
     }
 
     fn take_free(&self, address: &Address) -> Option<Connection> {
@@ -155,6 +195,34 @@ impl Shared {
             connections.push(connection);
         }
     }
+}
+
+/// The id of the cluster that a node is of, if it says so.
+async fn cluster_id(connection: &mut Connection) -> Option<String> {
+    // Of controllers first, then of brokers: one of Kafka's nodes answers about its own kind only.
+    for endpoint_type in [2, 1] {
+        let request = DescribeClusterRequest {
+            endpoint_type,
+            ..Default::default()
+        };
+        match connection.call(&request).await {
+            Ok(answer) if answer.error_code == 0 => return Some(answer.cluster_id.into_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a node asks others.
+fn versions() -> SupportedVersions {
+    let raft = supported_versions();
+    let fetch = raft.get(ApiKey::FETCH);
+    let all = SupportedVersions::stable()
+        .retain(|api_key| api_key == ApiKey::DESCRIBE_CLUSTER || raft.get(api_key).is_some());
+    fetch.map_or_else(
+        || all.clone(),
+        |fetch| all.clone().narrow(ApiKey::FETCH, fetch),
+    )
 }
 
 impl From<ConnectionError> for CallError {

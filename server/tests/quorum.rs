@@ -86,6 +86,7 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
             patience,
             MAX_FRAME_LEN,
             KafkasNodes::default(),
+            "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         ))
     });
     let runner = runner.expect("it starts");

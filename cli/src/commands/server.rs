@@ -76,6 +76,9 @@ pub(crate) struct Args {
     /// Refuse a log directory that is not formatted; the default if the voters are in the log
     #[arg(long)]
     require_formatted: bool,
+    /// Start although quorum-state is lost beside a log: the node might vote twice in an epoch
+    #[arg(long)]
+    accept_lost_quorum_state: bool,
     /// Log as JSON
     #[arg(long)]
     json: bool,
@@ -210,6 +213,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         }),
         directory_id: args.replica_directory_id,
         unformatted,
+        accept_lost_state: args.accept_lost_quorum_state,
     })
 }
 

@@ -92,6 +92,7 @@ impl Cluster {
             directory_id: None,
             unformatted: Unformatted::Adopt,
         };
+            accept_lost_state: false,
         self.nodes[index] = Some(Server::start(&options).expect("it starts"));
     }
 
