@@ -47,6 +47,12 @@ pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
     BufWriter::with_capacity(64 << 10, std::io::stdout().lock())
 }
 
+/// A number of things, of which one is named.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
 /// Says on standard error, in one line, what is wrong.
 pub(crate) fn error(message: &str) {
     // Nobody is left to be told if this fails.

@@ -3,8 +3,10 @@
 mod common;
 
 use std::fmt::Write;
+use std::fs;
+use std::time::{Duration, Instant};
 
-use common::node::{Node, until};
+use common::node::{CLUSTER, Node, until};
 use common::{java, kwire};
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -158,4 +160,118 @@ fn as_kafkas_tool_says() {
         };
         assert_eq!(kept(&ours), kept(&said));
     }
+}
+
+/// The ids of the voters, once Kafka's tool says these.
+fn until_voters_are(asked: &Node, expected: &[u64]) {
+    let end = Instant::now() + Duration::from_secs(90);
+    loop {
+        let mut tool = java("KWIRE_METADATA_QUORUM", "metadata-quorum").unwrap();
+        let address = asked.address();
+        tool.args(["--bootstrap-controller", &address, "describe", "--status"]);
+        let output = tool.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let voters = said.lines().find_map(|l| l.strip_prefix("CurrentVoters:"));
+        let voters: Option<Value> = voters.and_then(|text| serde_json::from_str(text).ok());
+        let voters = voters.as_ref().and_then(Value::as_array);
+        let ids: Vec<u64> = voters
+            .into_iter()
+            .flatten()
+            .filter_map(|voter| voter["id"].as_u64())
+            .collect();
+        if ids == expected {
+            return;
+        }
+        assert!(Instant::now() < end, "{said}");
+    }
+}
+
+/// Our command changes the voters of a quorum of Kafka's own nodes, and Kafka's tool sees it.
+#[test]
+fn kafkas_controllers_come_and_go() {
+    let program = || java("KWIRE_NODE", "node");
+    let (Some(one), Some(two), Some(_)) = (
+        program(),
+        program(),
+        java("KWIRE_METADATA_QUORUM", "metadata-quorum"),
+    ) else {
+        return;
+    };
+    let release = ["--release-version", "4.3"];
+    let mut first = Node::formatted(1, None, &[&["--standalone"], &release[..]].concat());
+    let joins = [&["--no-initial-controllers"], &release[..]].concat();
+    let mut second = Node::formatted(2, Some(first.port), &joins);
+    first.start_java(one);
+    second.start_java(two);
+    let (leader, observer) = (first.address(), second.address());
+    let status = [
+        "quorum",
+        "status",
+        "--bootstrap",
+        &leader,
+        "--timeout-ms",
+        "2000",
+    ];
+    until(&status, |out| {
+        out.contains("CurrentObservers:       [{\"id\": 2")
+    });
+    until_voters_are(&first, &[1]);
+
+    let config = second.config();
+    let add = ["quorum", "add", "--bootstrap", &leader, "--config", &config];
+    // A directory of another cluster is none of theirs.
+    let meta = second.dir.path().join("logs/meta.properties");
+    let own = fs::read_to_string(&meta).unwrap();
+    fs::write(&meta, own.replace(CLUSTER, "AAAAAAAAAAAAAAAAAAAAAQ")).unwrap();
+    let refused = kwire(&add);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused.err.contains("INCONSISTENT_CLUSTER_ID"),
+        "{refused:?}"
+    );
+    fs::write(&meta, own).unwrap();
+    until_voters_are(&first, &[1]);
+
+    until(&add, |out| out.contains("Added controller 2"));
+    until_voters_are(&second, &[1, 2]);
+    let again = kwire(&add);
+    assert!(
+        again.code == 1 && again.err.contains("DUPLICATE_VOTER"),
+        "{again:?}"
+    );
+    let id = second.directory_id();
+    let remove = [
+        "quorum",
+        "remove",
+        "--bootstrap",
+        &observer,
+        "-i",
+        "2",
+        "-d",
+    ];
+    let other = kwire(&[&remove[..], &["AAAAAAAAAAAAAAAAAAAAAg"]].concat());
+    assert!(
+        other.code == 1 && other.err.contains("VOTER_NOT_FOUND"),
+        "{other:?}"
+    );
+    let removed = kwire(&[&remove[..], &[&id]].concat()).ok();
+    assert!(removed.contains("Removed  KRaft controller 2"), "{removed}");
+    until_voters_are(&first, &[1]);
+
+    // The one that leads goes, and the other takes over.
+    until(&add, |out| out.contains("Added controller 2"));
+    let id = first.directory_id();
+    let both = format!("{leader},{observer}");
+    kwire(&[
+        "quorum",
+        "remove",
+        "--bootstrap",
+        &both,
+        "-i",
+        "1",
+        "-d",
+        &id,
+    ])
+    .ok();
+    until_voters_are(&second, &[2]);
 }

@@ -66,6 +66,12 @@ macro_rules! rpcs {
                 match self { $(Response::$name(body) => body.encode(version, out),)* }
             }
 
+            /// The error of the answer as a whole; a partition in it may have one of its own.
+            #[must_use]
+            pub fn error_code(&self) -> i16 {
+                match self { $(Response::$name(body) => body.error_code,)* }
+            }
+
             /// Reads the body of the answer to a request of that API. `None` if no raft node asks
             /// such a thing.
             ///

@@ -116,6 +116,15 @@ impl Connection {
             && matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether the other end is one of Kafka's own nodes: those take the registrations of brokers.
+    #[must_use]
+    pub fn is_kafkas(&self) -> bool {
+        match self.versions.version(ApiKey::BROKER_REGISTRATION) {
+            Ok(_) => true,
+            Err(error) => error.theirs.is_some(),
+        }
+    }
+
     /// The versions that both ends speak.
     #[must_use]
     pub fn versions(&self) -> &Negotiated {
@@ -250,10 +259,7 @@ pub(crate) async fn read_len(
 }
 
 /// Reads a frame of which the length is known.
-pub(crate) async fn read_body(
-    stream: &mut (impl AsyncReadExt + Unpin),
-    len: usize,
-) -> io::Result<Bytes> {
+async fn read_body(stream: &mut (impl AsyncReadExt + Unpin), len: usize) -> io::Result<Bytes> {
     // Grows as bytes come: a length alone must not cost its size.
     let mut body = Vec::with_capacity(len.min(64 << 10));
     let read = stream.take(len as u64).read_to_end(&mut body).await?;

@@ -1,7 +1,7 @@
 //! A node's log directory: whose it is, and that nobody else uses it.
 
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,13 @@ use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::meta::MetaProperties;
 use kwire_raft::types::NodeId;
 
+use crate::verify::is_segment;
+
 /// The cluster id of Kafka's test raft server, for directories that were not formatted.
 pub const TEST_CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// The file in which a node keeps what it must not forget about elections.
+pub(crate) const QUORUM_STATE: &str = "quorum-state";
 
 /// A log directory that this process has for itself as long as this lives.
 #[derive(Debug)]
@@ -54,6 +59,13 @@ pub enum DirectoryError {
     InUse(PathBuf),
     /// Nobody formatted it.
     Unformatted(PathBuf),
+    /// A node wrote a log in it, and nothing says which.
+    Unmarked {
+        /// The directory.
+        path: PathBuf,
+        /// The directory of a partition in it.
+        partition: PathBuf,
+    },
     /// It is not this node's.
     Other {
         /// The directory.
@@ -82,6 +94,14 @@ impl fmt::Display for DirectoryError {
                  --standalone for the first voter of a quorum and --no-initial-controllers for a \
                  node that joins one",
                 path.display()
+            ),
+            DirectoryError::Unmarked { path, partition } => write!(
+                f,
+                "{}: there is no meta.properties, and a log in {}: nobody knows whose it is; put \
+                 the file back, or name the directory's id with --replica-directory-id ID if the \
+                 log is this node's",
+                path.display(),
+                partition.display()
             ),
             DirectoryError::Other {
                 path,
@@ -128,6 +148,13 @@ impl Directory {
                 return Err(DirectoryError::Unformatted(path.to_owned()));
             }
             None => {
+                // Kafka's test server marks nothing: whoever names the id knows what it is.
+                if id.is_none()
+                    && let Some(partition) = partition_in(path).map_err(failed)?
+                {
+                    let path = path.to_owned();
+                    return Err(DirectoryError::Unmarked { path, partition });
+                }
                 let id = id.unwrap_or_else(random_uuid);
                 MetaProperties::new(node_id, new_cluster_id, id)
             }
@@ -163,6 +190,23 @@ impl Directory {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The directory of a partition that a node has written to, if there is one.
+fn partition_in(path: &Path) -> io::Result<Option<PathBuf>> {
+    for entry in fs::read_dir(path)? {
+        let partition = entry?.path();
+        if !partition.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(&partition)? {
+            let file = file?.path();
+            if is_segment(&file) || file.ends_with(QUORUM_STATE) {
+                return Ok(Some(partition));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Kafka's own lock file, so that one of its nodes is kept out as well.
@@ -217,8 +261,6 @@ pub fn random_uuid() -> Uuid {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn take(path: &Path, node_id: NodeId, id: Option<Uuid>) -> Result<Directory, DirectoryError> {
@@ -260,6 +302,24 @@ mod tests {
         let first = take(dir.path(), 1, None).expect("it is this node's").id;
         let again = take(dir.path(), 1, None).expect("it is this node's");
         assert_eq!((again.id, again.is_new), (first, false));
+    }
+
+    #[test]
+    fn a_log_that_nobody_marked_is_refused() {
+        for file in ["00000000000000000000.log", "quorum-state"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let partition = dir.path().join("topic-0");
+            fs::create_dir(&partition).expect("a directory");
+            fs::write(dir.path().join("server.log"), "").expect("written");
+            drop(take(dir.path(), 1, None).expect("there is no log"));
+            fs::remove_file(dir.path().join("meta.properties")).expect("it is there");
+            fs::write(partition.join(file), "").expect("written");
+            let refused = take(dir.path(), 1, None).expect_err("nobody knows whose it is");
+            assert!(refused.to_string().contains("topic-0"), "{refused}");
+            let named = random_uuid();
+            let taken = take(dir.path(), 1, Some(named)).expect("somebody knows");
+            assert_eq!(taken.id, named);
+        }
     }
 
     #[test]

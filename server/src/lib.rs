@@ -16,6 +16,7 @@ pub mod listen;
 pub mod peers;
 pub mod producers;
 pub mod record;
+mod room;
 pub mod runner;
 pub mod server;
 pub mod verify;

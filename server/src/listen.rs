@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clients::{Answer, Caller, Clients};
-use crate::connection::{READ_AHEAD, read_body, read_len};
+use crate::connection::{READ_AHEAD, read_len};
+use crate::room::{Held, Room};
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// How long a connection on which nothing happens stays open: `connections.max.idle.ms`.
     pub idle: Duration,
-    /// How long a request that has begun, or an answer, may take to go over the network.
+    /// How long a request that has begun, or an answer, may take to go over the network; for a
+    /// request, waiting for room is part of it.
     pub stalled: Duration,
     /// The most bytes of requests that are held for all connections together, and as many of
     /// answers: `queued.max.request.bytes`. Short ones do not count.
@@ -54,25 +56,30 @@ impl Limits {
 
 /// The most answers of a connection that wait in its queue.
 const MAX_IN_FLIGHT: usize = 64;
-/// A request or answer up to this length does not count: there are only so many of them.
-const FREE_BYTES: usize = 16 << 10;
+/// The most bytes of answers that a connection may have in its queue before the next request is
+/// taken, and what part of all room at most. One that is longer has the queue for itself.
+const MAX_QUEUED_BYTES: usize = 1 << 20;
+const QUEUED_PART: usize = 8;
 
 /// Answers requests on a listener until its task is dropped.
 pub struct Server {
     clients: Arc<Clients>,
     limits: Limits,
     connections: Mutex<Connections>,
-    /// For requests, as soon as they say how long they are: who says so may send nothing more.
-    requests: Arc<Semaphore>,
-    /// For answers. Their room is not the requests', or some bytes of a few connections would keep
-    /// records from the followers, which takes its quorum from the leader.
-    answers: Arc<Semaphore>,
+    requests: Room,
+    /// For answers. Their room is not the requests', or a few connections would keep records from
+    /// the followers, which takes its quorum from the leader.
+    answers: Room,
+    /// How much of that a connection may have in its queue.
+    queued_bytes: usize,
 }
 
 /// An answer on its way out, and what it holds.
 struct Queued {
     answer: Answer,
-    permit: Option<OwnedSemaphorePermit>,
+    _held: Held,
+    /// Of its connection's own room.
+    _own: Held,
 }
 
 /// The connections that there are, in the order in which they came.
@@ -132,13 +139,13 @@ impl Server {
     pub fn new(clients: Clients, limits: Limits) -> Server {
         // A request that may be sent has to have room.
         let held = limits.held_bytes.max(limits.max_frame_len);
-        let held = held.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         Server {
             clients: Arc::new(clients),
             limits,
             connections: Mutex::default(),
-            requests: Arc::new(Semaphore::new(held)),
-            answers: Arc::new(Semaphore::new(held)),
+            requests: Room::new(held),
+            answers: Room::new(held),
+            queued_bytes: (held / QUEUED_PART).min(MAX_QUEUED_BYTES),
         }
     }
 
@@ -216,7 +223,11 @@ impl Server {
         let (queue, queued) = mpsc::channel(MAX_IN_FLIGHT);
         // Both halves are of one task, and need no locks; it may move from thread to thread.
         let under_way = AtomicUsize::new(0);
-        let caller = Caller { peer, local };
+        let caller = Caller {
+            peer,
+            local,
+            is_kafkas: None,
+        };
         let reading = self.take_requests(caller, from, queue, &under_way, connection);
         let writing = self.write_answers(queued, to, &under_way, connection);
         // The first error ends both; the end of requests lets the answers out.
@@ -225,27 +236,35 @@ impl Server {
 
     async fn take_requests(
         &self,
-        caller: Caller,
+        mut caller: Caller,
         mut from: impl AsyncRead + Unpin,
         queue: Sender<Queued>,
         under_way: &AtomicUsize,
         connection: &Connection,
     ) -> io::Result<()> {
-        while let Some((request, permit)) = self.read_request(&mut from, under_way).await? {
+        // Whoever does not read its answers is not given more of them: it may say that it is a
+        // replica, whose answers are the longest.
+        let own = Room::new(self.queued_bytes);
+        while let Some((request, held)) = self.read_request(&mut from, under_way).await? {
             connection.touch();
-            let answer = self.clients.answer(caller, &request).await?;
-            drop((request, permit));
-            let (answer, permit) = match answer {
-                Answer::Nothing => continue,
-                Answer::Held(frame, permit) => (Answer::Frame(frame), Some(permit)),
-                Answer::Frame(frame) => {
-                    let permit = self.hold(&self.answers, frame.remaining()).await?;
-                    (Answer::Frame(frame), permit)
-                }
-                Answer::Later(later) => (Answer::Later(later), None),
+            let answer = self.clients.answer(&mut caller, &request).await?;
+            drop((request, held));
+            let mut queued = Queued {
+                answer,
+                _held: Held::default(),
+                _own: Held::default(),
             };
+            match &queued.answer {
+                Answer::Nothing => continue,
+                Answer::Held(frame, _) => queued._own = own.hold(frame.remaining()).await?,
+                Answer::Frame(frame) => {
+                    queued._own = own.hold(frame.remaining()).await?;
+                    queued._held = self.answers.hold(frame.remaining()).await?;
+                }
+                Answer::Later(_) => {}
+            }
             under_way.fetch_add(1, Ordering::Relaxed);
-            let sent = queue.send(Queued { answer, permit }).await;
+            let sent = queue.send(queued).await;
             // The other half knows why it has ended.
             if sent.is_err() {
                 return Ok(());
@@ -258,7 +277,7 @@ impl Server {
         &self,
         from: &mut (impl AsyncRead + Unpin),
         under_way: &AtomicUsize,
-    ) -> io::Result<Option<(Bytes, Option<OwnedSemaphorePermit>)>> {
+    ) -> io::Result<Option<(Bytes, Held)>> {
         let limits = &self.limits;
         let mut prefix = [0; 4];
         // Not cancelled within: nothing has been read when it waits here.
@@ -272,32 +291,12 @@ impl Server {
                 Err(_) => return Err(io::Error::other("idle for too long")),
             }
         }
-        let stalled = |_| io::Error::other("a request took too long to come");
-        let len = timeout(
-            limits.stalled,
-            read_len(from, prefix[0], limits.max_frame_len),
-        );
-        let len = len.await.map_err(stalled)??;
-        let permit = self.hold(&self.requests, len).await?;
-        let body = timeout(limits.stalled, read_body(from, len));
-        let body = body.await.map_err(stalled)??;
-        Ok(Some((body, permit)))
-    }
-
-    /// Waits until there is room for so many bytes.
-    async fn hold(
-        &self,
-        room: &Arc<Semaphore>,
-        len: usize,
-    ) -> io::Result<Option<OwnedSemaphorePermit>> {
-        if len <= FREE_BYTES {
-            return Ok(None);
-        }
-        // An answer may be longer than any request; with all of the room it has to do.
-        let all = self.limits.held_bytes.max(self.limits.max_frame_len);
-        let len = u32::try_from(len.min(all)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(room).acquire_many_owned(len).await;
-        permit.map(Some).map_err(io::Error::other)
+        let request = timeout(limits.stalled, async {
+            let len = read_len(from, prefix[0], limits.max_frame_len).await?;
+            self.requests.read(from, len).await
+        });
+        let late = |_| io::Error::other("a request took too long to come");
+        request.await.map_err(late)?.map(Some)
     }
 
     async fn write_answers(
@@ -307,15 +306,14 @@ impl Server {
         under_way: &AtomicUsize,
         connection: &Connection,
     ) -> io::Result<()> {
-        while let Some(Queued { answer, permit }) = queued.recv().await {
-            let mut frame = match answer {
+        while let Some(queued) = queued.recv().await {
+            let mut frame = match queued.answer {
                 Answer::Nothing => continue,
                 Answer::Frame(frame) | Answer::Held(frame, _) => frame,
                 Answer::Later(later) => later.await?,
             };
             let written = timeout(self.limits.stalled, to.write_all_buf(&mut frame)).await;
             written.map_err(|_| io::Error::other("an answer took too long to go"))??;
-            drop(permit);
             connection.touch();
             under_way.fetch_sub(1, Ordering::Relaxed);
         }

@@ -20,6 +20,11 @@ pub type FileDriver = Driver<FileLog, FileStateStore>;
 /// Why it stopped.
 pub type FileDriverError = ErrorOf<FileLog, FileStateStore>;
 
+/// How often the same is said of a node.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// The most that is said of all nodes in that time.
+const MAX_SAID: usize = 100;
+
 type FileBarrier = <FileLog as LogStore>::Barrier;
 type Syncs = mpsc::Sender<(IoId, FileBarrier)>;
 type Command = Box<dyn FnOnce(&mut FileDriver, Instant) -> Result<(), FileDriverError> + Send>;
@@ -266,6 +271,7 @@ pub fn start<S: Surroundings>(
         surroundings: surroundings(handle.clone()),
         waiting: BTreeMap::new(),
         tokens: 0,
+        said: Said::default(),
     };
     let thread = thread::Builder::new()
         .name("raft".to_owned())
@@ -340,6 +346,7 @@ struct Running<S> {
     surroundings: S,
     waiting: BTreeMap<Token, oneshot::Sender<Answered>>,
     tokens: u64,
+    said: Said,
 }
 
 impl<S: Surroundings> Running<S> {
@@ -456,7 +463,7 @@ impl<S: Surroundings> Running<S> {
                     let _ = self.syncs.send((id, barrier));
                 }
                 Effect::Notify(event) => {
-                    log_event(&event);
+                    self.log_event(&event);
                     self.surroundings.event(&self.driver, &event);
                 }
                 effect => debug!("an effect that is not known: {effect:?}"),
@@ -466,15 +473,38 @@ impl<S: Surroundings> Running<S> {
     }
 }
 
-fn log_event(event: &Event) {
-    match event {
-        Event::Leader { epoch, leader } => match leader {
-            Some(leader) => info!(epoch, leader, "the leader is known"),
-            None => info!(epoch, "there is no leader yet"),
-        },
-        Event::SnapshotInstalled { id } => info!(%id, "a snapshot took the place of the log"),
-        Event::PeerMisbehaved { peer, what } => warn!(?peer, "{what}"),
-        Event::ShutdownComplete { in_time } => info!(in_time, "the shutdown is complete"),
-        event => debug!(?event),
+/// What was said of other nodes of late, so that what does not end is not said all the time.
+#[derive(Default)]
+struct Said(BTreeMap<(Option<NodeId>, String), Clock>);
+
+impl Said {
+    /// Whether something is to be said.
+    fn is_news(&mut self, peer: Option<NodeId>, what: &str) -> bool {
+        let now = Clock::now();
+        self.0.retain(|_, at| now.duration_since(*at) < SAY_AGAIN);
+        let key = (peer, what.to_owned());
+        // Whoever can make it say ever new things is not to fill the log either.
+        if self.0.len() >= MAX_SAID || self.0.contains_key(&key) {
+            return false;
+        }
+        self.0.insert(key, now);
+        true
+    }
+}
+
+impl<S> Running<S> {
+    fn log_event(&mut self, event: &Event) {
+        match event {
+            Event::Leader { epoch, leader } => match leader {
+                Some(leader) => info!(epoch, leader, "the leader is known"),
+                None => info!(epoch, "there is no leader yet"),
+            },
+            Event::SnapshotInstalled { id } => info!(%id, "a snapshot took the place of the log"),
+            Event::PeerMisbehaved { peer, what } if self.said.is_news(*peer, what) => {
+                warn!(?peer, "{what}");
+            }
+            Event::ShutdownComplete { in_time } => info!(in_time, "the shutdown is complete"),
+            event => debug!(?event),
+        }
     }
 }

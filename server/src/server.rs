@@ -3,29 +3,31 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use kwire_protocol::Uuid;
+use kwire_raft::driver::StateStore;
 use kwire_raft::log::files::StdFiles;
-use kwire_raft::log::{FileLog, FileStateStore, LogError};
+use kwire_raft::log::{FileLog, FileStateStore, LogError, StateError};
 use kwire_raft::message::Request;
 use kwire_raft::node::{CallId, Destination, Event, RoleName};
 use kwire_raft::types::{Epoch, Instant, NodeId, Offset, Topic};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::clients::{Clients, Coordinator, Replay, SharedProducers};
+use crate::clients::{self, Clients, Coordinator, Replay, SharedProducers};
 use crate::config::ServerConfig;
-use crate::directory::{Directory, DirectoryError, Unformatted};
+use crate::directory::{Directory, DirectoryError, QUORUM_STATE, Unformatted};
 use crate::format::{self, FormatError};
 use crate::listen;
-use crate::peers::Peers;
+use crate::peers::{KafkasNodes, Peers};
 use crate::runner::{
     self, FileDriver, FileDriverError, Gone, Handle, Runner, StartError, Surroundings,
 };
-use crate::workload::{Acknowledged, Load, Report, Workload};
+use crate::workload::{Acknowledged, Load, Report, Workload, WrongSize};
 
 /// What a server is to be, beside its properties.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Options {
     pub directory_id: Option<Uuid>,
     /// What to do about a directory that nobody formatted.
     pub unformatted: Unformatted,
+    /// Whether to start although the log's `quorum-state` is lost.
+    pub accept_lost_state: bool,
 }
 
 /// A server that runs.
@@ -82,6 +86,17 @@ pub enum ServerError {
     Format(FormatError),
     /// Its log cannot be.
     Log(LogError),
+    /// What it must not forget about elections cannot be read.
+    State(StateError),
+    /// That is lost: it might vote twice in an epoch.
+    LostState {
+        /// The directory of the log.
+        partition: PathBuf,
+        /// Where the log ends.
+        end: Offset,
+    },
+    /// What it is to write cannot be written.
+    Load(WrongSize),
     /// It cannot listen.
     Listen {
         /// The address.
@@ -101,6 +116,17 @@ impl fmt::Display for ServerError {
             ServerError::Directory(error) => write!(f, "{error}"),
             ServerError::Format(error) => write!(f, "{error}"),
             ServerError::Log(error) => write!(f, "{error}"),
+            ServerError::Load(error) => write!(f, "{error}"),
+            ServerError::State(error) => write!(f, "{error}"),
+            ServerError::LostState { partition, end } => write!(
+                f,
+                "{}: it is not there, and the log beside it ends at offset {end}: this node does \
+                 not know for whom it voted, and two votes in an epoch can cost what is \
+                 committed; put the file back, or, if the other voters have a leader of a later \
+                 epoch by now (`kwire quorum status`), start once with \
+                 --accept-lost-quorum-state",
+                partition.join(QUORUM_STATE).display()
+            ),
             ServerError::Listen { address, error } => {
                 write!(f, "cannot listen on {address}: {error}")
             }
@@ -166,6 +192,11 @@ impl Server {
         if config.voters.is_empty() {
             format::adopt_voters(directory.path(), &options.topic).map_err(ServerError::Format)?;
         }
+        let workload = options
+            .load
+            .map(|load| Workload::new(load, node_seed(directory.id)))
+            .transpose()
+            .map_err(ServerError::Load)?;
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -179,6 +210,17 @@ impl Server {
         let log = FileLog::open(files.clone(), config.log_options(options.topic.clone()))
             .map_err(ServerError::Log)?;
         info!("{}", log.recovery());
+        let mut state = FileStateStore::new(files.clone());
+        let is_lost = log.end() > 0 && state.load().map_err(ServerError::State)?.is_none();
+        if is_lost && !options.accept_lost_state {
+            return Err(ServerError::LostState {
+                partition: files.path().to_owned(),
+                end: log.end(),
+            });
+        }
+        if is_lost {
+            warn!("quorum-state is lost: this node may vote again where it has voted");
+        }
         let mut node = config.node(
             options.topic.clone(),
             directory.cluster_id.clone(),
@@ -190,6 +232,7 @@ impl Server {
         let client_id = format!("raft-client-{}", config.node_id);
         let patience = Duration::from_millis(config.quorum.request_timeout_ms);
         let producers = SharedProducers::default();
+        let kafkas = KafkasNodes::default();
         let acknowledged = SharedAcknowledged::default();
         let surroundings = |handle: Handle| Around {
             replay: Replay::new(producers.clone()),
@@ -199,25 +242,29 @@ impl Server {
                 client_id,
                 patience,
                 max_answer_bytes(config),
+                kafkas.clone(),
+                directory.cluster_id.clone(),
             ),
-            workload: options
-                .load
-                .map(|load| Workload::new(load, node_seed(directory.id))),
+            workload,
             reports: to_reports,
             acknowledged: acknowledged.clone(),
             stopped: to_stopped,
         };
-        let runner = runner::start(node, log, FileStateStore::new(files), surroundings)
-            .map_err(ServerError::Start)?;
-        let coordinator = Coordinator::new(config.clients.initial_rebalance_delay_ms);
+        let runner = runner::start(node, log, state, surroundings).map_err(ServerError::Start)?;
+        tell_of_voters(&runtime, &runner.handle(), config);
+        let shared = clients::Shared {
+            producers,
+            coordinator: Coordinator::new(config.clients.initial_rebalance_delay_ms),
+            kafkas,
+        };
         for (name, listener) in listeners {
             let clients = Clients::new(
                 runner.handle(),
                 options.topic.clone(),
                 name,
-                producers.clone(),
-                coordinator.clone(),
+                shared.clone(),
                 config.clients.clone(),
+                config.settings.clone(),
             );
             let server = listen::Server::new(clients, config.connections);
             runtime.spawn(server.run(listener));
@@ -303,6 +350,33 @@ impl Server {
         let result = self.runner.join();
         self.runtime.shutdown_background();
         result
+    }
+}
+
+/// Says so if this node could vote and does not.
+fn tell_of_voters(runtime: &Runtime, node: &Handle, config: &ServerConfig) {
+    let voters = runtime.block_on(node.ask(|driver| {
+        let node = driver.node();
+        (!node.is_voter()).then(|| node.voters().clone())
+    }));
+    // A node that is gone says why.
+    let Ok(Some(voters)) = voters else { return };
+    let id = config.node_id;
+    let ids: Vec<String> = voters.ids().map(|id| id.to_string()).collect();
+    let ids = ids.join(", ");
+    if !config.is_controller || config.quorum.auto_join {
+        info!("node {id} is no voter; those that it knows: {ids}");
+    } else if voters.is_empty() {
+        warn!("node {id} knows no voters yet, and asks for them");
+    } else if voters.get(id).is_some() {
+        warn!("node {id} is a voter with another log directory: with this one it does not vote");
+    } else if config.voters.is_empty() {
+        warn!(
+            "node {id} is not among the voters ({ids}): it does not vote until `kwire quorum add` \
+             makes it one"
+        );
+    } else {
+        warn!("controller.quorum.voters does not name node {id}, only {ids}: it does not vote");
     }
 }
 

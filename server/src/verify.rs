@@ -30,7 +30,8 @@ pub struct Found {
     pub foreign: u64,
     /// What is wrong, in the order in which it was found.
     pub faults: Vec<Fault>,
-    /// Bytes after the last whole batch: what was being written, or torn.
+    /// Bytes after the last whole batch of the last segment: what is being written, or was when a
+    /// node or machine stopped. Nobody was told that it is there.
     pub torn_bytes: u64,
     /// Of each epoch, the number after its last record's.
     pub next_numbers: BTreeMap<u32, u64>,
@@ -114,7 +115,12 @@ impl fmt::Display for Fault {
                 count,
             } => write!(
                 f,
-                "before offset {offset}: {count} records of epoch {epoch} are missing, from number {first} on"
+                "before offset {offset}: {count} {} missing of epoch {epoch}, from number {first} on",
+                if *count == 1 {
+                    "record is"
+                } else {
+                    "records are"
+                }
             ),
             Fault::Again {
                 offset,
@@ -157,14 +163,15 @@ pub fn look_through(path: &Path) -> io::Result<Found> {
     }
     // The names are offsets with leading zeros.
     segments.sort();
-    for segment in &segments {
-        looking.segment(segment)?;
+    let last = segments.len() - 1;
+    for (at, segment) in segments.iter().enumerate() {
+        looking.segment(segment, at == last)?;
     }
     Ok(looking.found)
 }
 
 /// Whether a file is named as segments are: 20 digits and `.log`.
-fn is_segment(path: &Path) -> bool {
+pub(crate) fn is_segment(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let base = name.and_then(|name| name.strip_suffix(".log"));
     base.is_some_and(|base| base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit()))
@@ -219,7 +226,7 @@ impl Looking {
         }
     }
 
-    fn segment(&mut self, path: &Path) -> io::Result<()> {
+    fn segment(&mut self, path: &Path, is_last: bool) -> io::Result<()> {
         let mut file = File::open(path)?;
         let mut buffer = Vec::new();
         let mut position = 0;
@@ -249,7 +256,16 @@ impl Looking {
                 break;
             }
         }
-        self.found.torn_bytes += buffer.len() as u64;
+        if is_last {
+            self.found.torn_bytes = buffer.len() as u64;
+        } else if !buffer.is_empty() {
+            // A segment is durable before the next one begins.
+            self.found.faults.push(Fault::Batch {
+                file: path.to_owned(),
+                position,
+                reason: "the batch is cut off, and another segment follows".to_owned(),
+            });
+        }
         Ok(())
     }
 
@@ -394,13 +410,28 @@ mod tests {
         ];
         let found = found(&[(FIRST, bytes.concat())]);
         let expected = [
-            "before offset 1: 1 records of epoch 1 are missing, from number 1 on",
+            "before offset 1: 1 record is missing of epoch 1, from number 1 on",
             "offset 2: record 2 of epoch 1 again",
             "offset 5 where 3 was to follow",
         ];
         let faults: Vec<String> = found.faults.iter().map(Fault::to_string).collect();
         assert_eq!(faults, expected);
         assert_eq!(found.torn_bytes, 70);
+    }
+
+    #[test]
+    fn only_the_end_of_the_log_may_be_torn() {
+        let torn = batch(3, 1, &[3])[..70].to_vec();
+        let whole = batch(0, 1, &[0, 1, 2]);
+        let position = whole.len() as u64;
+        let first = [whole, torn.clone()].concat();
+        let at_the_end = found(&[(FIRST, first.clone())]);
+        assert_eq!((at_the_end.torn_bytes, at_the_end.faults.len()), (70, 0));
+        let inside = found(&[(FIRST, first), (SECOND, batch(3, 1, &[3]))]);
+        let [Fault::Batch { position: at, .. }] = inside.faults[..] else {
+            panic!("{:?}", inside.faults);
+        };
+        assert_eq!((inside.torn_bytes, at), (0, position));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant as Clock};
 
 use hdrhistogram::Histogram;
@@ -20,16 +21,38 @@ const MAX_TURN_BYTES: usize = 256 << 10;
 /// The time between two reports of Kafka's test raft server.
 pub const REPORT_EVERY: Duration = Duration::from_secs(5);
 
+/// The bytes that a record may have. One of the largest fits into a batch of any size that a node
+/// is configured with here.
+pub const RECORD_SIZES: RangeInclusive<usize> = record::MIN_SIZE..=1 << 20;
+
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Records a second; `None` for as many as go.
     pub records_per_second: Option<u64>,
-    /// Bytes of a record, [`record::MIN_SIZE`] at least.
+    /// Bytes of a record: one of [`RECORD_SIZES`].
     pub record_size: usize,
     /// The time between two reports.
     pub report_every: Duration,
 }
+
+/// A load of records that no node can write: they are too short for their serial numbers, or longer
+/// than a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongSize(pub usize);
+
+impl fmt::Display for WrongSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (least, most) = (RECORD_SIZES.start(), RECORD_SIZES.end());
+        write!(
+            f,
+            "records of {} bytes: from {least} to {most} are possible",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for WrongSize {}
 
 /// What a leader knows to be committed of its epoch's records: those with serial numbers below
 /// `records`.
@@ -140,16 +163,21 @@ impl Committed {
 
 impl Workload {
     /// A workload; `seed` makes the records' contents.
-    #[must_use]
-    pub fn new(load: Load, seed: u64) -> Workload {
-        Workload {
+    ///
+    /// # Errors
+    /// When there are no records of such a size.
+    pub fn new(load: Load, seed: u64) -> Result<Workload, WrongSize> {
+        if !RECORD_SIZES.contains(&load.record_size) {
+            return Err(WrongSize(load.record_size));
+        }
+        Ok(Workload {
             load,
             random: Random::new(seed),
             epoch: None,
             committed: Committed::new(),
             reported_at: Clock::now(),
             buffer: Vec::new(),
-        }
+        })
     }
 
     /// Writes what is due. Returns when to come back, at the latest.
@@ -306,5 +334,26 @@ impl Leading {
             bytes: buffer.len(),
         });
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_cannot_be_written_are_refused_at_once() {
+        let load = |record_size| Load {
+            records_per_second: None,
+            record_size,
+            report_every: REPORT_EVERY,
+        };
+        let (least, most) = RECORD_SIZES.into_inner();
+        for size in [0, least - 1, most + 1, usize::MAX] {
+            assert_eq!(Workload::new(load(size), 0).err(), Some(WrongSize(size)));
+        }
+        for size in [least, most] {
+            assert!(Workload::new(load(size), 0).is_ok());
+        }
     }
 }

@@ -5,9 +5,8 @@ mod common;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, TOPIC, batch, produce};
+use common::{Client, Cluster, TOPIC, batch, fetch, produce};
 use kwire_protocol::api::AnyResponse;
-use kwire_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kwire_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kwire_protocol::messages::*;
 use kwire_protocol::records::{
@@ -205,28 +204,6 @@ fn a_leader_that_takes_over_knows_what_the_last_one_had() {
     assert_eq!(client.produce(batch(id, 0, 1, &["b"])), (0, next));
 }
 
-fn fetch(offset: i64, max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {
-    FetchRequest {
-        max_wait_ms,
-        min_bytes,
-        max_bytes: 1 << 20,
-        topics: vec![FetchTopic {
-            topic: TOPIC.into(),
-            topic_id: Topic::performance_test().id,
-            partitions: vec![FetchPartition {
-                fetch_offset: offset,
-                current_leader_epoch: -1,
-                last_fetched_epoch: -1,
-                log_start_offset: -1,
-                partition_max_bytes: 1 << 20,
-                ..Default::default()
-            }],
-            ..Default::default()
-        }],
-        ..Default::default()
-    }
-}
-
 #[test]
 fn consumers_read_what_is_committed() {
     let cluster = Cluster::one();
@@ -284,7 +261,7 @@ fn offsets_are_found_by_name_and_by_time() {
     let mut client = cluster.client();
     // At 1000 to 1002, and none of them is as new as what the leader wrote first.
     client.produce(batch(-1, 0, 0, &["a", "b", "c"]));
-    let mut find = |timestamp| {
+    let mut find_at = |version, timestamp| {
         let request = ListOffsetsRequest {
             replica_id: -1,
             topics: vec![ListOffsetsTopic {
@@ -298,11 +275,16 @@ fn offsets_are_found_by_name_and_by_time() {
             }],
             ..Default::default()
         };
-        let response: ListOffsetsResponse<'static> = client.ask(10, &request);
+        let response: ListOffsetsResponse<'static> = client.ask(version, &request);
         let partition = &response.topics[0].partitions[0];
         assert_eq!(partition.error_code, 0);
         partition.offset
     };
+    for version in 1..=11 {
+        let mut find = |timestamp| find_at(version, timestamp);
+        assert_eq!((find(-2), find(-1), find(0)), (0, 4, 0), "{version}");
+    }
+    let mut find = |timestamp| find_at(10, timestamp);
     assert_eq!((find(-2), find(-1), find(-3)), (0, 4, 0));
     assert_eq!((find(0), find(i64::MAX)), (0, -1));
     let epochs = OffsetForLeaderEpochRequest {
@@ -368,7 +350,8 @@ fn send_default(client: &mut Client, api_key: ApiKey, version: i16) {
         FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
         FindCoordinatorRequest JoinGroupRequest HeartbeatRequest LeaveGroupRequest SyncGroupRequest
         DescribeGroupsRequest ListGroupsRequest ApiVersionsRequest InitProducerIdRequest
-        OffsetForLeaderEpochRequest DescribeClusterRequest DeleteGroupsRequest VoteRequest
+        OffsetForLeaderEpochRequest DescribeConfigsRequest DescribeClusterRequest
+        DescribeTopicPartitionsRequest DeleteGroupsRequest VoteRequest
         BeginQuorumEpochRequest EndQuorumEpochRequest FetchSnapshotRequest DescribeQuorumRequest
         AddRaftVoterRequest RemoveRaftVoterRequest UpdateRaftVoterRequest
     }
@@ -448,58 +431,6 @@ fn what_is_not_served_is_refused_where_it_can_be() {
 }
 
 #[test]
-fn connections_have_bounds() {
-    let bounds = [("max.connections", "2"), ("connections.max.idle.ms", "300")];
-    let cluster = Cluster::start(1, Topic::performance_test(), &bounds);
-    let mut first = cluster.client();
-    let _: MetadataResponse<'static> = first.ask(9, &MetadataRequest::default());
-    let mut silent = cluster.client();
-    let mut third = cluster.client();
-    let _: MetadataResponse<'static> = third.ask(9, &MetadataRequest::default());
-    assert_eq!(silent.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
-    let began = Instant::now();
-    let _: MetadataResponse<'static> = first.ask(9, &MetadataRequest::default());
-    assert_eq!(first.stream.read(&mut [0]).unwrap_or(0), 0, "it is closed");
-    let idle = began.elapsed();
-    assert!(idle >= Duration::from_millis(250), "{idle:?}");
-    let mut again = cluster.client();
-    let _: MetadataResponse<'static> = again.ask(9, &MetadataRequest::default());
-}
-
-/// The followers' records are answers: requests that announce bytes and never come take no room
-/// from them.
-#[test]
-fn requests_that_do_not_come_keep_no_answer_back() {
-    let bounds = [
-        ("queued.max.request.bytes", "1000000"),
-        ("socket.request.max.bytes", "1000000"),
-    ];
-    let cluster = Cluster::start(1, Topic::performance_test(), &bounds);
-    let mut client = cluster.client();
-    let large = "x".repeat(100_000);
-    let response: ProduceResponse<'static> =
-        client.ask(9, &produce(-1, batch(-1, 0, 0, &[&large])));
-    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
-    let mut silent = cluster.client();
-    silent
-        .stream
-        .write_all(&1_000_000_i32.to_be_bytes())
-        .expect("written");
-    // Its room is taken when the next connection is served.
-    let _: MetadataResponse<'static> = cluster.client().ask(9, &MetadataRequest::default());
-    let patience = Some(Duration::from_secs(5));
-    client.stream.set_read_timeout(patience).expect("a timeout");
-    // As a node of the quorum, which is answered as followers are.
-    let mut request = fetch(1, 0, 0);
-    request.replica_state.replica_id = 7;
-    request.topics[0].partitions[0].last_fetched_epoch = 1;
-    request.topics[0].partitions[0].current_leader_epoch = 1;
-    let response: FetchResponse<'static> = client.ask(17, &request);
-    let records = response.responses[0].partitions[0].records.as_ref();
-    assert!(records.is_some_and(|records| records.len() > 100_000));
-}
-
-#[test]
 fn a_node_that_stops_leaves_a_log_that_need_not_be_mended() {
     let mut cluster = Cluster::one();
     let mut client = cluster.client();
@@ -515,4 +446,31 @@ fn a_node_that_stops_leaves_a_log_that_need_not_be_mended() {
     assert_eq!(log.end(), 21);
     assert_eq!(log.recovery().recovery_point, 21, "all of it is durable");
     assert_eq!(log.recovery().indexed, [""; 0], "the indexes are whole");
+}
+
+/// Version 1 has no place for one error for all.
+#[test]
+fn who_does_not_coordinate_a_group_says_so_at_each_version() {
+    let cluster = Cluster::start(3, Topic::performance_test(), &[]);
+    let follower = (cluster.leader() + 1) % 3;
+    let mut client = Client::connect(cluster.address(follower));
+    let not_here = ErrorCode::NOT_COORDINATOR.0;
+    for version in 1..=7 {
+        let request = OffsetFetchRequest {
+            group_id: "group".into(),
+            topics: Some(vec![offset_fetch_request::OffsetFetchRequestTopic {
+                name: TOPIC.into(),
+                partition_indexes: vec![0].into(),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        let response: OffsetFetchResponse<'static> = client.ask(version, &request);
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let said = match version {
+            1 => partitions.next().map(|partition| partition.error_code),
+            _ => Some(response.error_code),
+        };
+        assert_eq!(said, Some(not_here), "{version}");
+    }
 }

@@ -8,11 +8,12 @@ use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::{FileLog, FileStateStore, LogOptions};
 use kwire_raft::message::Request;
 use kwire_raft::node::{CallId, Destination, Event, RoleName};
-use kwire_raft::types::{NodeId, Offset, ReplicaKey, Topic, Uuid};
+use kwire_raft::types::{Epoch, NodeId, Offset, ReplicaKey, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
-use kwire_server::clients::{Clients, Coordinator, Options, SharedProducers};
+use kwire_server::clients::{Clients, Coordinator, Options, Shared, SharedProducers};
+use kwire_server::config::Settings;
 use kwire_server::listen::{Limits, Server};
-use kwire_server::peers::Peers;
+use kwire_server::peers::{KafkasNodes, Peers};
 use kwire_server::runner::{self, FileDriver, Handle, Runner, Surroundings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -84,16 +85,23 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
             client_id,
             patience,
             MAX_FRAME_LEN,
+            KafkasNodes::default(),
+            "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         ))
     });
     let runner = runner.expect("it starts");
+    let shared = Shared {
+        producers: SharedProducers::default(),
+        coordinator: Coordinator::new(0),
+        kafkas: KafkasNodes::default(),
+    };
     let clients = Clients::new(
         runner.handle(),
         topic,
         "CONTROLLER".to_owned(),
-        SharedProducers::default(),
-        Coordinator::new(0),
+        shared,
         Options::default(),
+        Settings::default(),
     );
     let server = Server::new(clients, Limits::new(MAX_FRAME_LEN));
     let accepting = tokio::spawn(server.run(listener));
@@ -113,29 +121,59 @@ async fn leader(members: &[Member]) -> usize {
     panic!("nobody leads");
 }
 
-async fn append(member: &Member, value: &'static [u8]) -> Offset {
+/// Has a leader append a value; the epoch and the offset that it got. Nothing if it leads no more.
+async fn append(member: &Member, value: &'static [u8]) -> Option<(Epoch, Offset)> {
     let (sent, appended) = tokio::sync::oneshot::channel();
     let command = move |driver: &mut FileDriver, now| {
         let epoch = driver.node().epoch();
         let offset = driver.append(now, epoch, &[value])?;
-        sent.send(offset.expect("it leads"))
-            .expect("somebody waits");
+        let at = offset.ok().map(|offset| (epoch, offset));
+        sent.send(at).expect("somebody waits");
         Ok(())
     };
     member.handle().command(command).expect("it runs");
     appended.await.expect("it runs")
 }
 
-async fn committed(member: &Member, offset: Offset) {
+/// Whether a member comes to know that an offset of an epoch is committed. It does not if another
+/// epoch begins before: whoever leads that need not have what nobody knew to be committed.
+async fn is_committed(member: &Member, epoch: Epoch, offset: Offset) -> bool {
     let handle = member.handle();
-    for _ in 0..1_000 {
-        let known = handle.ask(|driver| driver.node().high_watermark());
-        if known.await.expect("it runs") > Some(offset) {
-            return;
+    let mut seen = None;
+    for _ in 0..2_000 {
+        let known = handle.ask(|driver| {
+            let node = driver.node();
+            (node.epoch(), node.high_watermark())
+        });
+        let (now, high_watermark) = known.await.expect("it runs");
+        if now == epoch && high_watermark > Some(offset) {
+            return true;
         }
+        if now > epoch {
+            return false;
+        }
+        seen = Some((now, high_watermark));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("offset {offset} is not committed");
+    panic!("offset {offset} of epoch {epoch} is not committed: {seen:?}");
+}
+
+/// Appends a value, again if its leader loses it, until all members know that it is committed.
+/// Returns who leads.
+async fn commit(members: &[Member], value: &'static [u8]) -> usize {
+    'again: for _ in 0..100 {
+        let at = leader(members).await;
+        let Some((epoch, offset)) = append(&members[at], value).await else {
+            continue;
+        };
+        for member in members {
+            if !is_committed(member, epoch, offset).await {
+                continue 'again;
+            }
+        }
+        return at;
+    }
+    panic!("no leader stays for long enough");
 }
 
 #[tokio::test]
@@ -156,17 +194,9 @@ async fn three_nodes_replicate_and_survive_their_leader() {
         .map(|(id, listener)| start(id, &voters, dir.path(), listener))
         .collect();
 
-    let first = leader(&members).await;
-    let offset = append(&members[first], b"one").await;
-    for member in &members {
-        committed(member, offset).await;
-    }
+    let first = commit(&members, b"one").await;
     members.remove(first).stop().await;
-    let second = leader(&members).await;
-    let offset = append(&members[second], b"two").await;
-    for member in &members {
-        committed(member, offset).await;
-    }
+    commit(&members, b"two").await;
     for member in members {
         member.stop().await;
     }

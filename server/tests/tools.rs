@@ -12,18 +12,11 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Cluster, TOPIC};
+use common::{Cluster, TOPIC, skip};
 use kwire_raft::types::Topic;
 
 /// No tool takes longer, be the machine busy.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-fn skip(what: &str, why: &str) {
-    let required = std::env::var("KWIRE_REQUIRE_JAVA").is_ok_and(|value| value == "1");
-    assert!(!required, "KWIRE_REQUIRE_JAVA is set, but {why}");
-    // Past the test harness, which shows nothing of tests that pass.
-    let _ = writeln!(std::io::stderr(), "{what}: skipped: {why}");
-}
 
 /// The tools of a release, if they are there.
 struct Tools(Vec<String>);
@@ -31,16 +24,7 @@ struct Tools(Vec<String>);
 impl Tools {
     fn of(release: &str) -> Option<Tools> {
         let variable = format!("KWIRE_TOOLS_{}", release.replace('.', "_"));
-        let Ok(words) = std::env::var(&variable) else {
-            let what = format!("Kafka {release}'s tools against our nodes");
-            let why = format!(
-                "{variable} is not set; `cargo xtask kafka tool --release {release} \
-                 --print-command` prints what to set it to"
-            );
-            skip(&what, &why);
-            return None;
-        };
-        let words: Vec<String> = serde_json::from_str(&words).expect("a JSON array of words");
+        let words = common::java(&variable, &format!("tool --release {release}"))?;
         Some(Tools(words))
     }
 
@@ -69,6 +53,13 @@ fn wait(child: &mut Child) -> bool {
 
 /// What a command says. It has to succeed, and in time.
 fn output(command: &mut Command, input: Option<&str>) -> String {
+    let (is_well, said) = ended(command, input);
+    assert!(is_well, "{command:?}: {said}");
+    said
+}
+
+/// Whether a command succeeds, and what it says.
+fn ended(command: &mut Command, input: Option<&str>) -> (bool, String) {
     let said = tempfile::NamedTempFile::new().expect("a file");
     let to = || said.as_file().try_clone().expect("a file");
     let stdin = if input.is_some() {
@@ -83,8 +74,7 @@ fn output(command: &mut Command, input: Option<&str>) -> String {
     }
     let is_well = wait(&mut child);
     let said = std::fs::read_to_string(said.path()).expect("text");
-    assert!(is_well, "{command:?}: {said}");
-    said
+    (is_well, said)
 }
 
 /// How many lines have a word.
@@ -235,6 +225,133 @@ fn the_tools_of_2_8_2() {
     }
 }
 
+/// What Kafka's tools for administrators say of three nodes.
+fn administrate(tools: &Tools, is_new: bool) {
+    let set = [("message.max.bytes", "5000")];
+    let cluster = Cluster::start(3, Topic::performance_test(), &set);
+    let leader = format!("Leader: {}", cluster.leader() + 1);
+    let servers = cluster.bootstrap();
+    let ask = |class: &str, arguments: &[&str]| {
+        let class = match is_new {
+            true => format!("org.apache.kafka.tools.{class}"),
+            false => {
+                let name = class.rsplit('.').next().expect("a name");
+                format!("kafka.admin.{name}")
+            }
+        };
+        let to = ["--bootstrap-server", &servers];
+        tools.run(&class, &[&to, arguments].concat())
+    };
+    assert_eq!(count(&ask("TopicCommand", &["--list"]), TOPIC), 1);
+    let said = ask("TopicCommand", &["--describe"]);
+    for word in [
+        "PartitionCount: 1",
+        "ReplicationFactor: 3",
+        "max.message.bytes=5000",
+        "min.insync.replicas=2",
+        &leader,
+        "Replicas: 1,2,3",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let said = ask(
+        "TopicCommand",
+        &["--describe", "--under-min-isr-partitions"],
+    );
+    assert_eq!(count(&said, TOPIC), 0, "{said}");
+    let group = "consumer.group.ConsumerGroupCommand";
+    assert_eq!(count(&ask(group, &["--list"]), "some-group"), 0);
+    let said = ask("BrokerApiVersionsCommand", &[]);
+    assert_eq!(count(&said, "DescribeConfigs(32): 0 to 4"), 3, "{said}");
+    if !is_new {
+        let topic = ["--entity-type", "topics", "--entity-name", TOPIC];
+        let said = ask("ConfigCommand", &[&["--describe"], &topic[..]].concat());
+        assert_eq!(count(&said, "retention.ms=-1"), 1, "{said}");
+        let node = ["--entity-type", "brokers", "--entity-name", "2", "--all"];
+        let said = ask("ConfigCommand", &[&["--describe"], &node[..]].concat());
+        assert_eq!(count(&said, "  node.id=2 "), 1, "{said}");
+        assert_eq!(count(&said, "  message.max.bytes=5000 "), 1, "{said}");
+        return;
+    }
+    // What is not there is refused, and no tool waits for it.
+    for (class, arguments, api) in [
+        ("LogDirsCommand", &["--describe"][..], "DESCRIBE_LOG_DIRS"),
+        (
+            "TopicCommand",
+            &["--create", "--topic", "x"],
+            "CREATE_TOPICS",
+        ),
+        (
+            "LeaderElectionCommand",
+            &["--election-type", "PREFERRED", "--all-topic-partitions"],
+            "ELECT_LEADERS",
+        ),
+    ] {
+        let class = format!("org.apache.kafka.tools.{class}");
+        let to = ["--bootstrap-server", &servers];
+        let (is_well, said) = ended(&mut tools.command(&class, &[&to, arguments].concat()), None);
+        assert!(!is_well && said.contains(api), "{said}");
+    }
+    let said = tools.run(
+        "org.apache.kafka.tools.ClusterTool",
+        &["cluster-id", "--bootstrap-server", &servers],
+    );
+    assert!(said.contains("Cluster ID: "), "{said}");
+}
+
+/// A group while it has a member, and without.
+fn describe_groups(tools: &Tools) {
+    let cluster = Cluster::start(3, Topic::performance_test(), &[]);
+    cluster.leader();
+    let servers = cluster.bootstrap();
+    let consume = [
+        "--bootstrap-server",
+        &servers,
+        "--topic",
+        TOPIC,
+        "--group-id",
+        "some-group",
+    ];
+    let class = "org.apache.kafka.tools.VerifiableConsumer";
+    let mut consumer = tools.command(class, &consume);
+    let mut consumer = consumer.stdout(Stdio::null()).spawn().expect("it starts");
+    let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+    let ask = |arguments: &[&str]| {
+        let to = ["--bootstrap-server", &servers];
+        tools.run(class, &[&to, arguments].concat())
+    };
+    let described = |host: &str| {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let said = ask(&["--describe", "--group", "some-group"]);
+            if count(&said, host) == 1 {
+                return said;
+            }
+        }
+        panic!("{host} does not appear")
+    };
+    let said = described("/127.0.0.1");
+    assert_eq!(count(&said, TOPIC), 1, "{said}");
+    assert_eq!(count(&ask(&["--list"]), "some-group"), 1);
+    consumer.kill().expect("it runs");
+    consumer.wait().expect("it ends");
+}
+
+#[test]
+fn what_tools_of_4_3_1_say() {
+    if let Some(tools) = Tools::of("4.3.1") {
+        administrate(&tools, true);
+        describe_groups(&tools);
+    }
+}
+
+#[test]
+fn what_tools_of_2_8_2_say() {
+    if let Some(tools) = Tools::of("2.8.2") {
+        administrate(&tools, false);
+    }
+}
+
 #[test]
 fn the_quorum_as_kafkas_tool_sees_it() {
     let Some(tools) = Tools::of("4.3.1") else {
@@ -345,6 +462,11 @@ fn kcat_writes_and_reads() {
             "enable.idempotence=true",
         ];
         kcat(&zstd, Some(&lines));
+        // The end, and the first record that is not older than some time.
+        let end = kcat(&["-Q", "-t", &format!("{TOPIC}:0:-1")], None);
+        assert!(end.contains("offset 2001"), "{end}");
+        let first = kcat(&["-Q", "-t", &format!("{TOPIC}:0:1")], None);
+        assert!(first.contains("offset 0"), "{first}");
         let read = kcat(&["-C", "-q", "-t", TOPIC, "-o", "beginning", "-e"], None);
         assert_eq!(read, format!("{lines}{lines}"));
         let read = kcat(

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::frames::Frame;
 use crate::input;
 use crate::messages;
-use crate::output::{self, BAD, DIM, NAME, TITLE};
+use crate::output::{self, BAD, DIM, NAME, TITLE, counted};
 use fields::Fields;
 use recording::{Direction, Exchange, MAX_BAD_LINES, Recorded, Recording};
 
@@ -127,10 +127,6 @@ fn explain(args: &Args, apis: &[i16], bytes: &[u8], out: &mut dyn Write) -> Resu
     Err(Failure::failed(message))
 }
 
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 fn is_phase(pattern: &str, frame: &Recorded) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => frame.phase.starts_with(start),
@@ -182,8 +178,8 @@ impl Dialogue<'_> {
             "{TITLE}{}{TITLE:#}: {}{of} frames, {} and {}",
             output::one_line(file),
             frames.len(),
-            counted(requests, "request"),
-            counted(responses, "response"),
+            counted(requests as u64, "request"),
+            counted(responses as u64, "response"),
         )?;
         if frames.is_empty() {
             return Ok(());

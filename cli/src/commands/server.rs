@@ -11,9 +11,8 @@ use kwire_protocol::Uuid;
 use kwire_raft::types::Topic;
 use kwire_server::config::{Properties, ServerConfig};
 use kwire_server::directory::Unformatted;
-use kwire_server::record::MIN_SIZE;
 use kwire_server::server::{Options, Server};
-use kwire_server::workload::Load;
+use kwire_server::workload::{Load, RECORD_SIZES, WrongSize};
 use tracing::{info, warn};
 
 use super::status::Line;
@@ -77,6 +76,9 @@ pub(crate) struct Args {
     /// Refuse a log directory that is not formatted; the default if the voters are in the log
     #[arg(long)]
     require_formatted: bool,
+    /// Start although quorum-state is lost beside a log: the node might vote twice in an epoch
+    #[arg(long)]
+    accept_lost_quorum_state: bool,
     /// Log as JSON
     #[arg(long)]
     json: bool,
@@ -178,9 +180,9 @@ fn options(args: &Args) -> Result<Options, Failure> {
             )));
         }
     };
-    if args.record_size < MIN_SIZE || args.record_size > 1 << 20 {
-        let what = format!("--record-size: from {MIN_SIZE} to 1048576 bytes");
-        return Err(Failure::usage(what));
+    if !RECORD_SIZES.contains(&args.record_size) {
+        let wrong = WrongSize(args.record_size);
+        return Err(Failure::usage(format!("--record-size: {wrong}")));
     }
     let records_per_second = match args.throughput {
         -1 => None,
@@ -211,6 +213,7 @@ fn options(args: &Args) -> Result<Options, Failure> {
         }),
         directory_id: args.replica_directory_id,
         unformatted,
+        accept_lost_state: args.accept_lost_quorum_state,
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use kwire_server::verify::{Found, compare, look_through};
 
 use crate::failure::Failure;
+use crate::output::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,7 +15,8 @@ Examples:
 
 Of several logs, each is held against the first, as far as both have something. What was not
 committed may differ at their ends: --until names the offset to compare up to.
-Exit code 1 if anything is missing, twice, out of order, damaged or different.";
+Exit code 1 if anything is missing, twice, out of order, damaged or different. Bytes of a batch that
+is cut off at the end of the last segment are counted, and no fault: a node that stops leaves such.";
 
 /// The most faults that are printed for each log.
 const MOST: usize = 20;
@@ -42,14 +44,14 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         writeln!(
             out,
-            "{}: offsets {} to {}, {} records, {} of others, {} torn bytes, {} faults",
+            "{}: offsets {} to {}, {}, {} of others, {}, {}",
             directory.display(),
             found.start,
             found.end,
-            found.records,
+            counted(found.records, "record"),
             found.foreign,
-            found.torn_bytes,
-            found.faults.len()
+            counted(found.torn_bytes, "torn byte"),
+            counted(found.faults.len() as u64, "fault"),
         )?;
         for fault in found.faults.iter().take(MOST) {
             writeln!(out, "  {fault}")?;
@@ -58,7 +60,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         first.get_or_insert(found);
     }
     if faults > 0 {
-        return Err(Failure::failed(format!("{faults} faults")));
+        return Err(Failure::failed(counted(faults as u64, "fault")));
     }
     Ok(())
 }

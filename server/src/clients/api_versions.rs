@@ -2,17 +2,31 @@
 
 use std::io;
 
+use bytes::Bytes;
 use kwire_protocol::frame;
-use kwire_protocol::messages::ApiVersionsResponse;
 use kwire_protocol::messages::api_versions_response::FinalizedFeatureKey;
+use kwire_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kwire_raft::voters::KRaftVersions;
 
-use super::{Answer, Clients, Head};
+use super::{Answer, Caller, Clients, Head};
+
+/// What Kafka's own clients and nodes call their software.
+const KAFKAS: &str = "apache-kafka-java";
 
 impl Clients {
-    /// The body is not looked at: at a version that is not known it cannot be, and what it says at
-    /// others, the client's name, is of no use here.
-    pub(super) async fn api_versions(&self, head: &Head) -> io::Result<Answer> {
+    /// Of the body, which at a version that is not known cannot be read, only the name of the
+    /// client's software is looked at.
+    pub(super) async fn api_versions(
+        &self,
+        caller: &mut Caller,
+        head: &Head,
+        body: &Bytes,
+    ) -> io::Result<Answer> {
+        if let Ok(request) = head.decode::<ApiVersionsRequest<'static>>(body)
+            && !request.client_software_name.is_empty()
+        {
+            caller.is_kafkas = Some(&*request.client_software_name == KAFKAS);
+        }
         let level = self.node.ask(|driver| {
             let node = driver.node();
             (node.kraft_version(), i64::from(node.epoch()))

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use kwire_protocol::Uuid;
+use kwire_protocol::{ErrorCode, Uuid};
 use kwire_raft::node::Node;
 use kwire_raft::types::{Epoch, NodeId, Topic};
 use kwire_raft::voters::Address;
@@ -69,6 +69,14 @@ impl Cluster {
     pub(super) fn leader(&self) -> Option<&Broker> {
         let leader = self.leader?;
         self.brokers.iter().find(|broker| broker.id == leader)
+    }
+
+    /// What is wrong with the partition if nobody can be named who leads it.
+    pub(super) fn leader_error(&self) -> ErrorCode {
+        match self.leader() {
+            Some(_) => ErrorCode::NONE,
+            None => ErrorCode::LEADER_NOT_AVAILABLE,
+        }
     }
 
     pub(super) fn ids(&self) -> Vec<NodeId> {

@@ -20,6 +20,7 @@ impl Clients {
     ) -> io::Result<Answer> {
         let request: OffsetForLeaderEpochRequest<'static> = head.decode(body)?;
         check_count(
+            "partitions",
             request
                 .topics
                 .iter()

@@ -15,7 +15,7 @@ use kwire_raft::driver::{LogRange, LogStore};
 use kwire_raft::log::FileLog;
 use kwire_raft::message::Request;
 use kwire_raft::node::Node;
-use kwire_raft::types::{Epoch, Offset};
+use kwire_raft::types::{Epoch, NodeId, Offset};
 use tokio::time::{Instant, timeout_at};
 
 use super::cluster::{Broker, is_topic};
@@ -60,6 +60,10 @@ impl Clients {
     ) -> io::Result<Answer> {
         let request: FetchRequest<'static> = head.decode(body)?;
         if is_raft(head.version, &request) {
+            if let Some(is_kafkas) = caller.is_kafkas {
+                let id = replica(head.version, &request);
+                self.shared.kafkas.note(id, is_kafkas);
+            }
             return self.ask_raft_for(head, Request::Fetch(request)).await;
         }
         // No session is ever given out, so that every Fetch names all that it wants.
@@ -71,6 +75,7 @@ impl Clients {
             return head.answer(&response);
         }
         check_count(
+            "partitions",
             request
                 .topics
                 .iter()
@@ -172,14 +177,19 @@ fn endpoint(leader: &Broker) -> NodeEndpoint<'static> {
 
 /// Whether a raft node asks: it names itself, or at least the epoch that its log ends with.
 fn is_raft(version: i16, request: &FetchRequest<'_>) -> bool {
-    let replica = if version >= REPLICA_STATE_SINCE {
+    let mut partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+    version >= RAFT_SINCE
+        && (replica(version, request) >= 0
+            || partitions.any(|partition| partition.last_fetched_epoch >= 0))
+}
+
+/// The replica that asks; below 0 if it is none, or one without an id.
+fn replica(version: i16, request: &FetchRequest<'_>) -> NodeId {
+    if version >= REPLICA_STATE_SINCE {
         request.replica_state.replica_id
     } else {
         request.replica_id
-    };
-    let mut partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
-    version >= RAFT_SINCE
-        && (replica >= 0 || partitions.any(|partition| partition.last_fetched_epoch >= 0))
+    }
 }
 
 fn look_at_all(

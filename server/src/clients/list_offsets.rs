@@ -24,6 +24,8 @@ const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// Versions that say of which epoch a record is (KIP-320).
+const EPOCHS_SINCE: i16 = 4;
 /// Versions that can say that the leader does not know yet (KIP-207).
 const NOT_AVAILABLE_SINCE: i16 = 5;
 /// How much of the log is searched at a time.
@@ -80,7 +82,10 @@ impl Clients {
                     error_code: error.0,
                     timestamp: hit.timestamp,
                     offset: hit.offset,
-                    leader_epoch: hit.epoch,
+                    leader_epoch: match head.version {
+                        EPOCHS_SINCE.. => hit.epoch,
+                        _ => -1,
+                    },
                     ..Default::default()
                 });
             }

@@ -105,12 +105,8 @@ fn topics(
 }
 
 fn known(cluster: &Cluster) -> MetadataResponseTopic<'static> {
-    let error = match cluster.leader() {
-        Some(_) => ErrorCode::NONE,
-        None => ErrorCode::LEADER_NOT_AVAILABLE,
-    };
     let partition = MetadataResponsePartition {
-        error_code: error.0,
+        error_code: cluster.leader_error().0,
         leader_id: cluster.leader().map_or(-1, |leader| leader.id),
         leader_epoch: cluster.epoch,
         replica_nodes: cluster.ids().into(),

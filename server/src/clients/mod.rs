@@ -6,6 +6,8 @@
 
 mod api_versions;
 mod cluster;
+mod configs;
+mod describe;
 mod epochs;
 mod fetch;
 mod forward;
@@ -18,9 +20,11 @@ mod raft;
 mod refuse;
 mod replay;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -32,7 +36,9 @@ use kwire_raft::message::Request;
 use kwire_raft::types::Topic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::config::Settings;
 use crate::frame::Frame;
+use crate::peers::KafkasNodes;
 use crate::producers::Producers;
 use crate::runner::Handle;
 
@@ -47,6 +53,44 @@ pub struct Options {
     /// How long the first member of a group waits for others, in milliseconds:
     /// `group.initial.rebalance.delay.ms`.
     pub initial_rebalance_delay_ms: u64,
+    /// When records have to be plain: `kwire.produce.plain.records.only`, which Kafka does not have.
+    pub plain_records_only: PlainRecordsOnly,
+}
+
+/// When records with keys or headers, and those without a value, are refused. Kafka's own nodes end
+/// themselves when they come to one in the log of a quorum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainRecordsOnly {
+    /// While one of Kafka's own nodes is known to be a voter: `auto`.
+    #[default]
+    WithKafkasVoters,
+    /// `true`
+    Always,
+    /// `false`
+    Never,
+}
+
+impl FromStr for PlainRecordsOnly {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<PlainRecordsOnly, ()> {
+        match text {
+            "auto" => Ok(PlainRecordsOnly::WithKafkasVoters),
+            "true" => Ok(PlainRecordsOnly::Always),
+            "false" => Ok(PlainRecordsOnly::Never),
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for PlainRecordsOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PlainRecordsOnly::WithKafkasVoters => "auto",
+            PlainRecordsOnly::Always => "true",
+            PlainRecordsOnly::Never => "false",
+        })
+    }
 }
 
 impl Default for Options {
@@ -54,6 +98,7 @@ impl Default for Options {
         Options {
             max_batch_bytes: (1 << 20) + 12,
             initial_rebalance_delay_ms: 3_000,
+            plain_records_only: PlainRecordsOnly::default(),
         }
     }
 }
@@ -61,7 +106,7 @@ impl Default for Options {
 /// The APIs that clients are answered, beside those of raft nodes, and the versions of each that
 /// mean something here: a Produce below 3 has batches of another magic, a ListOffsets of 0 asks for
 /// segments, an OffsetFetch of 0 for what stood in ZooKeeper.
-const CLIENT_APIS: [(ApiKey, i16); 18] = [
+const CLIENT_APIS: [(ApiKey, i16); 20] = [
     (ApiKey::PRODUCE, 3),
     (ApiKey::FETCH, 4),
     (ApiKey::LIST_OFFSETS, 1),
@@ -78,7 +123,9 @@ const CLIENT_APIS: [(ApiKey, i16); 18] = [
     (ApiKey::API_VERSIONS, 0),
     (ApiKey::INIT_PRODUCER_ID, 0),
     (ApiKey::OFFSET_FOR_LEADER_EPOCH, 0),
+    (ApiKey::DESCRIBE_CONFIGS, 0),
     (ApiKey::DESCRIBE_CLUSTER, 0),
+    (ApiKey::DESCRIBE_TOPIC_PARTITIONS, 0),
     (ApiKey::DELETE_GROUPS, 0),
 ];
 
@@ -103,16 +150,28 @@ impl SharedProducers {
     }
 }
 
+/// What all listeners of a node share.
+#[derive(Clone)]
+pub struct Shared {
+    /// What the log has of producers.
+    pub producers: SharedProducers,
+    /// The groups.
+    pub coordinator: Coordinator,
+    /// The nodes that are Kafka's own.
+    pub kafkas: KafkasNodes,
+}
+
 /// Answers the requests of clients and of other nodes.
 pub struct Clients {
     node: Handle,
     topic: Topic,
     versions: SupportedVersions,
-    producers: SharedProducers,
-    coordinator: Coordinator,
+    shared: Shared,
     /// The listener by which the client came: others are named with where they have the same.
     listener: String,
     options: Options,
+    /// What tools are told of the node and its topic.
+    settings: Settings,
     /// For the bytes of the log that are read for consumers and not written yet.
     room: Arc<Semaphore>,
     /// Turns of batches that are decompressed.
@@ -123,8 +182,9 @@ pub struct Clients {
 const MAX_READ_BYTES: u32 = 128 << 20;
 /// The most batches that are decompressed at a time.
 const MAX_DECOMPRESSING: usize = 2;
-/// The most partitions that a request may name, where the node is asked for each: there is one.
-const MAX_PARTITIONS: usize = 1_000;
+/// The most things that a request may name, where an answer about each costs more than its name:
+/// there is one of them.
+const MAX_NAMED: usize = 1_000;
 
 /// Who asks, and at which of our addresses.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +193,8 @@ pub struct Caller {
     pub peer: SocketAddr,
     /// This end of it.
     pub local: SocketAddr,
+    /// Whether it is one of Kafka's own programs, if it said what it is.
+    pub is_kafkas: Option<bool>,
 }
 
 /// What becomes of a request.
@@ -181,18 +243,18 @@ impl Clients {
         node: Handle,
         topic: Topic,
         listener: String,
-        producers: SharedProducers,
-        coordinator: Coordinator,
+        shared: Shared,
         options: Options,
+        settings: Settings,
     ) -> Clients {
         Clients {
             node,
             topic,
             versions: supported_versions(),
-            producers,
-            coordinator,
+            shared,
             listener,
             options,
+            settings,
             room: Arc::new(Semaphore::new(MAX_READ_BYTES as usize)),
             decompressing: Arc::new(Semaphore::new(MAX_DECOMPRESSING)),
         }
@@ -203,7 +265,11 @@ impl Clients {
     /// # Errors
     /// When there is no answer, and the connection has to be closed: what came is no request, or
     /// one that nobody here knows how to refuse, or the node is gone.
-    pub async fn answer(self: &Arc<Self>, caller: Caller, bytes: &Bytes) -> io::Result<Answer> {
+    pub async fn answer(
+        self: &Arc<Self>,
+        caller: &mut Caller,
+        bytes: &Bytes,
+    ) -> io::Result<Answer> {
         let parts = frame::decode_request_header(bytes).map_err(io::Error::other)?;
         let body = bytes.slice_ref(parts.body);
         let head = Head {
@@ -217,16 +283,23 @@ impl Clients {
         if !is_served && head.api_key != ApiKey::API_VERSIONS {
             return refuse::unsupported(&head);
         }
+        if head.api_key == ApiKey::API_VERSIONS {
+            return self.api_versions(caller, &head, &body).await;
+        }
+        let caller = *caller;
         if let Some(answer) = self.forward(caller, &head, &body).await? {
             return Ok(answer);
         }
         match head.api_key {
-            ApiKey::API_VERSIONS => self.api_versions(&head).await,
             ApiKey::PRODUCE => self.produce(caller, head, &body).await,
             ApiKey::FETCH => self.fetch(caller, &head, &body).await,
             ApiKey::LIST_OFFSETS => self.list_offsets(&head, &body).await,
             ApiKey::OFFSET_FOR_LEADER_EPOCH => self.offset_for_leader_epoch(&head, &body).await,
             ApiKey::METADATA => self.metadata(caller, &head, &body).await,
+            ApiKey::DESCRIBE_TOPIC_PARTITIONS => {
+                self.describe_topic_partitions(caller, &head, &body).await
+            }
+            ApiKey::DESCRIBE_CONFIGS => self.describe_configs(&head, &body).await,
             ApiKey::DESCRIBE_CLUSTER => self.describe_cluster(caller, &head, &body).await,
             ApiKey::INIT_PRODUCER_ID => self.init_producer_id(&head, &body).await,
             _ if Request::API_KEYS.contains(&head.api_key) => self.ask_raft(&head, &body).await,
@@ -235,10 +308,10 @@ impl Clients {
     }
 }
 
-/// Refuses to keep the node busy with more partitions than anybody can mean.
-fn check_count(partitions: usize) -> io::Result<()> {
-    if partitions > MAX_PARTITIONS {
-        let what = format!("{partitions} partitions in a request, and there is one");
+/// Refuses to keep the node busy with more than anybody can mean.
+fn check_count(what: &str, named: usize) -> io::Result<()> {
+    if named > MAX_NAMED {
+        let what = format!("{named} {what} in a request, and {MAX_NAMED} are too many");
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     Ok(())

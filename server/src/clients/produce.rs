@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kwire_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    TopicProduceResponse,
 };
 use kwire_protocol::messages::{ProduceRequest, ProduceResponse};
 use kwire_protocol::records::{self, BatchHeader, Batches, Compression, TimestampType};
@@ -22,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::cluster::{Cluster, is_topic};
 use super::replay::catch_up;
-use super::{Answer, Caller, Clients, Head, SharedProducers};
+use super::{Answer, Caller, Clients, Head, PlainRecordsOnly, Shared};
 use crate::frame::Frame;
 use crate::producers::{Sequenced, Verdict};
 use crate::runner::{FileDriver, FileDriverError, Gone, Status};
@@ -39,6 +40,11 @@ const LEADERS_SINCE: i16 = 10;
 const MAX_DECOMPRESSED_BYTES: usize = 32 << 20;
 /// Versions that may have zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
+/// The most records that are named when a batch is refused because of them.
+const MAX_NAMED_RECORDS: usize = 10;
+/// Why records have to be plain.
+const NOT_PLAIN: &str = "only records without key and headers, and with a value, are taken: Kafka's \
+    own nodes among the voters would end at any other (kwire.produce.plain.records.only)";
 
 /// Where a batch came to lie, or lay already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +61,16 @@ struct Placed {
 struct Refusal {
     error: ErrorCode,
     message: Option<String>,
+    /// The records that it is about, by their place in the batch; none if it is about all.
+    records: Vec<i32>,
+}
+
+/// A batch that may be appended.
+#[derive(Clone, Debug)]
+struct Checked {
+    header: BatchHeader,
+    /// Some of its records that are not plain.
+    not_plain: Vec<i32>,
 }
 
 impl From<ErrorCode> for Refusal {
@@ -62,6 +78,7 @@ impl From<ErrorCode> for Refusal {
         Refusal {
             error,
             message: None,
+            records: Vec::new(),
         }
     }
 }
@@ -70,6 +87,7 @@ fn refusal(error: ErrorCode, message: impl Into<String>) -> Refusal {
     Refusal {
         error,
         message: Some(message.into()),
+        records: Vec::new(),
     }
 }
 
@@ -166,7 +184,7 @@ impl Clients {
 
     /// Looks at a batch. To decompress one takes long enough to be in the way of other connections,
     /// those of the quorum among them, so that threads of their own do it, only a few at a time.
-    async fn check(&self, version: i16, records: &Bytes) -> Result<BatchHeader, Refusal> {
+    async fn check(&self, version: i16, records: &Bytes) -> Result<Checked, Refusal> {
         let max_len = self.options.max_batch_bytes;
         if !may_be_compressed(records) {
             return check(records, version, max_len);
@@ -189,8 +207,8 @@ impl Clients {
         records: &Bytes,
         deadline: Instant,
     ) -> Result<Placement, Gone> {
-        let header = match self.check(version, records).await {
-            Ok(header) => header,
+        let checked = match self.check(version, records).await {
+            Ok(checked) => checked,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let mut status = self.node.status();
@@ -198,10 +216,11 @@ impl Clients {
             status.mark_unchanged();
             // The one copy of the records: the node writes its own bytes into them.
             let batch = records.to_vec();
-            let producers = self.producers.clone();
+            let (shared, checked) = (self.shared.clone(), checked.clone());
+            let plain_only = self.options.plain_records_only;
             let (answer, answered) = oneshot::channel();
             self.node.command(move |driver, now| {
-                let placement = place(driver, now, &producers, header, batch)?;
+                let placement = place(driver, now, &shared, plain_only, checked, batch)?;
                 // The connection may be gone.
                 let _ = answer.send(placement);
                 Ok(())
@@ -291,12 +310,26 @@ fn partition_response(
             };
             PartitionProduceResponse {
                 error_code: refusal.error.0,
+                record_errors: record_errors(&refusal),
                 error_message: refusal.message.map(Into::into),
                 current_leader,
                 ..response
             }
         }
     }
+}
+
+/// The records that a batch is refused for (KIP-467).
+fn record_errors(refusal: &Refusal) -> Vec<BatchIndexAndErrorMessage<'static>> {
+    let message = refusal.message.clone();
+    let records = refusal.records.iter();
+    records
+        .map(|index| BatchIndexAndErrorMessage {
+            batch_index: *index,
+            batch_index_error_message: message.clone().map(Into::into),
+            ..Default::default()
+        })
+        .collect()
 }
 
 /// Waits until a batch is as safe as was asked for.
@@ -321,20 +354,43 @@ async fn wait(
     }
 }
 
+/// Whether a batch has records that are not for the voters that there are.
+fn is_too_fancy(
+    driver: &FileDriver,
+    plain_only: PlainRecordsOnly,
+    shared: &Shared,
+    checked: &Checked,
+) -> bool {
+    !checked.not_plain.is_empty()
+        && match plain_only {
+            PlainRecordsOnly::Always => true,
+            PlainRecordsOnly::Never => false,
+            PlainRecordsOnly::WithKafkasVoters => shared.kafkas.are_among(driver.node().voters()),
+        }
+}
+
 /// Appends a batch on the node's thread. `None` if there is no room now.
 fn place(
     driver: &mut FileDriver,
     now: NodeInstant,
-    producers: &SharedProducers,
-    mut header: BatchHeader,
+    shared: &Shared,
+    plain_only: PlainRecordsOnly,
+    checked: Checked,
     batch: Vec<u8>,
 ) -> Result<Option<Placement>, FileDriverError> {
     if driver.node().epoch_start().is_none() {
         return Ok(Some(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER.into())));
     }
+    if is_too_fancy(driver, plain_only, shared, &checked) {
+        return Ok(Some(Err(Refusal {
+            records: checked.not_plain,
+            ..refusal(ErrorCode::INVALID_RECORD, NOT_PLAIN)
+        })));
+    }
+    let mut header = checked.header;
     let epoch = driver.node().epoch();
     let log_start = driver.node().log_start();
-    let mut producers = producers.lock();
+    let mut producers = shared.producers.lock();
     if let Some(sequenced) = Sequenced::of(&header) {
         if !catch_up(&mut producers, driver)? || producers.is_full() {
             return Ok(None);
@@ -387,7 +443,7 @@ fn may_be_compressed(records: &[u8]) -> bool {
 /// Holds the records of a partition against what Kafka takes: one whole batch of magic 2, whose
 /// records can be read. A compressed one may claim any number of records, and offsets for them: it
 /// is decompressed to see that they are there.
-fn check(records: &[u8], version: i16, max_len: usize) -> Result<BatchHeader, Refusal> {
+fn check(records: &[u8], version: i16, max_len: usize) -> Result<Checked, Refusal> {
     if records.len() > max_len {
         let message = format!(
             "{} bytes are more than the {max_len} of a batch",
@@ -440,12 +496,18 @@ fn check(records: &[u8], version: i16, max_len: usize) -> Result<BatchHeader, Re
         ..records::Limits::default()
     };
     let all = batch.records(&mut scratch, &limits).map_err(unreadable)?;
+    let mut not_plain = Vec::new();
     // Consumers go by the offsets: one that is out of line would be read twice, or never.
     for (expected, record) in (0..).zip(all) {
-        let offset = record.map_err(unreadable)?.offset;
-        if offset.wrapping_sub(header.base_offset) != expected {
+        let record = record.map_err(unreadable)?;
+        if record.offset.wrapping_sub(header.base_offset) != expected {
             return Err(invalid("the records' offsets do not follow one another"));
         }
+        let is_plain = record.key.is_none() && record.value.is_some() && record.headers.is_empty();
+        if !is_plain && not_plain.len() < MAX_NAMED_RECORDS {
+            // There are no more of them than fit into the count of a batch.
+            not_plain.push(i32::try_from(expected).unwrap_or(i32::MAX));
+        }
     }
-    Ok(header)
+    Ok(Checked { header, not_plain })
 }

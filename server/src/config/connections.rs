@@ -51,5 +51,11 @@ pub(super) fn clients(properties: &Properties) -> Result<clients::Options, Confi
             &["group.initial.rebalance.delay.ms"],
             default.initial_rebalance_delay_ms,
         )?,
+        plain_records_only: properties.value(
+            &["kwire.produce.plain.records.only"],
+            default.plain_records_only,
+            "auto, true or false",
+            |_| true,
+        )?,
     })
 }

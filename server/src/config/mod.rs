@@ -3,6 +3,7 @@
 
 mod connections;
 mod listeners;
+mod settings;
 mod source;
 mod storage;
 
@@ -17,6 +18,7 @@ use crate::clients;
 use crate::listen::Limits;
 
 pub use listeners::{Listener, address_of};
+pub use settings::{Kind, Setting, Settings, Source};
 pub use source::{ConfigError, Place, Properties};
 pub use storage::StorageConfig;
 
@@ -51,6 +53,8 @@ pub struct ServerConfig {
     pub connections: Limits,
     /// What is taken of clients.
     pub clients: clients::Options,
+    /// All of these, as tools ask for them.
+    pub settings: Settings,
 }
 
 /// The properties `controller.quorum.*` that a node keeps as they are.
@@ -115,7 +119,7 @@ impl ServerConfig {
                     .to_owned(),
             });
         }
-        Ok(ServerConfig {
+        let config = ServerConfig {
             node_id,
             is_controller,
             voters,
@@ -135,6 +139,11 @@ impl ServerConfig {
             max_request_bytes: connections::max_request_bytes(properties)?,
             connections: connections::limits(properties)?,
             clients: connections::clients(properties)?,
+            settings: Settings::default(),
+        };
+        Ok(ServerConfig {
+            settings: Settings::of(&config, properties),
+            ..config
         })
     }
 

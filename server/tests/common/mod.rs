@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kwire_protocol::frame::{self, RequestHead};
-use kwire_protocol::messages::{ProduceRequest, ProduceResponse, produce_request};
+use kwire_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kwire_protocol::messages::{FetchRequest, ProduceRequest, ProduceResponse, produce_request};
 use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, NewRecord};
 use kwire_protocol::runtime::{Read as ReadMessage, Request};
 use kwire_protocol::{ApiKey, Limits, Message};
@@ -19,6 +20,26 @@ use kwire_server::server::{Options, Server};
 use tempfile::TempDir;
 
 pub(crate) const TOPIC: &str = "__raft_performance_test";
+
+pub(crate) fn skip(what: &str, why: &str) {
+    let required = std::env::var("KWIRE_REQUIRE_JAVA").is_ok_and(|value| value == "1");
+    assert!(!required, "KWIRE_REQUIRE_JAVA is set, but {why}");
+    // Past the test harness, which shows nothing of tests that pass.
+    let _ = writeln!(std::io::stderr(), "{what}: skipped: {why}");
+}
+
+/// The words of a command for one of Kafka's programs, if a variable has it.
+pub(crate) fn java(variable: &str, program: &str) -> Option<Vec<String>> {
+    let Ok(words) = std::env::var(variable) else {
+        let why = format!(
+            "{variable} is not set; `cargo xtask kafka {program} --print-command` prints what to \
+             set it to"
+        );
+        skip("Kafka's programs with our nodes", &why);
+        return None;
+    };
+    Some(serde_json::from_str(&words).expect("a JSON array of words"))
+}
 
 /// Some nodes, each with a directory of its own.
 pub(crate) struct Cluster {
@@ -59,19 +80,7 @@ impl Cluster {
     }
 
     pub(crate) fn start_node(&mut self, index: usize) {
-        let voters = self.ports.iter().enumerate();
-        let voters: Vec<String> = voters
-            .map(|(index, port)| format!("{}@localhost:{port}", index + 1))
-            .collect();
-        let text = format!(
-            "node.id={}\nlisteners=CONTROLLER://localhost:{}\n\
-             controller.listener.names=CONTROLLER\ncontroller.quorum.voters={}\nlog.dirs={}\n\
-             group.initial.rebalance.delay.ms=100\n",
-            index + 1,
-            self.ports[index],
-            voters.join(","),
-            self.dir.path().join(index.to_string()).display(),
-        );
+        let text = self.text(index, &self.log_dir(index));
         let mut properties = Properties::parse(Path::new("test"), &text).expect("properties");
         for (name, value) in &self.properties {
             properties.set(name, value);
@@ -82,8 +91,36 @@ impl Cluster {
             load: None,
             directory_id: None,
             unformatted: Unformatted::Adopt,
+            accept_lost_state: false,
         };
         self.nodes[index] = Some(Server::start(&options).expect("it starts"));
+    }
+
+    fn text(&self, index: usize, log_dir: &Path) -> String {
+        let voters = self.ports.iter().enumerate();
+        let voters: Vec<String> = voters
+            .map(|(index, port)| format!("{}@localhost:{port}", index + 1))
+            .collect();
+        format!(
+            "node.id={}\nlisteners=CONTROLLER://localhost:{}\n\
+             controller.listener.names=CONTROLLER\ncontroller.quorum.voters={}\nlog.dirs={}\n\
+             group.initial.rebalance.delay.ms=100\n",
+            index + 1,
+            self.ports[index],
+            voters.join(","),
+            log_dir.display(),
+        )
+    }
+
+    /// A file with a node's properties, for a program that runs it in an empty directory.
+    pub(crate) fn properties_elsewhere(&self, index: usize) -> std::path::PathBuf {
+        let log_dir = self.dir.path().join("elsewhere");
+        std::fs::create_dir(&log_dir).expect("a directory");
+        let file = self.dir.path().join("properties");
+        let text = self.text(index, &log_dir);
+        let text = format!("{text}process.roles=controller\n");
+        std::fs::write(&file, text).expect("a file");
+        file
     }
 
     /// Stops a node, as a crash would.
@@ -244,6 +281,29 @@ pub(crate) fn produce(acks: i16, records: Vec<u8>) -> ProduceRequest<'static> {
             partition_data: vec![produce_request::PartitionProduceData {
                 index: 0,
                 records: Some(records.into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// A consumer's Fetch. It names the topic by name and by id.
+pub(crate) fn fetch(offset: i64, max_wait_ms: i32, min_bytes: i32) -> FetchRequest<'static> {
+    FetchRequest {
+        max_wait_ms,
+        min_bytes,
+        max_bytes: 1 << 20,
+        topics: vec![FetchTopic {
+            topic: TOPIC.into(),
+            topic_id: Topic::performance_test().id,
+            partitions: vec![FetchPartition {
+                fetch_offset: offset,
+                current_leader_epoch: -1,
+                last_fetched_epoch: -1,
+                log_start_offset: -1,
+                partition_max_bytes: 1 << 20,
                 ..Default::default()
             }],
             ..Default::default()

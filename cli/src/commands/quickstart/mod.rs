@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kwire_raft::random;
-use kwire_server::record::MIN_SIZE;
+use kwire_server::workload::{RECORD_SIZES, WrongSize};
 
 use self::check::Promises;
 use self::nodes::{Node, Plan};
@@ -19,6 +19,7 @@ use self::view::{Key, Picture, Row, View, grouped};
 use super::status::{LEADER, Line};
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::output::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,9 +88,9 @@ fn one_or_three(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
-    if args.record_size < MIN_SIZE || args.record_size > 1 << 20 {
-        let what = format!("--record-size: from {MIN_SIZE} to 1048576 bytes");
-        return Err(Failure::usage(what));
+    if !RECORD_SIZES.contains(&args.record_size) {
+        let wrong = WrongSize(args.record_size);
+        return Err(Failure::usage(format!("--record-size: {wrong}")));
     }
     let plan = Plan {
         directory: args.dir.clone(),
@@ -104,8 +105,8 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         .collect();
     writeln!(
         out,
-        "{} nodes in {}, at {}",
-        args.nodes,
+        "{} in {}, at {}",
+        counted(args.nodes as u64, "node"),
         args.dir.display(),
         ports.join(", ")
     )?;
@@ -309,10 +310,11 @@ impl Quickstart {
         let records = i64::try_from(self.promises.records()).unwrap_or(i64::MAX);
         writeln!(
             out,
-            "{} records acknowledged in {:.1} s, {} kills, at most {} ms without a leader after one",
+            "{} {} acknowledged in {:.1} s, {}, at most {} ms without a leader after one",
             grouped(records),
+            if records == 1 { "record" } else { "records" },
             took.as_secs_f64(),
-            picture.kills,
+            counted(picture.kills.into(), "kill"),
             picture.longest_without_leader.as_millis()
         )?;
         let verdict = self.promises.verify(&self.nodes)?;
@@ -320,7 +322,10 @@ impl Quickstart {
             writeln!(out, "  {fault}")?;
         }
         if !verdict.faults.is_empty() {
-            let what = format!("{} faults: the logs stay as they are", verdict.faults.len());
+            let what = format!(
+                "{}: the logs stay as they are",
+                counted(verdict.faults.len() as u64, "fault")
+            );
             return Err(Failure::failed(what));
         }
         writeln!(

@@ -8,6 +8,7 @@ use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode};
 
 use super::super::status::{LEADER, Report, Status};
+use crate::output::counted;
 
 /// A node as it is shown.
 #[derive(Clone, Debug, Default)]
@@ -207,11 +208,15 @@ fn rates(picture: &Picture) -> String {
 
 fn totals(picture: &Picture) -> String {
     let records = i64::try_from(picture.acknowledged).unwrap_or(i64::MAX);
-    let mut text = format!("{} records acknowledged", grouped(records));
+    let mut text = format!(
+        "{} {} acknowledged",
+        grouped(records),
+        if records == 1 { "record" } else { "records" }
+    );
     if picture.kills > 0 {
         text += &format!(
-            ", {} kills, at most {} ms without a leader",
-            picture.kills,
+            ", {}, at most {} ms without a leader",
+            counted(picture.kills.into(), "kill"),
             picture.longest_without_leader.as_millis()
         );
     }

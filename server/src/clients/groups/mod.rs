@@ -123,6 +123,7 @@ impl Clients {
     ) -> Result<T, ErrorCode> {
         let status = *self.node.status().borrow();
         let mut shared = self
+            .shared
             .coordinator
             .lock(&status)
             .ok_or(ErrorCode::NOT_COORDINATOR)?;
@@ -140,6 +141,7 @@ impl Clients {
         let mut replied = {
             let status = *self.node.status().borrow();
             let mut shared = self
+                .shared
                 .coordinator
                 .lock(&status)
                 .ok_or(ErrorCode::NOT_COORDINATOR)?;

@@ -21,6 +21,8 @@ use crate::groups::{Committed, Identity};
 
 /// Versions of both APIs that name topics by id (KIP-848).
 const IDS_SINCE: i16 = 10;
+/// Versions of OffsetFetch that have one error for all.
+const ERROR_SINCE: i16 = 2;
 /// Versions of OffsetFetch that ask for several groups (KIP-709).
 const GROUPS_SINCE: i16 = 8;
 
@@ -165,7 +167,10 @@ impl Clients {
         group: &str,
         topics: Option<Vec<Asked>>,
     ) -> Result<Vec<(Asked, Vec<Fetched>)>, ErrorCode> {
-        let committed = self.with_groups(|groups, _| groups.committed(group).cloned())?;
+        let committed = match self.with_groups(|groups, _| groups.committed(group).cloned()) {
+            Err(error) if version < ERROR_SINCE => return Ok(refused(topics, error)),
+            committed => committed?,
+        };
         let by_id = version >= IDS_SINCE;
         let Some(topics) = topics else {
             let own = Asked {
@@ -196,6 +201,22 @@ impl Clients {
         });
         Ok(topics.collect())
     }
+}
+
+/// The error for each partition that is asked for.
+fn refused(topics: Option<Vec<Asked>>, error: ErrorCode) -> Vec<(Asked, Vec<Fetched>)> {
+    let topics = topics.unwrap_or_default().into_iter();
+    topics
+        .map(|asked| {
+            let partitions = asked.partitions.iter().map(|index| Fetched {
+                index: *index,
+                committed: None,
+                error,
+            });
+            let partitions = partitions.collect();
+            (asked, partitions)
+        })
+        .collect()
 }
 
 fn old_partition(fetched: Fetched) -> OffsetFetchResponsePartition<'static> {
