@@ -10,7 +10,7 @@ use kwire_raft::message::Request;
 use kwire_raft::node::{CallId, Destination, Event, RoleName};
 use kwire_raft::types::{NodeId, Offset, ReplicaKey, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
-use kwire_server::clients::{Clients, Coordinator, Options, SharedProducers};
+use kwire_server::clients::{Clients, Coordinator, Options, SharedMachine};
 use kwire_server::listen::{Limits, Server};
 use kwire_server::peers::Peers;
 use kwire_server::runner::{self, FileDriver, Handle, Runner, Surroundings};
@@ -78,20 +78,15 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
     let runner = runner::start(config, log, state, |node| {
         let client_id = format!("raft-client-{id}");
         let patience = Duration::from_secs(2);
-        Around(Peers::new(
-            runtime,
-            node,
-            client_id,
-            patience,
-            MAX_FRAME_LEN,
-        ))
+        let peers = Peers::new(runtime, node, client_id, patience, MAX_FRAME_LEN);
+        Ok(Around(peers))
     });
     let runner = runner.expect("it starts");
     let clients = Clients::new(
         runner.handle(),
         topic,
         "CONTROLLER".to_owned(),
-        SharedProducers::default(),
+        SharedMachine::default(),
         Coordinator::new(0),
         Options::default(),
     );

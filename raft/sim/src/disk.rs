@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use kwire_raft::driver::{Barrier, Chore, LogRange, LogStore, MemoryBarrier, MemoryLog, StateStore};
+use kwire_raft::driver::{
+    Barrier, Chore, LogRange, LogStore, MemoryBarrier, MemoryLog, StateStore,
+};
 use kwire_raft::mutation::{Mutation, is_off};
 use kwire_raft::types::{
     Installed, NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo,

@@ -397,12 +397,7 @@ fn a_log_that_is_cut_or_replaced_before_its_files_go_stays_so() {
     use Step::*;
     for last in [Truncate(26), Install(id(40, 3))] {
         let files = MemoryFiles::new();
-        let steps = [
-            Append(13, 1),
-            Sync,
-            Snapshot(id(8, 1)),
-            Snapshot(id(20, 1)),
-        ];
+        let steps = [Append(13, 1), Sync, Snapshot(id(8, 1)), Snapshot(id(20, 1))];
         let (models, _) = run(&files, &steps);
         let mut log = open(&files);
         log.delete_before(id(20, 1)).unwrap();

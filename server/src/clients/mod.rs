@@ -32,11 +32,11 @@ use kwire_raft::message::Request;
 use kwire_raft::types::Topic;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::producers::Producers;
+use crate::machine::Machine;
 use crate::runner::Handle;
 
 pub use self::groups::Coordinator;
-pub use self::replay::Replay;
+pub use self::replay::{replay, restore};
 
 /// What a node takes of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,13 +91,14 @@ fn supported_versions() -> SupportedVersions {
     })
 }
 
-/// What the node's thread and the connections share of the producers. Only the node's thread locks
-/// it for more than a look.
+/// What the node's thread and the connections share of the state machine. Only the node's thread
+/// locks it for more than a look.
 #[derive(Clone, Default)]
-pub struct SharedProducers(Arc<Mutex<Producers>>);
+pub struct SharedMachine(Arc<Mutex<Machine>>);
 
-impl SharedProducers {
-    fn lock(&self) -> MutexGuard<'_, Producers> {
+impl SharedMachine {
+    /// Waits for nobody but the node's thread.
+    pub fn lock(&self) -> MutexGuard<'_, Machine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,7 +108,7 @@ pub struct Clients {
     node: Handle,
     topic: Topic,
     versions: SupportedVersions,
-    producers: SharedProducers,
+    machine: SharedMachine,
     coordinator: Coordinator,
     /// The listener by which the client came: others are named with where they have the same.
     listener: String,
@@ -183,7 +184,7 @@ impl Clients {
         node: Handle,
         topic: Topic,
         listener: String,
-        producers: SharedProducers,
+        machine: SharedMachine,
         coordinator: Coordinator,
         options: Options,
     ) -> Clients {
@@ -191,7 +192,7 @@ impl Clients {
             node,
             topic,
             versions: supported_versions(),
-            producers,
+            machine,
             coordinator,
             listener,
             options,

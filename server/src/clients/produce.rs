@@ -22,7 +22,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::cluster::{Cluster, is_topic};
 use super::replay::catch_up;
-use super::{Answer, Caller, Clients, Head, SharedProducers};
+use super::{Answer, Caller, Clients, Head, SharedMachine};
+use crate::machine::Told;
 use crate::producers::{Sequenced, Verdict};
 use crate::runner::{FileDriver, FileDriverError, Gone, Status};
 
@@ -197,10 +198,10 @@ impl Clients {
             status.mark_unchanged();
             // The one copy of the records: the node writes its own bytes into them.
             let batch = records.to_vec();
-            let producers = self.producers.clone();
+            let machine = self.machine.clone();
             let (answer, answered) = oneshot::channel();
             self.node.command(move |driver, now| {
-                let placement = place(driver, now, &producers, header, batch)?;
+                let placement = place(driver, now, &machine, header, batch)?;
                 // The connection may be gone.
                 let _ = answer.send(placement);
                 Ok(())
@@ -324,7 +325,7 @@ async fn wait(
 fn place(
     driver: &mut FileDriver,
     now: NodeInstant,
-    producers: &SharedProducers,
+    machine: &SharedMachine,
     mut header: BatchHeader,
     batch: Vec<u8>,
 ) -> Result<Option<Placement>, FileDriverError> {
@@ -333,9 +334,10 @@ fn place(
     }
     let epoch = driver.node().epoch();
     let log_start = driver.node().log_start();
-    let mut producers = producers.lock();
-    if let Some(sequenced) = Sequenced::of(&header) {
-        if !catch_up(&mut producers, driver)? || producers.is_full() {
+    let mut machine = machine.lock();
+    let sequenced = Sequenced::of(&header);
+    if let Some(sequenced) = &sequenced {
+        if !catch_up(&mut machine, driver)? || machine.producers.is_full() {
             return Ok(None);
         }
         let placed = |base, end| Placed {
@@ -344,7 +346,7 @@ fn place(
             end,
             log_start,
         };
-        match producers.check(&sequenced) {
+        match machine.producers.check(sequenced) {
             Verdict::Append => {}
             Verdict::Duplicate { base, end } => return Ok(Some(Ok(placed(base, end + 1)))),
             Verdict::OutOfOrder => {
@@ -353,6 +355,7 @@ fn place(
             Verdict::Fenced => return Ok(Some(Err(ErrorCode::INVALID_PRODUCER_EPOCH.into()))),
         }
     }
+    let bytes = batch.len() as u64;
     let appended = driver.command(now, |node| node.append_batches(now, epoch, batch))?;
     let base = match appended {
         Ok(base) => base,
@@ -366,9 +369,13 @@ fn place(
         }
     };
     header.base_offset = base;
-    // Otherwise something lies between, and the log is asked.
-    if producers.next_offset() == base {
-        producers.add(&header);
+    // Otherwise something lies between, or the records count as well, and the log is asked.
+    if sequenced.is_some() && machine.next_offset() == base {
+        machine.add(&Told {
+            header,
+            serial: None,
+            bytes,
+        });
     }
     Ok(Some(Ok(Placed {
         epoch,
