@@ -22,7 +22,7 @@ use crate::runner::{FileDriver, FileDriverError, Handle, time_of_day_ms};
 use crate::state::State;
 
 /// The pause after a snapshot that could not be made.
-const RETRY_MS: u64 = 10_000;
+const RETRY_MS: u64 = 5_000;
 /// How often what is old is looked for. What is too much is looked for after each snapshot.
 const CLEAN_MS: u64 = 60_000;
 /// The same while a follower is fetching what would go.

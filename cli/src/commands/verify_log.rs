@@ -13,7 +13,9 @@ Examples:
   kwire verify-log /tmp/raft-{1,2,3}/__raft_performance_test-0
 
 Of several logs, each is held against the first, as far as both have something. What was not
-committed may differ at their ends: --until names the offset to compare up to.
+committed may differ at their ends: --until names the offset to compare up to. What was deleted at a
+log's beginning is not missing; its snapshots say how many records there were, and are held against
+the log.
 Exit code 1 if anything is missing, twice, out of order, damaged or different.";
 
 /// The most faults that are printed for each log.
@@ -42,13 +44,14 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         writeln!(
             out,
-            "{}: offsets {} to {}, {} records, {} of others, {} torn bytes, {} faults",
+            "{}: offsets {} to {}, {} records, {} of others, {} torn bytes, {} snapshots, {} faults",
             directory.display(),
             found.start,
             found.end,
             found.records,
             found.foreign,
             found.torn_bytes,
+            found.snapshots,
             found.faults.len()
         )?;
         for fault in found.faults.iter().take(MOST) {
