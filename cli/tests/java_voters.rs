@@ -94,24 +94,24 @@ impl Voter {
         self.start();
     }
 
-    /// The ends of its snapshots, and how long its segments are.
-    fn files(&self) -> (Vec<i64>, u64) {
-        let (mut snapshots, mut len) = (Vec::new(), 0);
+    /// Whether it has snapshots, where its first segment starts, and how long all of them are.
+    fn files(&self) -> (bool, Option<i64>, u64) {
+        let (mut has_snapshots, mut start, mut len) = (false, None, 0);
+        let offset = |text: &str| text.get(..20)?.parse::<i64>().ok();
         for entry in fs::read_dir(self.partition())
             .into_iter()
             .flatten()
             .flatten()
         {
             let name = entry.file_name().into_string().expect("UTF-8");
-            if let (Some(name), Some(end)) = (name.strip_suffix(".checkpoint"), name.get(..20)) {
-                assert_eq!(name.len(), 31, "{name}");
-                snapshots.push(end.parse().expect("an offset"));
-            } else if name.ends_with(".log") {
+            if let Some(base) = name.strip_suffix(".log").and_then(offset) {
+                start = Some(start.map_or(base, |start: i64| start.min(base)));
                 // It may be gone by now.
                 len += entry.metadata().map_or(0, |metadata| metadata.len());
             }
+            has_snapshots |= name.ends_with(".checkpoint") && offset(&name).is_some();
         }
-        (snapshots, len)
+        (has_snapshots, start, len)
     }
 }
 
@@ -308,15 +308,13 @@ fn snapshots_go_to_kafka_4_3_1_and_back() {
     );
     quorum.leader();
     quorum.wait("ours make no snapshots", |quorum| {
-        quorum.voters[..2]
-            .iter()
-            .all(|ours| !ours.files().0.is_empty())
+        quorum.voters[..2].iter().all(|ours| ours.files().0)
     });
     quorum.voters[2].wipe();
     quorum.leader();
     quorum.wait("Java's does not catch up by snapshot", |quorum| {
-        let (snapshots, len) = quorum.voters[2].files();
-        !snapshots.is_empty() && len > 100_000
+        let (has_snapshots, start, len) = quorum.voters[2].files();
+        has_snapshots && start > Some(0) && len > 100_000
     });
 
     // Now from Java, as long as it leads: what it has begins with that snapshot.
@@ -324,9 +322,11 @@ fn snapshots_go_to_kafka_4_3_1_and_back() {
         assert!(round < 10, "Java never leads for long");
         let java = quorum.until_java_leads();
         quorum.voters[0].wipe();
-        let before = quorum.leader();
-        let (snapshots, _) = quorum.voters[0].files();
-        if java == before && !snapshots.is_empty() {
+        quorum.wait("ours does not catch up by snapshot", |quorum| {
+            let (has_snapshots, start, len) = quorum.voters[0].files();
+            has_snapshots && start > Some(0) && len > 10_000
+        });
+        if java == quorum.leader() {
             break;
         }
     }
