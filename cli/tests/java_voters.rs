@@ -84,6 +84,35 @@ impl Voter {
     fn partition(&self) -> PathBuf {
         self.dir.join(self.id.to_string()).join(TOPIC)
     }
+
+    /// Takes its disk, and starts it with an empty one.
+    fn wipe(&mut self) {
+        self.kill();
+        let disk = self.dir.join(self.id.to_string());
+        fs::remove_dir_all(&disk).expect("it had one");
+        fs::create_dir(&disk).expect("an empty one");
+        self.start();
+    }
+
+    /// Whether it has snapshots, where its first segment starts, and how long all of them are.
+    fn files(&self) -> (bool, Option<i64>, u64) {
+        let (mut has_snapshots, mut start, mut len) = (false, None, 0);
+        let offset = |text: &str| text.get(..20)?.parse::<i64>().ok();
+        for entry in fs::read_dir(self.partition())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name().into_string().expect("UTF-8");
+            if let Some(base) = name.strip_suffix(".log").and_then(offset) {
+                start = Some(start.map_or(base, |start: i64| start.min(base)));
+                // It may be gone by now.
+                len += entry.metadata().map_or(0, |metadata| metadata.len());
+            }
+            has_snapshots |= name.ends_with(".checkpoint") && offset(&name).is_some();
+        }
+        (has_snapshots, start, len)
+    }
 }
 
 impl Drop for Voter {
@@ -99,7 +128,8 @@ struct Quorum {
 }
 
 impl Quorum {
-    fn start(dir: &Path, kinds: [Option<&'static str>; 3]) -> Quorum {
+    /// `properties` are for ours alone.
+    fn start(dir: &Path, kinds: [Option<&'static str>; 3], properties: &str) -> Quorum {
         let listeners: Vec<TcpListener> = (0..3)
             .map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a port"))
             .collect();
@@ -116,9 +146,10 @@ impl Quorum {
                 "process.roles=controller\nnode.id={id}\nlisteners=CONTROLLER://127.0.0.1:{port}\n\
                  controller.listener.names=CONTROLLER\n\
                  listener.security.protocol.map=CONTROLLER:PLAINTEXT\n\
-                 controller.quorum.voters={}\nlog.dirs={}\n",
+                 controller.quorum.voters={}\nlog.dirs={}\n{}",
                 names.join(","),
-                dir.join(id.to_string()).display()
+                dir.join(id.to_string()).display(),
+                if java.is_none() { properties } else { "" }
             );
             fs::write(dir.join(format!("{id}.properties")), text).expect("a file");
             fs::create_dir_all(dir.join(id.to_string())).expect("a directory");
@@ -187,6 +218,31 @@ impl Quorum {
         panic!("ours led {} times, Java's {}", led[0], led[1]);
     }
 
+    /// Waits for something that is so in a moment.
+    fn wait(&self, what: &str, is_it: impl Fn(&Quorum) -> bool) {
+        let began = Instant::now();
+        while !is_it(self) {
+            let dir = self.voters[0].dir.display();
+            assert!(began.elapsed() < PATIENCE, "{what}: see the logs in {dir}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Kills leaders until one of Java's leads.
+    fn until_java_leads(&mut self) -> usize {
+        for _ in 0..24 {
+            let leader = self.leader();
+            let voter = &mut self.voters[leader - 1];
+            if voter.java.is_some() {
+                return leader;
+            }
+            voter.kill();
+            thread::sleep(Duration::from_millis(300));
+            voter.start();
+        }
+        panic!("none of Java's ever leads");
+    }
+
     /// Waits until all logs have what is committed, kills everybody, and compares.
     fn compare(mut self) {
         self.leader();
@@ -217,7 +273,7 @@ fn mixed(kinds: [Option<&'static str>; 3]) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
-    let mut quorum = Quorum::start(dir.path(), kinds);
+    let mut quorum = Quorum::start(dir.path(), kinds, "");
     quorum.disturb();
     quorum.compare();
 }
@@ -234,4 +290,45 @@ fn one_of_ours_and_two_of_kafka_3_9_2_and_4_3_1() {
         Some("KWIRE_RAFT_SERVER_4_3_1"),
         None,
     ]);
+}
+
+/// Java's test server makes no snapshots, but takes ours in, and gives them to others when it leads.
+#[test]
+fn snapshots_go_to_kafka_4_3_1_and_back() {
+    const JAVA: &str = "KWIRE_RAFT_SERVER_4_3_1";
+    if common::java(JAVA, "raft-server").is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut quorum = Quorum::start(
+        dir.path(),
+        [None, None, Some(JAVA)],
+        "metadata.log.max.record.bytes.between.snapshots=100000\n\
+         metadata.max.retention.bytes=1\n",
+    );
+    quorum.leader();
+    quorum.wait("ours make no snapshots", |quorum| {
+        quorum.voters[..2].iter().all(|ours| ours.files().0)
+    });
+    quorum.voters[2].wipe();
+    quorum.leader();
+    quorum.wait("Java's does not catch up by snapshot", |quorum| {
+        let (has_snapshots, start, len) = quorum.voters[2].files();
+        has_snapshots && start > Some(0) && len > 100_000
+    });
+
+    // Now from Java, as long as it leads: what it has begins with that snapshot.
+    for round in 0.. {
+        assert!(round < 10, "Java never leads for long");
+        let java = quorum.until_java_leads();
+        quorum.voters[0].wipe();
+        quorum.wait("ours does not catch up by snapshot", |quorum| {
+            let (has_snapshots, start, len) = quorum.voters[0].files();
+            has_snapshots && start > Some(0) && len > 10_000
+        });
+        if java == quorum.leader() {
+            break;
+        }
+    }
+    quorum.compare();
 }

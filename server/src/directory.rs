@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use kwire_protocol::Uuid;
 use kwire_raft::log::LogError;
 use kwire_raft::log::files::StdFiles;
+use kwire_raft::log::inspect::FileKind;
 use kwire_raft::log::meta::MetaProperties;
 use kwire_raft::types::NodeId;
-
-use crate::verify::is_segment;
 
 /// The cluster id of Kafka's test raft server, for directories that were not formatted.
 pub const TEST_CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -200,8 +199,9 @@ fn partition_in(path: &Path) -> io::Result<Option<PathBuf>> {
             continue;
         }
         for file in fs::read_dir(&partition)? {
-            let file = file?.path();
-            if is_segment(&file) || file.ends_with(QUORUM_STATE) {
+            let name = file?.file_name();
+            let name = name.to_str().unwrap_or_default();
+            if matches!(FileKind::of(name), FileKind::Log(_)) || name == QUORUM_STATE {
                 return Ok(Some(partition));
             }
         }

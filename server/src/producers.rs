@@ -3,7 +3,8 @@
 //! It follows from the log alone. Whoever has the log tells it of every batch, in order
 //! ([`add`](Producers::add)), of the high watermark ([`settle`](Producers::settle)) and of what was
 //! cut off ([`cut`](Producers::cut)); then every replica knows the same, and a leader that takes
-//! over refuses what an earlier one has appended already.
+//! over refuses what an earlier one has appended already. Where the log's beginning is gone,
+//! [`Settled`] stands for it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -71,21 +72,52 @@ pub enum Verdict {
 
 /// The last batches of one producer, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Producer {
-    epoch: i16,
+pub struct Producer {
+    /// Its epoch.
+    pub epoch: i16,
     batches: [Span; REMEMBERED],
     len: usize,
 }
 
+/// A batch of a producer's: its sequence numbers, and where it lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Span {
-    first: i32,
-    last: i32,
-    base: Offset,
-    end: Offset,
+pub struct Span {
+    /// The sequence number of the first record.
+    pub first: i32,
+    /// The sequence number of the last record.
+    pub last: i32,
+    /// The offset of the first record.
+    pub base: Offset,
+    /// The offset of the last record.
+    pub end: Offset,
+}
+
+/// The producers of all that is committed, as a snapshot keeps them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// In the order of their ids.
+    pub producers: Vec<(i64, Producer)>,
+    /// Others were forgotten, or never known.
+    pub has_forgotten: bool,
 }
 
 impl Producer {
+    /// A producer with the batches that it appended last, oldest first. `None` if there are none,
+    /// or too many, or if they do not lie one after the other.
+    #[must_use]
+    pub fn with(epoch: i16, spans: &[Span]) -> Option<Producer> {
+        let mut producer = Producer::new(epoch);
+        producer
+            .batches
+            .get_mut(..spans.len())?
+            .copy_from_slice(spans);
+        producer.len = spans.len();
+        let follow = |pair: &[Span]| matches!(pair, [a, b] if a.end < b.base);
+        let is_whole = |span: &Span| span.base >= 0 && span.base <= span.end;
+        let is_right = spans.iter().all(is_whole) && spans.windows(2).all(follow);
+        (is_right && !spans.is_empty()).then_some(producer)
+    }
+
     fn new(epoch: i16) -> Producer {
         Producer {
             epoch,
@@ -94,7 +126,9 @@ impl Producer {
         }
     }
 
-    fn spans(&self) -> &[Span] {
+    /// Its last batches, oldest first.
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
         self.batches.get(..self.len).unwrap_or_default()
     }
 
@@ -135,8 +169,9 @@ impl Producer {
 }
 
 /// Producers as they are at some offset of the log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Table {
+    most: usize,
     producers: BTreeMap<i64, Producer>,
     /// By the end of each one's last batch.
     by_age: BTreeMap<Offset, i64>,
@@ -145,6 +180,15 @@ struct Table {
 }
 
 impl Table {
+    fn new(most: usize) -> Table {
+        Table {
+            most,
+            producers: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            has_forgotten: false,
+        }
+    }
+
     fn add(&mut self, batch: &Sequenced) {
         let new = || Producer::new(batch.epoch);
         let producer = self.producers.entry(batch.producer_id).or_insert_with(new);
@@ -161,7 +205,7 @@ impl Table {
             end: batch.end,
         });
         self.by_age.insert(batch.end, batch.producer_id);
-        if self.producers.len() > MAX_PRODUCERS
+        if self.producers.len() > self.most
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
             self.producers.remove(&oldest);
@@ -180,7 +224,7 @@ impl Table {
 }
 
 /// The producers of a log. See the [module](self).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Producers {
     /// As of what is committed, which nothing can undo.
     settled: Table,
@@ -194,11 +238,29 @@ pub struct Producers {
     given: (Epoch, u32),
 }
 
+impl Default for Producers {
+    fn default() -> Producers {
+        Producers::new()
+    }
+}
+
 impl Producers {
     /// The producers of an empty log.
     #[must_use]
     pub fn new() -> Producers {
-        Producers::default()
+        Producers::with_most(MAX_PRODUCERS)
+    }
+
+    /// The same, of which no more than so many are remembered.
+    pub(crate) fn with_most(most: usize) -> Producers {
+        Producers {
+            settled: Table::new(most),
+            settled_to: 0,
+            current: Table::new(most),
+            unsettled: VecDeque::new(),
+            next: 0,
+            given: (0, 0),
+        }
     }
 
     /// The offset of the next record to hear of.
@@ -255,19 +317,41 @@ impl Producers {
 
     /// Forgets everything: the log starts at this offset, and is told anew.
     pub fn restart(&mut self, start: Offset) {
-        let has_forgotten = start > 0;
-        let empty = Table {
-            has_forgotten,
-            ..Table::default()
+        let nobody = Settled {
+            producers: Vec::new(),
+            has_forgotten: start > 0,
         };
+        self.restore(start, &nobody);
+    }
+
+    /// Forgets everything for what was settled at an offset, from which on the log is told.
+    pub fn restore(&mut self, end: Offset, settled: &Settled) {
+        let mut table = Table::new(self.settled.most);
+        table.has_forgotten = settled.has_forgotten;
+        for (id, producer) in &settled.producers {
+            if let Some(last) = producer.spans().last() {
+                table.by_age.insert(last.end, *id);
+                table.producers.insert(*id, producer.clone());
+            }
+        }
         *self = Producers {
-            settled: empty.clone(),
-            settled_to: start,
-            current: empty,
+            current: table.clone(),
+            settled: table,
+            settled_to: end,
             unsettled: VecDeque::new(),
-            next: start,
+            next: end,
             given: self.given,
         };
+    }
+
+    /// The producers as of what was settled last.
+    #[must_use]
+    pub fn settled(&self) -> Settled {
+        let producers = self.settled.producers.iter();
+        Settled {
+            producers: producers.map(|(id, p)| (*id, p.clone())).collect(),
+            has_forgotten: self.settled.has_forgotten,
+        }
     }
 
     /// What is to be done with a batch, given all that the log has.
@@ -413,5 +497,24 @@ mod tests {
         assert_eq!(ids, [epoch, epoch + 1, 2 * epoch, 2 * epoch + 1].map(Some));
         producers.given = (3, u32::MAX);
         assert_eq!(producers.new_id(3), None);
+    }
+
+    #[test]
+    fn batches_of_a_producer_lie_one_after_the_other() {
+        let span = |base, end| Span {
+            first: 0,
+            last: 0,
+            base,
+            end,
+        };
+        let spans = |spans: &[Span]| Producer::with(0, spans).map(|p| p.spans().to_vec());
+        let good = [span(0, 0), span(1, 5), span(7, 7)];
+        assert_eq!(spans(&good), Some(good.to_vec()));
+        assert_eq!(spans(&[]), None);
+        assert_eq!(spans(&[span(3, 2)]), None);
+        assert_eq!(spans(&[span(-1, 2)]), None);
+        assert_eq!(spans(&[span(1, 5), span(5, 5)]), None);
+        let six: Vec<Span> = (0..6).map(|at| span(at, at)).collect();
+        assert_eq!(spans(&six), None);
     }
 }

@@ -7,7 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as Clock};
 
 use kwire_raft::Config;
-use kwire_raft::driver::{Barrier, Disk, Driver, DriverError, Effect, ErrorOf, LogRange, LogStore};
+use kwire_raft::driver::{
+    Barrier, Chore, Disk, Driver, DriverError, Effect, ErrorOf, LogRange, LogStore,
+};
 use kwire_raft::log::{FileLog, FileStateStore, LogError};
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{CallError, CallId, Destination, Event, Incoming, IoId, Token};
@@ -27,6 +29,7 @@ const MAX_SAID: usize = 100;
 
 type FileBarrier = <FileLog as LogStore>::Barrier;
 type Syncs = mpsc::Sender<(IoId, FileBarrier)>;
+type Chores = mpsc::Sender<Chore<LogError>>;
 type Command = Box<dyn FnOnce(&mut FileDriver, Instant) -> Result<(), FileDriverError> + Send>;
 
 /// Something for the node's thread.
@@ -44,6 +47,7 @@ enum Input {
         id: IoId,
         outcome: Result<(), LogError>,
     },
+    ChoreDone(Result<(), LogError>),
     Command(Command),
     Stop,
 }
@@ -252,7 +256,7 @@ pub fn start<S: Surroundings>(
     mut config: Config,
     log: FileLog,
     state: FileStateStore,
-    surroundings: impl FnOnce(Handle) -> S,
+    surroundings: impl FnOnce(Handle) -> io::Result<S>,
 ) -> Result<Runner, StartError> {
     let clock = Clock::now();
     config.epoch_millis = time_of_day_ms();
@@ -261,14 +265,17 @@ pub fn start<S: Surroundings>(
     let (publish, status) = watch::channel(Status::of(&driver));
     let handle = Handle { inputs, status };
     let (syncs, syncing) = start_syncing(handle.clone())?;
+    let (chores, doing_chores) = start_chores(handle.clone())?;
     let node = Running {
         driver,
         clock,
         received,
         syncs,
         syncing,
+        chores,
+        doing_chores,
         publish,
-        surroundings: surroundings(handle.clone()),
+        surroundings: surroundings(handle.clone())?,
         waiting: BTreeMap::new(),
         tokens: 0,
         said: Said::default(),
@@ -313,7 +320,7 @@ impl From<io::Error> for StartError {
 }
 
 /// Milliseconds since 1970.
-fn time_of_day_ms() -> i64 {
+pub(crate) fn time_of_day_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -336,12 +343,29 @@ fn start_syncing(handle: Handle) -> io::Result<(Syncs, JoinHandle<()>)> {
     Ok((syncs, thread))
 }
 
+/// The thread that does what nothing waits for, such as removing what was deleted.
+fn start_chores(handle: Handle) -> io::Result<(Chores, JoinHandle<()>)> {
+    let (chores, received) = mpsc::channel::<Chore<LogError>>();
+    let thread = thread::Builder::new()
+        .name("chores".to_owned())
+        .spawn(move || {
+            for chore in received {
+                let outcome = chore.run();
+                // A node that has stopped leaves none undone.
+                let _ = handle.send(Input::ChoreDone(outcome));
+            }
+        })?;
+    Ok((chores, thread))
+}
+
 struct Running<S> {
     driver: FileDriver,
     clock: Clock,
     received: mpsc::Receiver<Input>,
     syncs: Syncs,
     syncing: JoinHandle<()>,
+    chores: Chores,
+    doing_chores: JoinHandle<()>,
     publish: watch::Sender<Status>,
     surroundings: S,
     waiting: BTreeMap<Token, oneshot::Sender<Answered>>,
@@ -360,9 +384,10 @@ impl<S: Surroundings> Running<S> {
 
     /// Leaves nothing behind: no thread that still writes, and no log to be mended.
     fn close(self) -> Result<(), FileDriverError> {
-        drop(self.syncs);
+        drop((self.syncs, self.chores));
         // A thread that panicked has said so, and the log is closed all the same.
         let _ = self.syncing.join();
+        let _ = self.doing_chores.join();
         let (log, _) = self.driver.into_stores();
         log.close().map_err(DriverError::Log)
     }
@@ -438,6 +463,7 @@ impl<S: Surroundings> Running<S> {
             }
             Input::Answer { call, answer } => self.driver.answer(now, call, answer)?,
             Input::Synced { id, outcome } => self.driver.synced(now, id, outcome)?,
+            Input::ChoreDone(outcome) => self.driver.chore_done(outcome)?,
             Input::Command(command) => command(&mut self.driver, now)?,
             Input::Stop => return Ok(false),
         }
@@ -468,6 +494,10 @@ impl<S: Surroundings> Running<S> {
                 }
                 effect => debug!("an effect that is not known: {effect:?}"),
             }
+        }
+        while let Some(chore) = self.driver.poll_chore() {
+            // As above.
+            let _ = self.chores.send(chore);
         }
         Ok(())
     }

@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tracing::{info, warn};
 
-use crate::clients::{self, Clients, Coordinator, Replay, SharedProducers};
-use crate::config::ServerConfig;
+use crate::clients::{self, Clients, Coordinator, SharedMachine, replay, restore};
+use crate::config::{Retention, ServerConfig};
 use crate::directory::{Directory, DirectoryError, QUORUM_STATE, Unformatted};
 use crate::format::{self, FormatError};
 use crate::listen;
@@ -27,6 +27,7 @@ use crate::peers::{KafkasNodes, Peers};
 use crate::runner::{
     self, FileDriver, FileDriverError, Gone, Handle, Runner, StartError, Surroundings,
 };
+use crate::snapshots::Snapshots;
 use crate::workload::{Acknowledged, Load, Report, Workload, WrongSize};
 
 /// What a server is to be, beside its properties.
@@ -141,7 +142,8 @@ impl std::error::Error for ServerError {}
 /// What a node's thread sees of the rest.
 struct Around {
     peers: Peers,
-    replay: Replay,
+    machine: SharedMachine,
+    snapshots: Option<Snapshots>,
     workload: Option<Workload>,
     reports: mpsc::Sender<Report>,
     acknowledged: SharedAcknowledged,
@@ -161,11 +163,18 @@ impl Surroundings for Around {
     }
 
     fn work(&mut self, driver: &mut FileDriver, now: Instant) -> Result<Instant, FileDriverError> {
-        let replay_again = self.replay.turn(driver, now)?;
-        let Some(workload) = &mut self.workload else {
-            return Ok(replay_again);
+        let mut again = {
+            let mut machine = self.machine.lock();
+            let replay_again = replay(&mut machine, driver, now)?;
+            match &mut self.snapshots {
+                Some(snapshots) => snapshots.turn(&mut machine, driver, now)?.min(replay_again),
+                None => replay_again,
+            }
         };
-        let again = workload.work(driver, now)?.min(replay_again);
+        let Some(workload) = &mut self.workload else {
+            return Ok(again);
+        };
+        again = again.min(workload.work(driver, now)?);
         *lock(&self.acknowledged) = workload.acknowledged();
         if let Some(report) = workload.report() {
             let _ = self.reports.send(report);
@@ -231,29 +240,35 @@ impl Server {
         let (to_stopped, stopped) = mpsc::channel();
         let client_id = format!("raft-client-{}", config.node_id);
         let patience = Duration::from_millis(config.quorum.request_timeout_ms);
-        let producers = SharedProducers::default();
+        let machine = SharedMachine::default();
         let kafkas = KafkasNodes::default();
+        restore(&mut machine.lock(), &log).map_err(ServerError::Log)?;
+        let retention = retention_of(options);
         let acknowledged = SharedAcknowledged::default();
-        let surroundings = |handle: Handle| Around {
-            replay: Replay::new(producers.clone()),
-            peers: Peers::new(
-                runtime.handle().clone(),
-                handle,
-                client_id,
-                patience,
-                max_answer_bytes(config),
-                kafkas.clone(),
-                directory.cluster_id.clone(),
-            ),
-            workload,
-            reports: to_reports,
-            acknowledged: acknowledged.clone(),
-            stopped: to_stopped,
+        let surroundings = |handle: Handle| {
+            let snapshots = |retention| Snapshots::start(retention, handle.clone());
+            Ok(Around {
+                machine: machine.clone(),
+                snapshots: retention.map(snapshots).transpose()?,
+                peers: Peers::new(
+                    runtime.handle().clone(),
+                    handle,
+                    client_id,
+                    patience,
+                    max_answer_bytes(config),
+                    kafkas.clone(),
+                    directory.cluster_id.clone(),
+                ),
+                workload,
+                reports: to_reports,
+                acknowledged: acknowledged.clone(),
+                stopped: to_stopped,
+            })
         };
         let runner = runner::start(node, log, state, surroundings).map_err(ServerError::Start)?;
         tell_of_voters(&runtime, &runner.handle(), config);
         let shared = clients::Shared {
-            producers,
+            machine,
             coordinator: Coordinator::new(config.clients.initial_rebalance_delay_ms),
             kafkas,
         };
@@ -413,6 +428,28 @@ fn addresses_of(
 
 fn lock(acknowledged: &SharedAcknowledged) -> std::sync::MutexGuard<'_, Option<Acknowledged>> {
     acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is kept of the log. A snapshot of a metadata log would have to hold the metadata, which is
+/// for controllers to know.
+fn retention_of(options: &Options) -> Option<Retention> {
+    let retention = options.config.retention;
+    let is_metadata = options.topic == Topic::cluster_metadata();
+    match retention {
+        None => info!(
+            "no snapshots are made and nothing is deleted, as none of {} is set",
+            Retention::PROPERTIES.join(", ")
+        ),
+        Some(_) if is_metadata => warn!(
+            "no snapshots are made and nothing is deleted, whatever the properties say: a snapshot \
+             of a metadata log is for controllers to make"
+        ),
+        Some(retention) => info!(
+            ?retention,
+            "snapshots are made, and what is before them is deleted"
+        ),
+    }
+    retention.filter(|_| !is_metadata)
 }
 
 /// The longest answer that is read: of what this node asks for, with a batch that is longer than it

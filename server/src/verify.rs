@@ -1,16 +1,24 @@
 //! Looks through logs that a workload wrote: whether every record is there, once and in order, and
 //! whether several nodes have the same. Reads only; the node may be running.
+//!
+//! Of a log that has lost its beginning, what was there is not missing: a snapshot says what it was,
+//! and is held against the log where both know something.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use kwire_protocol::records::{Batch, Batches, Limits};
-use kwire_raft::types::Offset;
+use kwire_raft::log::inspect::FileKind;
+use kwire_raft::log::snapshot::SnapshotReader;
+use kwire_raft::types::{Offset, OffsetAndEpoch};
 
 use crate::record;
+use crate::serials::Serials;
+use crate::state::State;
 
 /// Bytes read at a time. A larger batch makes the buffer grow.
 const CHUNK: usize = 4 << 20;
@@ -33,8 +41,10 @@ pub struct Found {
     /// Bytes after the last whole batch of the last segment: what is being written, or was when a
     /// node or machine stopped. Nobody was told that it is there.
     pub torn_bytes: u64,
-    /// Of each epoch, the number after its last record's.
+    /// Of each epoch, the number after its last record's, also where only a snapshot knows it.
     pub next_numbers: BTreeMap<u32, u64>,
+    /// Snapshots that were read.
+    pub snapshots: usize,
     /// Base offset and checksum of each batch, to compare logs.
     batches: Vec<(Offset, u32)>,
 }
@@ -88,6 +98,31 @@ pub enum Fault {
         /// The epoch of its batch.
         batch: i32,
     },
+    /// A snapshot is damaged.
+    Snapshot {
+        /// The snapshot.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A snapshot counts other records of an epoch than the log before its end has.
+    Counts {
+        /// The snapshot's end.
+        end: Offset,
+        /// The epoch.
+        epoch: u32,
+        /// The number that comes next, by the snapshot.
+        says: Option<u64>,
+        /// The number that comes next, by the log.
+        found: u64,
+    },
+    /// The node that made a snapshot saw records missing, or coming again.
+    Breaks {
+        /// The snapshot's end.
+        end: Offset,
+        /// How often.
+        count: u64,
+    },
     /// Two logs have different batches at an offset.
     Differs {
         /// The offset.
@@ -135,6 +170,21 @@ impl fmt::Display for Fault {
                 f,
                 "offset {offset}: a record of epoch {says} in a batch of epoch {batch}"
             ),
+            Fault::Snapshot { file, reason } => write!(f, "{}: {reason}", file.display()),
+            Fault::Counts {
+                end,
+                epoch,
+                says,
+                found,
+            } => write!(
+                f,
+                "the snapshot at offset {end} knows {} records of epoch {epoch}, and the log has {found}",
+                says.unwrap_or(0)
+            ),
+            Fault::Breaks { end, count } => write!(
+                f,
+                "before offset {end}, records were missing or came again {count} times"
+            ),
             Fault::Differs { offset, other } => {
                 write!(f, "offset {offset} is not what {} has", other.display())
             }
@@ -142,39 +192,70 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Looks through the segments of a partition's directory.
+/// How often files may vanish while they are looked at, because the node deletes them.
+const PATIENCE: usize = 10;
+
+/// Looks through the segments and snapshots of a partition's directory.
 ///
 /// # Errors
 /// When the directory or a file in it cannot be read, or when there is no segment: of a directory
 /// that is not a partition's, nothing can be said.
 pub fn look_through(path: &Path) -> io::Result<Found> {
-    let mut looking = Looking::new(path);
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let file = entry?.path();
-        if is_segment(&file) {
-            segments.push(file);
+    let mut patience = PATIENCE;
+    loop {
+        let files = Files::list(path)?;
+        patience -= 1;
+        match look_at(path, &files) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && patience > 0 => {}
+            looked => return looked,
         }
     }
-    if segments.is_empty() {
-        let what = "there is no segment: a partition's directory is wanted, such as \
-                    /tmp/raft-1/__raft_performance_test-0";
-        return Err(io::Error::new(io::ErrorKind::NotFound, what));
-    }
-    // The names are offsets with leading zeros.
-    segments.sort();
-    let last = segments.len() - 1;
-    for (at, segment) in segments.iter().enumerate() {
-        looking.segment(segment, at == last)?;
-    }
-    Ok(looking.found)
 }
 
-/// Whether a file is named as segments are: 20 digits and `.log`.
-pub(crate) fn is_segment(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let base = name.and_then(|name| name.strip_suffix(".log"));
-    base.is_some_and(|base| base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit()))
+fn look_at(path: &Path, files: &Files) -> io::Result<Found> {
+    let mut looking = Looking::new(path);
+    for (id, file) in &files.snapshots {
+        looking.snapshot(*id, file)?;
+    }
+    let last = files.segments.len() - 1;
+    for (at, (base, segment)) in files.segments.iter().enumerate() {
+        looking.segment(*base, segment, at == last)?;
+    }
+    Ok(looking.finish())
+}
+
+/// What a partition's directory has, in order.
+struct Files {
+    segments: Vec<(Offset, PathBuf)>,
+    snapshots: Vec<(OffsetAndEpoch, PathBuf)>,
+}
+
+impl Files {
+    fn list(path: &Path) -> io::Result<Files> {
+        let (mut segments, mut snapshots) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(path)? {
+            let file = entry?.path();
+            let name = file.file_name().and_then(|name| name.to_str());
+            match FileKind::of(name.unwrap_or_default()) {
+                FileKind::Log(base) => segments.push((base, file)),
+                FileKind::Snapshot(id) if id != OffsetAndEpoch::BOOTSTRAP => {
+                    snapshots.push((id, file));
+                }
+                _ => {}
+            }
+        }
+        if segments.is_empty() {
+            let what = "there is no segment: a partition's directory is wanted, such as \
+                        /tmp/raft-1/__raft_performance_test-0";
+            return Err(io::Error::new(io::ErrorKind::NotFound, what));
+        }
+        segments.sort_unstable();
+        snapshots.sort_unstable();
+        Ok(Files {
+            segments,
+            snapshots,
+        })
+    }
 }
 
 /// Compares what two logs both have, up to an offset. Returns the first difference.
@@ -210,6 +291,11 @@ pub fn compare(one: &Found, other: &Found, until: Offset) -> Option<Fault> {
 
 struct Looking {
     found: Found,
+    /// What snapshots say of the records before their ends, if they say anything: the first is the
+    /// one that the log reaches next.
+    snapshots: VecDeque<(Offset, Option<Serials>)>,
+    /// What the latest snapshot says that its node saw.
+    breaks: Option<Fault>,
     is_first: bool,
     scratch: Vec<u8>,
 }
@@ -221,12 +307,100 @@ impl Looking {
                 path: path.to_owned(),
                 ..Default::default()
             },
+            snapshots: VecDeque::new(),
+            breaks: None,
             is_first: true,
             scratch: Vec::new(),
         }
     }
 
-    fn segment(&mut self, path: &Path, is_last: bool) -> io::Result<()> {
+    fn snapshot(&mut self, id: OffsetAndEpoch, path: &Path) -> io::Result<()> {
+        let bytes = Bytes::from(fs::read(path)?);
+        let part = |position: u64, max: usize| {
+            let start = usize::try_from(position)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
+            let end = start.saturating_add(max).min(bytes.len());
+            Ok::<_, io::Error>(bytes.slice(start..end))
+        };
+        match State::from_snapshot(SnapshotReader::new(bytes.len() as u64, part)) {
+            Ok(state) => {
+                let serials = state.map(|state| state.serials);
+                self.snapshots.push_back((id.offset, serials));
+                self.found.snapshots += 1;
+            }
+            Err(error) => self.found.faults.push(Fault::Snapshot {
+                file: path.to_owned(),
+                reason: error.to_string(),
+            }),
+        }
+        Ok(())
+    }
+
+    /// The log begins here, at least what is left of it.
+    fn begin(&mut self, base: Offset) {
+        self.is_first = false;
+        (self.found.start, self.found.end) = (base, base);
+        // Those that end before it are about to be removed.
+        self.snapshots.retain(|(end, _)| *end >= base);
+        self.pass_snapshots();
+    }
+
+    /// Holds the snapshots against the log that end where it has come to.
+    fn pass_snapshots(&mut self) {
+        while let Some((end, serials)) = self.snapshots.front()
+            && *end <= self.found.end
+        {
+            let known = &self.found.next_numbers;
+            let oldest = serials.as_ref().and_then(|s| s.next.first_key_value());
+            for (epoch, found) in known {
+                let says = serials.as_ref().and_then(|s| s.next.get(epoch).copied());
+                let is_known = oldest.is_some_and(|(oldest, _)| oldest <= epoch);
+                // Within the log, where no batch ends, there is no snapshot.
+                if is_known && *end == self.found.end && says != Some(*found) {
+                    self.found.faults.push(Fault::Counts {
+                        end: *end,
+                        epoch: *epoch,
+                        says,
+                        found: *found,
+                    });
+                }
+            }
+            self.merge();
+        }
+    }
+
+    /// What a snapshot knows of earlier epochs, the log need not have.
+    fn merge(&mut self) {
+        let Some((end, Some(serials))) = self.snapshots.pop_front() else {
+            return;
+        };
+        let count = serials.breaks;
+        self.breaks = (count > 0).then_some(Fault::Breaks { end, count });
+        for (epoch, next) in serials.next {
+            let known = self.found.next_numbers.entry(epoch).or_insert(next);
+            *known = next.max(*known);
+        }
+    }
+
+    fn finish(mut self) -> Found {
+        self.pass_snapshots();
+        // A node that is started makes its log begin anew where such a snapshot ends.
+        if let Some((end, _)) = self.snapshots.back() {
+            (self.found.start, self.found.end) = (*end, *end);
+            self.found.batches.clear();
+        }
+        while !self.snapshots.is_empty() {
+            self.merge();
+        }
+        self.found.faults.extend(self.breaks);
+        self.found
+    }
+
+    fn segment(&mut self, base: Offset, path: &Path, is_last: bool) -> io::Result<()> {
+        if self.is_first {
+            self.begin(base);
+        }
         let mut file = File::open(path)?;
         let mut buffer = Vec::new();
         let mut position = 0;
@@ -271,17 +445,20 @@ impl Looking {
 
     fn batch(&mut self, batch: &Batch<'_>, file: &Path, position: u64) {
         let base = batch.base_offset().unwrap_or(-1);
-        if self.is_first {
-            self.found.start = base;
-            self.is_first = false;
-        } else if base != self.found.end {
+        if base != self.found.end {
             let expected = self.found.end;
             let found = base;
             self.found.faults.push(Fault::Offset { expected, found });
         }
         // Whatever the bytes say: they may be forged.
-        self.found.end = batch.last_offset().saturating_add(1);
+        let end = batch.last_offset().saturating_add(1);
         self.found.batches.push((base, batch.crc()));
+        self.records_of(batch, file, position);
+        self.found.end = end;
+        self.pass_snapshots();
+    }
+
+    fn records_of(&mut self, batch: &Batch<'_>, file: &Path, position: u64) {
         let Some(header) = batch.header().copied() else {
             return;
         };
@@ -355,7 +532,10 @@ impl Looking {
 mod tests {
     use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
 
+    use kwire_raft::log::snapshot::SnapshotOptions;
+
     use super::*;
+    use crate::producers::Settled;
     use crate::record::{Random, Serial};
 
     fn batch(base_offset: Offset, epoch: u32, numbers: &[u64]) -> Vec<u8> {
@@ -417,6 +597,90 @@ mod tests {
         let faults: Vec<String> = found.faults.iter().map(Fault::to_string).collect();
         assert_eq!(faults, expected);
         assert_eq!(found.torn_bytes, 70);
+    }
+
+    /// A snapshot that a node made which saw these numbers.
+    fn snapshot(end: Offset, numbers: &[(u32, u64)], breaks: u64) -> (String, Vec<u8>) {
+        let mut serials = Serials::new(true);
+        serials.next = numbers.iter().copied().collect();
+        serials.breaks = breaks;
+        let state = State {
+            producers: Settled::default(),
+            serials,
+        };
+        let options = SnapshotOptions::new(OffsetAndEpoch::new(end, 2), 0, 0);
+        let bytes = state.to_snapshot(options).expect("short records");
+        (format!("{end:020}-0000000002.checkpoint"), bytes)
+    }
+
+    fn with_snapshots(
+        segments: &[(&str, Vec<u8>)],
+        snapshots: &[(String, Vec<u8>)],
+    ) -> (Found, Vec<String>) {
+        let snapshots = snapshots
+            .iter()
+            .map(|(n, bytes)| (n.as_str(), bytes.clone()));
+        let files: Vec<_> = segments.iter().cloned().chain(snapshots).collect();
+        let found = found(&files);
+        let faults = found.faults.iter().map(Fault::to_string).collect();
+        (found, faults)
+    }
+
+    #[test]
+    fn what_was_deleted_is_not_missing() {
+        let log = [batch(3, 2, &[7]), batch(4, 2, &[8]), batch(5, 3, &[0])].concat();
+        for snapshots in [
+            // Where the log starts, within it, and at its end.
+            vec![snapshot(3, &[(1, 9), (2, 7)], 0)],
+            vec![snapshot(4, &[(1, 9), (2, 8)], 0)],
+            vec![
+                snapshot(3, &[(1, 9), (2, 7)], 0),
+                snapshot(6, &[(1, 9), (2, 9), (3, 1)], 0),
+            ],
+        ] {
+            let (found, faults) = with_snapshots(&[(SECOND, log.clone())], &snapshots);
+            assert_eq!(faults, [""; 0]);
+            assert_eq!((found.start, found.end, found.records), (3, 6, 3));
+            let numbers: Vec<_> = found.next_numbers.into_iter().collect();
+            assert_eq!(numbers, [(1, 9), (2, 9), (3, 1)]);
+        }
+    }
+
+    #[test]
+    fn snapshots_that_say_something_else_are_found() {
+        let log = [batch(3, 2, &[7]), batch(4, 2, &[8]), batch(5, 3, &[0])].concat();
+        for (snapshot, said) in [
+            (
+                snapshot(3, &[(1, 9), (2, 6)], 0),
+                "before offset 3: 1 records of epoch 2 are missing, from number 6 on",
+            ),
+            (
+                snapshot(5, &[(2, 10)], 0),
+                "the snapshot at offset 5 knows 10 records of epoch 2, and the log has 9",
+            ),
+            (
+                snapshot(5, &[(2, 9)], 4),
+                "before offset 5, records were missing or came again 4 times",
+            ),
+        ] {
+            let (_, faults) = with_snapshots(&[(SECOND, log.clone())], &[snapshot]);
+            assert_eq!(faults, [said]);
+        }
+        let mut damaged = snapshot(5, &[(2, 9)], 0);
+        let at = damaged.1.len() - 1;
+        damaged.1[at] ^= 1;
+        let (_, faults) = with_snapshots(&[(SECOND, log)], &[damaged]);
+        assert!(faults[0].contains("checkpoint"), "{faults:?}");
+    }
+
+    /// As a crash leaves it between a snapshot's getting its name and the log's going.
+    #[test]
+    fn a_log_that_ends_before_its_snapshot_is_to_begin_anew() {
+        let snapshots = [snapshot(9, &[(1, 8)], 0)];
+        let (found, faults) = with_snapshots(&[(FIRST, batch(0, 1, &[0, 1]))], &snapshots);
+        assert_eq!(faults, [""; 0]);
+        assert_eq!((found.start, found.end), (9, 9));
+        assert_eq!(found.next_numbers.get(&1), Some(&8));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kwire_raft::message::Request;
 use kwire_raft::node::{CallId, Destination, Event, RoleName};
 use kwire_raft::types::{Epoch, NodeId, Offset, ReplicaKey, Topic, Uuid};
 use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
-use kwire_server::clients::{Clients, Coordinator, Options, Shared, SharedProducers};
+use kwire_server::clients::{Clients, Coordinator, Options, Shared, SharedMachine};
 use kwire_server::config::Settings;
 use kwire_server::listen::{Limits, Server};
 use kwire_server::peers::{KafkasNodes, Peers};
@@ -79,7 +79,7 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
     let runner = runner::start(config, log, state, |node| {
         let client_id = format!("raft-client-{id}");
         let patience = Duration::from_secs(2);
-        Around(Peers::new(
+        Ok(Around(Peers::new(
             runtime,
             node,
             client_id,
@@ -87,11 +87,11 @@ fn start(id: NodeId, voters: &VoterSet, dir: &Path, listener: TcpListener) -> Me
             MAX_FRAME_LEN,
             KafkasNodes::default(),
             "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
-        ))
+        )))
     });
     let runner = runner.expect("it starts");
     let shared = Shared {
-        producers: SharedProducers::default(),
+        machine: SharedMachine::default(),
         coordinator: Coordinator::new(0),
         kafkas: KafkasNodes::default(),
     };

@@ -21,8 +21,8 @@ Examples:
   kwire dump-log /var/kafka/__cluster_metadata-0/*.checkpoint --json | jq .records[].message
   kwire dump-log --index-sanity-check /var/kafka/__cluster_metadata-0/*index
 
-Records of a directory __cluster_metadata-0 and of bootstrap.checkpoint are decoded. Indexes are
-held against the segment beside them. Exit code 1 if anything is damaged; what was found before is
+Records of a directory __cluster_metadata-0 and of bootstrap.checkpoint are decoded, and so are
+snapshots of kwire's own servers. Indexes are held against the segment beside them. Exit code 1 if anything is damaged; what was found before is
 printed.";
 
 /// Print segments, indexes and snapshots of a partition, and check them
@@ -138,6 +138,9 @@ impl Dump<'_> {
         let what = What {
             records: self.args.print_data_log || self.args.json,
             metadata: self.args.cluster_metadata_decoder || has_metadata(path),
+            state: path
+                .extension()
+                .is_some_and(|suffix| suffix == "checkpoint"),
         };
         let shown = path.display();
         let mut position = 0;

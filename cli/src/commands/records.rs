@@ -78,6 +78,7 @@ fn list(args: &Args, bytes: &[u8], notes: bool, out: &mut dyn Write) -> Result<(
         what: What {
             records: !args.batches,
             metadata: args.metadata,
+            state: false,
         },
         text: Text { full: args.full },
         scratch: Vec::new(),

@@ -32,6 +32,12 @@ A file for a single node:
   controller.quorum.voters=1@localhost:9093
   log.dirs=/tmp/raft-1
 
+Nothing is ever deleted, unless the file says what to keep: with one of
+  metadata.max.retention.bytes, metadata.max.retention.ms,
+  metadata.log.max.record.bytes.between.snapshots, metadata.log.max.snapshot.interval.ms
+snapshots are made and what lies before them is deleted, as Kafka does; a node may then have
+metadata.log.segment.bytes more than it is to keep, and what comes between two snapshots.
+
 The leader prints a line about every five seconds. Ctrl-C hands over to another voter and stops.";
 
 /// The time that a node has to hand over.

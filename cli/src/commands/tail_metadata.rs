@@ -130,6 +130,7 @@ impl<'a> Tail<'a> {
             what: What {
                 records: true,
                 metadata: args.quorum.topic == Topic::cluster_metadata(),
+                state: false,
             },
             out,
         };
@@ -206,10 +207,14 @@ impl<'a> Tail<'a> {
             let size = stream.size();
             let mut reader = SnapshotReader::new(size, |position, max| stream.read(position, max));
             let mut scratch = Vec::new();
+            let what = What {
+                state: true,
+                ..self.what
+            };
             while let Some(bytes) = reader.next_batch().map_err(|error| failed(&error))? {
                 for batch in Batches::new(&bytes) {
                     let batch = batch.map_err(|error| failed(&error))?;
-                    let view = BatchView::new(&batch, 0, self.what, &mut scratch);
+                    let view = BatchView::new(&batch, 0, what, &mut scratch);
                     for record in view.records.iter().flatten() {
                         self.record(record, id.epoch, Some(id))?;
                     }

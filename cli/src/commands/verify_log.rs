@@ -14,7 +14,9 @@ Examples:
   kwire verify-log /tmp/raft-{1,2,3}/__raft_performance_test-0
 
 Of several logs, each is held against the first, as far as both have something. What was not
-committed may differ at their ends: --until names the offset to compare up to.
+committed may differ at their ends: --until names the offset to compare up to. What was deleted at a
+log's beginning is not missing; its snapshots say how many records there were, and are held against
+the log.
 Exit code 1 if anything is missing, twice, out of order, damaged or different. Bytes of a batch that
 is cut off at the end of the last segment are counted, and no fault: a node that stops leaves such.";
 
@@ -44,13 +46,14 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
         }
         writeln!(
             out,
-            "{}: offsets {} to {}, {}, {} of others, {}, {}",
+            "{}: offsets {} to {}, {}, {} of others, {}, {}, {}",
             directory.display(),
             found.start,
             found.end,
             counted(found.records, "record"),
             found.foreign,
             counted(found.torn_bytes, "torn byte"),
+            counted(found.snapshots as u64, "snapshot"),
             counted(found.faults.len() as u64, "fault"),
         )?;
         for fault in found.faults.iter().take(MOST) {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use kwire_raft::driver::{Barrier, LogRange, LogStore, MemoryBarrier, MemoryLog, StateStore};
+use kwire_raft::driver::{
+    Barrier, Chore, LogRange, LogStore, MemoryBarrier, MemoryLog, StateStore,
+};
 use kwire_raft::mutation::{Mutation, is_off};
 use kwire_raft::types::{
     Installed, NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, SnapshotInfo,
@@ -266,6 +268,10 @@ impl<L: SimLog> LogStore for Disk<L> {
         self.write(|log| log.delete_before(id))?;
         self.shadow.delete_before(id);
         Ok(())
+    }
+
+    fn chore(&mut self) -> Option<Chore<Self::Error>> {
+        Some(self.log.chore()?.map_err(DiskError::Store))
     }
 }
 

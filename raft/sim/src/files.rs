@@ -1,7 +1,7 @@
 //! The log in Kafka's format, over files in memory.
 
 use bytes::Bytes;
-use kwire_raft::driver::LogStore;
+use kwire_raft::driver::{Chore, LogStore};
 use kwire_raft::log::files::memory::MemoryFiles;
 use kwire_raft::log::{FileBarrier, FileLog, LogError, LogOptions};
 use kwire_raft::types::{Installed, Offset, OffsetAndEpoch, Recovered, SnapshotInfo, Topic};
@@ -122,5 +122,9 @@ impl LogStore for MemoryFileLog {
 
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), LogError> {
         self.log.delete_before(id)
+    }
+
+    fn chore(&mut self) -> Option<Chore<LogError>> {
+        self.log.chore()
     }
 }

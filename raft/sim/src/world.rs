@@ -297,6 +297,7 @@ impl<L: SimLog> World<L> {
                     let outcome = barrier.sync();
                     self.note(Some(host), format_args!("synced up to {}", id.0));
                     self.input(host, |driver, now| driver.synced(now, id, outcome));
+                    self.do_chores(host);
                     return Some(host);
                 }
             }
@@ -405,6 +406,16 @@ impl<L: SimLog> World<L> {
         self.acknowledge(host);
         self.watch(host);
         self.set_timer(host);
+    }
+
+    /// Chores are done now and then, as nothing waits for them.
+    fn do_chores(&mut self, host: usize) {
+        while let Some((driver, _)) = self.hosts[host].running()
+            && let Some(chore) = driver.poll_chore()
+        {
+            let outcome = chore.run();
+            self.input(host, |driver, _| driver.chore_done(outcome));
+        }
     }
 
     fn sync_mean(&self) -> Micros {

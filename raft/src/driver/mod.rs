@@ -26,7 +26,7 @@ pub use listener::{Listener, ListenerEvent};
 pub use memory::{MemoryBarrier, MemoryError, MemoryLog};
 pub use memory_state::MemoryState;
 pub use range::{LogRange, MemoryRange};
-pub use store::{Barrier, Installed, LogStore, StateStore};
+pub use store::{Barrier, Chore, Installed, LogStore, StateStore};
 
 use crate::config::Config;
 use crate::message::{Request, Response};
@@ -221,6 +221,25 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         None
     }
 
+    /// What the log has left to do, for an asynchronous disk: to be done on any thread, one after
+    /// the other, and then told of ([`chore_done`](Self::chore_done)). To be asked for when there
+    /// are no more effects.
+    pub fn poll_chore(&mut self) -> Option<Chore<L::Error>> {
+        if self.has_failed {
+            return None;
+        }
+        self.log.chore()
+    }
+
+    /// A [chore](Self::poll_chore) was done.
+    ///
+    /// # Errors
+    /// When it failed, or a store did before.
+    pub fn chore_done(&mut self, outcome: Result<(), L::Error>) -> Result<(), ErrorOf<L, S>> {
+        self.check()?;
+        outcome.or_else(|error| self.fail(DriverError::Log(error)))
+    }
+
     /// A moment came.
     ///
     /// # Errors
@@ -338,7 +357,9 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
         self.command(now, |node| node.append(now, epoch, values))
     }
 
-    /// Writes a part of a snapshot of the application's; see [`Node::prepare_snapshot`].
+    /// Writes a part of a snapshot of the application's; see [`Node::prepare_snapshot`]. This, and
+    /// to finish it, takes as long as the disk does; a log in files has a way
+    /// [beside](crate::log::FileLog::beside).
     ///
     /// # Errors
     /// When the log failed, now or before.
@@ -398,11 +419,10 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
                     return self.fail(error);
                 }
             }
-            if self.disk == Disk::Synchronous && self.unsynced.take().is_some() {
-                let synced = self.log.barrier().sync();
-                if let Err(error) = synced {
-                    return self.fail(DriverError::Log(error));
-                }
+            if self.disk == Disk::Synchronous
+                && let Err(error) = self.sync()
+            {
+                return self.fail(DriverError::Log(error));
             }
             let is_waiting = self.unsynced.is_some() || self.syncing.is_some();
             if is_waiting || self.durable >= self.issued {
@@ -410,6 +430,17 @@ impl<L: LogStore, S: StateStore> Driver<L, S> {
             }
             self.done(now, self.issued);
         }
+    }
+
+    /// Makes what was done durable, and leaves nothing behind.
+    fn sync(&mut self) -> Result<(), L::Error> {
+        if self.unsynced.take().is_some() {
+            self.log.barrier().sync()?;
+        }
+        while let Some(chore) = self.log.chore() {
+            chore.run()?;
+        }
+        Ok(())
     }
 
     /// Everything up to an operation is durable: messages that waited for it may leave.

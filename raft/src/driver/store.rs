@@ -1,6 +1,7 @@
 //! What a driver needs of a disk. The node never sees these traits.
 
 use std::error::Error;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -61,7 +62,8 @@ pub trait LogStore {
         bytes: &[u8],
     ) -> Result<(), Self::Error>;
 
-    /// Makes the snapshot whole and durable. The log stays as it is.
+    /// Makes the snapshot whole and durable. The log stays as it is. A snapshot that was made whole
+    /// beside the log, where the store has a way to do that, is taken in.
     fn finish_snapshot(&mut self, id: OffsetAndEpoch) -> Result<SnapshotInfo, Self::Error>;
 
     /// Makes the snapshot whole and durable and starts the log anew, empty, at its end. Refuses,
@@ -88,8 +90,44 @@ pub trait LogStore {
     ) -> Result<Self::Range, Self::Error>;
 
     /// Removes the snapshots before this one, and the log below its end as far as whole files can
-    /// go. The log starts at its end from now on.
+    /// go. The log starts at its end from now on; after a crash before the [chore](Self::chore)
+    /// that this may leave behind is done, it may start where it did before.
     fn delete_before(&mut self, id: OffsetAndEpoch) -> Result<(), Self::Error>;
+
+    /// What is left to do of earlier calls, each once and in their order.
+    fn chore(&mut self) -> Option<Chore<Self::Error>> {
+        None
+    }
+}
+
+/// Work on the disk that nothing waits for, such as removing files, which takes long where they are
+/// large. It may be done on another thread, one after the other.
+pub struct Chore<E>(Box<dyn FnOnce() -> Result<(), E> + Send>);
+
+impl<E> fmt::Debug for Chore<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chore").finish_non_exhaustive()
+    }
+}
+
+impl<E: 'static> Chore<E> {
+    /// This work.
+    pub fn new(work: impl FnOnce() -> Result<(), E> + Send + 'static) -> Chore<E> {
+        Chore(Box::new(work))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub fn run(self) -> Result<(), E> {
+        (self.0)()
+    }
+
+    /// The same with another error.
+    pub fn map_err<T>(self, map: impl FnOnce(E) -> T + Send + 'static) -> Chore<T> {
+        Chore(Box::new(move || self.run().map_err(map)))
+    }
 }
 
 /// Makes what was written before it was taken durable.

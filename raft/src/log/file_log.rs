@@ -1,33 +1,37 @@
 //! The log of one partition in a directory.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use kwire_protocol::records::Batches;
 
-use super::barrier::{FileBarrier, Shared};
+use super::barrier::{FileBarrier, Shared, lock};
+use super::beside::Beside;
 use super::epochs::Epochs;
 use super::error::{Flaw, LogError};
 use super::files::{File, Files, StdFiles};
 use super::marks::State;
 use super::range::Range;
 use super::recover::{self, Recovery, remove_segment};
+use super::removal::Removal;
 use super::scan::Chain;
 use super::segment::Segment;
 use super::shelf::Shelf;
 use super::tail::Tail;
 use super::{LogOptions, names};
-use crate::driver::{Barrier, Installed, LogRange, LogStore};
+use crate::driver::{Barrier, Chore, Installed, LogRange, LogStore};
 use crate::types::{Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
 
 /// A log in Kafka's format, with its snapshots, in a directory.
 ///
 /// [The module](super) says what it writes and what it believes when it is opened.
 pub struct FileLog<F: Files = StdFiles> {
-    pub(super) files: F,
+    pub(super) files: Arc<F>,
     pub(super) options: LogOptions,
-    pub(super) state: State,
+    /// Locked while the file is written, so that none that is older follows.
+    pub(super) state: Arc<Mutex<State>>,
     pub(super) log_start: Offset,
     /// One at least; the last is appended to.
     pub(super) segments: Vec<Segment<F::File>>,
@@ -37,6 +41,8 @@ pub struct FileLog<F: Files = StdFiles> {
     pub(super) shared: Arc<Shared<F::File>>,
     pub(super) recovered: Recovered,
     pub(super) recovery: Recovery,
+    /// What was taken out of the log and is still in the directory.
+    pub(super) removals: VecDeque<Removal<F>>,
 }
 
 impl<F: Files> fmt::Debug for FileLog<F> {
@@ -88,12 +94,21 @@ impl<F: Files> FileLog<F> {
         self.shelf.infos()
     }
 
+    /// A way to make snapshots on another thread, which keeps nobody from writing to the log.
+    #[must_use]
+    pub fn beside(&self) -> Beside<F> {
+        Beside::new(Arc::clone(&self.files))
+    }
+
     /// Makes everything durable, and what opening the log anew would have to find out.
     ///
     /// # Errors
     /// When the system fails.
     pub fn close(mut self) -> Result<(), LogError> {
         self.alive()?;
+        while let Some(chore) = self.chore() {
+            chore.run()?;
+        }
         self.flush_indexes(true)?;
         self.epochs.save(&self.files, true)?;
         self.barrier().sync()
@@ -240,9 +255,13 @@ impl<F: Files> FileLog<F> {
         let io = |error| LogError::io(|| name.clone(), "cut")(error);
         // Recovery points beyond the cut must not count any more when it is made.
         segment.file.sync().map_err(io)?;
-        self.state.generation += 1;
-        self.state.recovery_point = to;
-        self.state.save(files)?;
+        let generation = {
+            let mut state = lock(&self.state);
+            state.generation += 1;
+            state.recovery_point = to;
+            state.save(files)?;
+            state.generation
+        };
         for segment in self.segments.drain(index + 1..).rev() {
             // One after the other, so that a crash leaves no gap.
             remove_segment(files, segment.base)?;
@@ -263,7 +282,7 @@ impl<F: Files> FileLog<F> {
         let mut progress = shared.progress();
         progress.file = Arc::clone(&segment.file);
         progress.name.clone_from(&name);
-        progress.generation = self.state.generation;
+        progress.generation = generation;
         progress.written += 1;
         progress.synced = progress.written;
         progress.end = to;
@@ -291,23 +310,25 @@ impl<F: Files> FileLog<F> {
     fn install(&mut self, id: OffsetAndEpoch) -> Result<SnapshotInfo, LogError> {
         let shared = Arc::clone(&self.shared);
         let point = shared.pause();
+        let state = Arc::clone(&self.state);
+        let mut state = lock(&state);
         // From when the snapshot has its name on, a crash no longer hinders it.
-        self.state.installing = Some(id);
-        self.state.save(&self.files)?;
+        state.installing = Some(id);
+        state.save(&self.files)?;
         let info = self.shelf.finish(&self.files, id)?;
         let bases: Vec<Offset> = self
             .segments
             .drain(..)
             .map(|segment| segment.base)
             .collect();
-        let (files, state, shelf) = (&self.files, &mut self.state, &mut self.shelf);
-        let (segment, _) = recover::restart(files, state, shelf, &bases, id)?;
+        let (files, shelf) = (&self.files, &mut self.shelf);
+        let (segment, _) = recover::restart(files, &mut state, shelf, &bases, id)?;
         self.log_start = id.offset;
         self.epochs = Epochs::default();
         let mut progress = shared.progress();
         progress.file = Arc::clone(&segment.file);
         progress.name = self.files.describe(&segment.name());
-        progress.generation = self.state.generation;
+        progress.generation = state.generation;
         progress.written += 1;
         progress.synced = progress.written;
         progress.end = id.offset;
@@ -318,22 +339,23 @@ impl<F: Files> FileLog<F> {
         Ok(info)
     }
 
+    /// The files go later: to note down durably where the log starts, and to remove what may be
+    /// large, takes longer than whoever appends is to wait.
     fn delete(&mut self, id: OffsetAndEpoch) -> Result<(), LogError> {
         let start = self.log_start.max(id.offset);
-        // Noted down first: segments below it are then removed whatever is left of them.
-        self.state.log_start = start;
-        self.state.save(&self.files)?;
         self.log_start = start;
         let whole = self
             .segments
             .partition_point(|segment| segment.base <= start);
-        for segment in self.segments.drain(..whole.saturating_sub(1)) {
-            remove_segment(&self.files, segment.base)?;
-        }
-        self.shelf.retain(&self.files, |other| *other >= id)?;
-        let describe = || self.files.describe("");
-        let synced = self.files.sync_dir();
-        synced.map_err(LogError::io(describe, "sync"))?;
+        let segments = self.segments.drain(..whole.saturating_sub(1));
+        self.removals.push_back(Removal {
+            files: Arc::clone(&self.files),
+            state: Arc::clone(&self.state),
+            shared: Arc::clone(&self.shared),
+            start,
+            segments: segments.map(|segment| segment.base).collect(),
+            snapshots: self.shelf.forget(|other| *other >= id),
+        });
         let end = self.end();
         if self.epochs.cut_start(start, end) {
             self.epochs.save(&self.files, false)?;
@@ -466,7 +488,10 @@ impl<F: Files> LogStore for FileLog<F> {
 
     fn finish_snapshot(&mut self, id: OffsetAndEpoch) -> Result<SnapshotInfo, LogError> {
         self.alive()?;
-        self.shelf.finish(&self.files, id)
+        if self.shelf.is_unfinished(id) {
+            return self.shelf.finish(&self.files, id);
+        }
+        self.shelf.take_in(&self.files, id)
     }
 
     fn install_snapshot(&mut self, id: OffsetAndEpoch) -> Result<Installed, LogError> {
@@ -527,5 +552,10 @@ impl<F: Files> LogStore for FileLog<F> {
         }
         let deleted = self.delete(id);
         self.or_fail(deleted)
+    }
+
+    fn chore(&mut self) -> Option<Chore<LogError>> {
+        let removal = self.removals.pop_front()?;
+        Some(Chore::new(move || removal.run()))
     }
 }

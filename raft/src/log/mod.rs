@@ -17,7 +17,8 @@
 //! are synced before the next one begins, so that only the last can be torn. A cut is durable before
 //! [`truncate`](crate::driver::LogStore::truncate) returns: otherwise, batches of two histories
 //! could lie side by side after a crash. Snapshots are durable when the call returns. Indexes are
-//! never synced, as the segments say it all.
+//! never synced, as the segments say it all. Where the log starts is durable, and what lies before
+//! is removed, when the [chore](crate::driver::LogStore::chore) of a deletion is done.
 //!
 //! After each sync `kwire-recovery-point` is overwritten with the offset up to which the log is
 //! durable. That file is not synced, so it may lag behind after a crash of the machine (not of the
@@ -41,6 +42,7 @@
 //!   are removed.
 
 mod barrier;
+mod beside;
 pub mod bootstrap;
 mod epochs;
 mod error;
@@ -55,6 +57,7 @@ mod names;
 pub mod properties;
 mod range;
 mod recover;
+mod removal;
 mod retention;
 mod scan;
 mod segment;
@@ -65,6 +68,7 @@ mod state;
 mod tail;
 
 pub use barrier::FileBarrier;
+pub use beside::Beside;
 pub use error::{Flaw, LogError};
 pub use file_log::FileLog;
 pub use range::Range;

@@ -73,6 +73,11 @@ pub(super) fn unfinished(id: OffsetAndEpoch) -> String {
     format!("{}.part", snapshot(id))
 }
 
+/// A snapshot that is not finished, but is none that is being fetched.
+pub(super) fn beside(id: OffsetAndEpoch) -> String {
+    format!("{:020}-{:010}-0.checkpoint.part", id.offset, id.epoch)
+}
+
 pub(super) fn temporary(name: &str) -> String {
     format!("{name}.tmp")
 }
@@ -139,6 +144,7 @@ mod tests {
         assert_eq!(Name::parse(&time_index(5)), Name::TimeIndex(5));
         assert_eq!(Name::parse(&snapshot(id)), Name::Snapshot(id));
         assert_eq!(Name::parse(&unfinished(id)), Name::Leftover);
+        assert_eq!(Name::parse(&beside(id)), Name::Leftover);
         for name in [EPOCHS, PARTITION, STATE] {
             assert_eq!(Name::parse(&temporary(name)), Name::Leftover);
         }

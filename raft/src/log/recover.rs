@@ -1,7 +1,8 @@
 //! Opens a directory and makes one log of what a crash left in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use kwire_protocol::records::Batches;
 
@@ -463,9 +464,9 @@ impl<F: Files> Opening<F> {
         let shared = Shared::new(self.point, progress);
         let tail = Tail::new(self.options.tail_bytes);
         Ok(FileLog {
-            files: self.files,
+            files: Arc::new(self.files),
             options: self.options,
-            state: self.state,
+            state: Arc::new(Mutex::new(self.state)),
             log_start,
             segments: self.segments,
             epochs: self.epochs,
@@ -474,6 +475,7 @@ impl<F: Files> Opening<F> {
             shared,
             recovered,
             recovery: self.report,
+            removals: VecDeque::new(),
         })
     }
 }

@@ -123,6 +123,22 @@ impl<F: File> Shelf<F> {
         Ok(SnapshotInfo { id, size: len })
     }
 
+    /// Whether there are parts of it, and no more.
+    pub(super) fn is_unfinished(&self, id: OffsetAndEpoch) -> bool {
+        self.unfinished.contains_key(&id)
+    }
+
+    /// Opens one that was made whole beside the log.
+    pub(super) fn take_in(
+        &mut self,
+        files: &impl Files<File = F>,
+        id: OffsetAndEpoch,
+    ) -> Result<SnapshotInfo, LogError> {
+        self.put(files, id)?;
+        let (_, size) = self.get(id)?;
+        Ok(SnapshotInfo { id, size })
+    }
+
     /// Reads all of a snapshot that is not finished.
     pub(super) fn verify_unfinished(
         &self,
@@ -196,15 +212,21 @@ impl<F: File> Shelf<F> {
         files: &impl Files<File = F>,
         keep: impl Fn(&OffsetAndEpoch) -> bool,
     ) -> Result<Vec<String>, LogError> {
+        let name = |id| {
+            let name = names::snapshot(id);
+            small::remove(files, &name)?;
+            Ok(name)
+        };
+        self.forget(keep).into_iter().map(name).collect()
+    }
+
+    /// Forgets those that have gone out of use. Their files stay.
+    pub(super) fn forget(&mut self, keep: impl Fn(&OffsetAndEpoch) -> bool) -> Vec<OffsetAndEpoch> {
         let ids: Vec<_> = self.ids().filter(|id| !keep(id)).collect();
-        ids.into_iter()
-            .map(|id| {
-                self.finished.remove(&id);
-                let name = names::snapshot(id);
-                small::remove(files, &name)?;
-                Ok(name)
-            })
-            .collect()
+        for id in &ids {
+            self.finished.remove(id);
+        }
+        ids
     }
 
     fn put(&mut self, files: &impl Files<File = F>, id: OffsetAndEpoch) -> Result<(), LogError> {

@@ -17,11 +17,15 @@ enum Step {
     Sync,
     Truncate(Offset),
     Snapshot(OffsetAndEpoch),
+    /// One that is made whole beside the log, and then taken in.
+    Beside(OffsetAndEpoch),
     Install(OffsetAndEpoch),
     /// A damaged snapshot, which is refused.
     Refuse(OffsetAndEpoch),
     Abandon(OffsetAndEpoch),
     DeleteBefore(OffsetAndEpoch),
+    /// The same, and so many batches of an epoch before the files go.
+    DeleteAround(OffsetAndEpoch, usize, Epoch),
     Reopen,
     Close,
 }
@@ -67,7 +71,7 @@ impl Model {
                 model.end = to.min(model.end);
                 model.durable = model.end;
             }
-            Step::Snapshot(id) => {
+            Step::Snapshot(id) | Step::Beside(id) => {
                 model.snapshots.push(*id);
                 model.snapshots.sort();
                 model.snapshots.dedup();
@@ -85,6 +89,11 @@ impl Model {
                 model.snapshots.retain(|other| other >= id);
                 model.start = model.start.max(id.offset);
                 model.batches.retain(|(base, _)| *base >= id.offset);
+            }
+            Step::DeleteAround(id, count, epoch) => {
+                model = model.after(&Step::DeleteBefore(*id));
+                model.append(*count, *epoch);
+                model.durable = model.end;
             }
             Step::Refuse(_) | Step::Abandon(_) => {}
         }
@@ -119,6 +128,13 @@ fn part(log: &mut Log, id: OffsetAndEpoch, bytes: &[u8]) -> Result<(), LogError>
     log.write_snapshot(id, 100, second)
 }
 
+fn chores(log: &mut Log) -> Result<(), LogError> {
+    while let Some(chore) = log.chore() {
+        chore.run()?;
+    }
+    Ok(())
+}
+
 fn perform(files: &MemoryFiles, mut log: Log, model: &Model, step: &Step) -> Result<Log, LogError> {
     match step {
         Step::Append(count, epoch) => {
@@ -129,6 +145,10 @@ fn perform(files: &MemoryFiles, mut log: Log, model: &Model, step: &Step) -> Res
         Step::Truncate(to) => log.truncate(*to)?,
         Step::Snapshot(id) => {
             part(&mut log, *id, &snapshot(*id))?;
+            log.finish_snapshot(*id)?;
+        }
+        Step::Beside(id) => {
+            log.beside().write_snapshot(*id, &snapshot(*id))?;
             log.finish_snapshot(*id)?;
         }
         Step::Install(id) => {
@@ -147,7 +167,17 @@ fn perform(files: &MemoryFiles, mut log: Log, model: &Model, step: &Step) -> Res
             part(&mut log, *id, &snapshot(*id))?;
             log.drop_unfinished_snapshots()?;
         }
-        Step::DeleteBefore(id) => log.delete_before(*id)?,
+        Step::DeleteBefore(id) => {
+            log.delete_before(*id)?;
+            chores(&mut log)?;
+        }
+        Step::DeleteAround(id, count, epoch) => {
+            log.delete_before(*id)?;
+            let (base, bytes) = model.clone().append(*count, *epoch);
+            log.append(base, &bytes)?;
+            kwire_raft::driver::Barrier::sync(log.barrier())?;
+            chores(&mut log)?;
+        }
         Step::Reopen => {
             drop(log);
             log = FileLog::open(files.clone(), small())?;
@@ -180,7 +210,15 @@ fn run(files: &MemoryFiles, steps: &[Step]) -> (Vec<Model>, bool) {
                 if let Step::Install(_) = step {
                     later.durable = later.end;
                 }
-                return (vec![before, later], false);
+                let mut models = vec![before, later];
+                if let Step::DeleteAround(_, count, epoch) = step {
+                    // What was appended may be there before the start has moved.
+                    models.push(Model {
+                        durable: model.durable,
+                        ..model.after(&Step::Append(*count, *epoch))
+                    });
+                }
+                return (models, false);
             }
         }
         model = after;
@@ -332,6 +370,51 @@ fn snapshots() {
         Sync,
     ];
     everywhere(&steps, 6);
+}
+
+#[test]
+fn snapshots_beside_the_log_and_files_that_go_later() {
+    use Step::*;
+    let steps = [
+        Append(6, 1),
+        Sync,
+        Beside(id(4, 1)),
+        Append(6, 2),
+        Sync,
+        Beside(id(14, 2)),
+        DeleteAround(id(4, 1), 1, 2),
+        Beside(id(26, 2)),
+        DeleteAround(id(26, 2), 3, 4),
+        Reopen,
+        Append(1, 4),
+        Sync,
+    ];
+    everywhere(&steps, 6);
+}
+
+#[test]
+fn a_log_that_is_cut_or_replaced_before_its_files_go_stays_so() {
+    use Step::*;
+    for last in [Truncate(26), Install(id(40, 3))] {
+        let files = MemoryFiles::new();
+        let steps = [Append(13, 1), Sync, Snapshot(id(8, 1)), Snapshot(id(20, 1))];
+        let (models, _) = run(&files, &steps);
+        let mut log = open(&files);
+        log.delete_before(id(20, 1)).unwrap();
+        let appended = batch(log.end(), 2, RECORDS, 30);
+        log.append(log.end(), &appended).unwrap();
+        let model = &models[0];
+        let model = model.after(&DeleteBefore(id(20, 1))).after(&Append(1, 2));
+        let mut log = perform(&files, log, &model, &last).unwrap();
+        chores(&mut log).unwrap();
+        for seed in 0..20 {
+            check(
+                &files.crash(seed),
+                &[model.after(&last)],
+                &format!("{last:?}, seed {seed}"),
+            );
+        }
+    }
 }
 
 #[test]

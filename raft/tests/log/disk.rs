@@ -112,6 +112,9 @@ fn snapshots_below_the_start_of_the_log_are_removed() {
         log.finish_snapshot(id).unwrap();
     }
     log.delete_before(OffsetAndEpoch::new(4, 1)).unwrap();
+    assert_eq!(log.snapshots().count(), 2);
+    let chore = log.chore().expect("there are files to be removed");
+    chore.run().unwrap();
     assert_eq!(checkpoints(), [name(4), name(6)], "when the start moves");
 
     log.close().unwrap();

@@ -102,6 +102,7 @@ fn the_log_of_a_controller() {
     let mut cleaned = Vec::new();
     while let Some(id) = log.cleanable(&policy, 0).unwrap() {
         log.delete_before(id).unwrap();
+        log.chore().expect("files to remove").run().unwrap();
         cleaned.push(id.offset);
     }
     assert_eq!(cleaned, [47, 81, 123, 165, 204, 248]);
@@ -391,6 +392,7 @@ fn write_more(dir: &Path) -> OffsetAndEpoch {
         log.append(log.end(), &batch).unwrap();
     }
     log.delete_before(id).unwrap();
+    log.chore().expect("files to remove").run().unwrap();
     // Not closed: as a process that was killed leaves it.
     sync(&mut log);
     id

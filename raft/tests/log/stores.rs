@@ -143,6 +143,7 @@ impl Pair {
                 let infos: Vec<_> = self.disk.snapshots().collect();
                 if let Some(info) = infos.get(index % infos.len().max(1)) {
                     self.disk.delete_before(info.id).unwrap();
+                    self.disk.chore().expect("files to remove").run().unwrap();
                     self.memory.delete_before(info.id).unwrap();
                 }
             }

@@ -38,12 +38,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Settings;
 use crate::frame::Frame;
+use crate::machine::Machine;
 use crate::peers::KafkasNodes;
-use crate::producers::Producers;
 use crate::runner::Handle;
 
 pub use self::groups::Coordinator;
-pub use self::replay::Replay;
+pub use self::replay::{replay, restore};
 
 /// What a node takes of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,13 +139,14 @@ fn supported_versions() -> SupportedVersions {
     })
 }
 
-/// What the node's thread and the connections share of the producers. Only the node's thread locks
-/// it for more than a look.
+/// What the node's thread and the connections share of the state machine. Only the node's thread
+/// locks it for more than a look.
 #[derive(Clone, Default)]
-pub struct SharedProducers(Arc<Mutex<Producers>>);
+pub struct SharedMachine(Arc<Mutex<Machine>>);
 
-impl SharedProducers {
-    fn lock(&self) -> MutexGuard<'_, Producers> {
+impl SharedMachine {
+    /// Waits for nobody but the node's thread.
+    pub fn lock(&self) -> MutexGuard<'_, Machine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,8 +154,8 @@ impl SharedProducers {
 /// What all listeners of a node share.
 #[derive(Clone)]
 pub struct Shared {
-    /// What the log has of producers.
-    pub producers: SharedProducers,
+    /// What follows from the log.
+    pub machine: SharedMachine,
     /// The groups.
     pub coordinator: Coordinator,
     /// The nodes that are Kafka's own.

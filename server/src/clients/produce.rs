@@ -25,6 +25,7 @@ use super::cluster::{Cluster, is_topic};
 use super::replay::catch_up;
 use super::{Answer, Caller, Clients, Head, PlainRecordsOnly, Shared};
 use crate::frame::Frame;
+use crate::machine::Told;
 use crate::producers::{Sequenced, Verdict};
 use crate::runner::{FileDriver, FileDriverError, Gone, Status};
 
@@ -390,9 +391,10 @@ fn place(
     let mut header = checked.header;
     let epoch = driver.node().epoch();
     let log_start = driver.node().log_start();
-    let mut producers = shared.producers.lock();
-    if let Some(sequenced) = Sequenced::of(&header) {
-        if !catch_up(&mut producers, driver)? || producers.is_full() {
+    let mut machine = shared.machine.lock();
+    let sequenced = Sequenced::of(&header);
+    if let Some(sequenced) = &sequenced {
+        if !catch_up(&mut machine, driver)? || machine.producers.is_full() {
             return Ok(None);
         }
         let placed = |base, end| Placed {
@@ -401,7 +403,7 @@ fn place(
             end,
             log_start,
         };
-        match producers.check(&sequenced) {
+        match machine.producers.check(sequenced) {
             Verdict::Append => {}
             Verdict::Duplicate { base, end } => return Ok(Some(Ok(placed(base, end + 1)))),
             Verdict::OutOfOrder => {
@@ -410,6 +412,7 @@ fn place(
             Verdict::Fenced => return Ok(Some(Err(ErrorCode::INVALID_PRODUCER_EPOCH.into()))),
         }
     }
+    let bytes = batch.len() as u64;
     let appended = driver.command(now, |node| node.append_batches(now, epoch, batch))?;
     let base = match appended {
         Ok(base) => base,
@@ -423,9 +426,13 @@ fn place(
         }
     };
     header.base_offset = base;
-    // Otherwise something lies between, and the log is asked.
-    if producers.next_offset() == base {
-        producers.add(&header);
+    // Otherwise something lies between, or the records count as well, and the log is asked.
+    if sequenced.is_some() && machine.next_offset() == base {
+        machine.add(&Told {
+            header,
+            serial: None,
+            bytes,
+        });
     }
     Ok(Some(Ok(Placed {
         epoch,

@@ -22,7 +22,7 @@ impl Clients {
         }
         let status = *self.node.status().borrow();
         let id = match status.leads_from {
-            Some(_) => self.shared.producers.lock().new_id(status.epoch),
+            Some(_) => self.shared.machine.lock().producers.new_id(status.epoch),
             None => None,
         };
         match id {

@@ -3,6 +3,7 @@
 
 mod connections;
 mod listeners;
+mod retention;
 mod settings;
 mod source;
 mod storage;
@@ -18,6 +19,7 @@ use crate::clients;
 use crate::listen::Limits;
 
 pub use listeners::{Listener, address_of};
+pub use retention::Retention;
 pub use settings::{Kind, Setting, Settings, Source};
 pub use source::{ConfigError, Place, Properties};
 pub use storage::StorageConfig;
@@ -47,6 +49,9 @@ pub struct ServerConfig {
     pub segment_bytes: u32,
     /// `metadata.log.segment.ms`
     pub segment_ms: u64,
+    /// When snapshots are made and what is deleted then. `None` if nothing says so: then none are
+    /// made, and nothing is.
+    pub retention: Option<Retention>,
     /// `socket.request.max.bytes`
     pub max_request_bytes: usize,
     /// What connections may cost.
@@ -136,6 +141,7 @@ impl ServerConfig {
                 |bytes| *bytes >= KIB_8,
             )?,
             segment_ms: millis(properties, &["metadata.log.segment.ms"], 604_800_000)?,
+            retention: retention::retention(properties)?,
             max_request_bytes: connections::max_request_bytes(properties)?,
             connections: connections::limits(properties)?,
             clients: connections::clients(properties)?,

@@ -16,6 +16,7 @@ use kwire_protocol::{ApiKey, Limits, Message};
 use kwire_raft::types::Topic;
 use kwire_server::config::{Properties, ServerConfig};
 use kwire_server::directory::Unformatted;
+use kwire_server::runner::FileDriver;
 use kwire_server::server::{Options, Server};
 use tempfile::TempDir;
 
@@ -127,6 +128,37 @@ impl Cluster {
     pub(crate) fn kill(&mut self, index: usize) {
         let node = self.nodes[index].take().expect("it runs");
         node.stop().expect("it ran");
+    }
+
+    /// Takes the disk of a node that was killed.
+    pub(crate) fn wipe(&self, index: usize) {
+        std::fs::remove_dir_all(self.log_dir(index)).expect("it had a directory");
+    }
+
+    /// Looks at a node that runs.
+    pub(crate) fn look<T: Send + 'static>(
+        &self,
+        index: usize,
+        look: impl FnOnce(&FileDriver) -> T + Send + 'static,
+    ) -> T {
+        let handle = self.nodes[index].as_ref().expect("it runs").handle();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let looked = runtime.expect("a runtime").block_on(handle.ask(look));
+        looked.expect("it runs")
+    }
+
+    /// Looks at a node until it is as is waited for.
+    #[track_caller]
+    pub(crate) fn wait_for(
+        &self,
+        index: usize,
+        is_it: impl Fn(&FileDriver) -> bool + Clone + Send + 'static,
+    ) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while !self.look(index, is_it.clone()) {
+            assert!(Instant::now() < patience, "it never is as it ought to be");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Where a node has its log.

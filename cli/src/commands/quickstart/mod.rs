@@ -29,8 +29,8 @@ Examples:
 
 Each node is a process of its own (`kwire server`), with Kafka's log directory under --dir. On a
 terminal the keys 1, 2 and 3 kill a node, and start it again; q or Ctrl-C stops. In the end all logs
-are read, and the exit code is 1 if anything is missing that a leader called committed. Logs grow as
-long as it runs: with --throughput -1, by gigabytes every few seconds.";
+are read, and the exit code is 1 if anything is missing that a leader called committed. A node keeps
+about 1 GiB of its log; what is older it deletes, and snapshots say how much that was.";
 
 /// The longest wait for the first leader, and for another after a kill.
 const PATIENCE: Duration = Duration::from_secs(60);

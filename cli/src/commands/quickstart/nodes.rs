@@ -12,6 +12,11 @@ use std::time::{Duration, Instant};
 use super::super::status::Line;
 use crate::failure::Failure;
 
+/// The bytes that a node keeps of its log, and of the snapshots in place of what it does not.
+const KEPT_BYTES: u64 = 1 << 30;
+/// The bytes of a segment, and between two snapshots: what is deleted at once.
+const PART_BYTES: u64 = 64 << 20;
+
 /// What says that a directory is a quickstart's.
 const MARK: &str = "quickstart";
 
@@ -84,7 +89,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<(Vec<u16>, File), Failure> {
         let text = format!(
             "# Made anew by each kwire quickstart.\nnode.id={id}\nprocess.roles=controller\n\
              listeners=CONTROLLER://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
-             controller.quorum.voters={}\nlog.dirs=node-{id}\n",
+             controller.quorum.voters={}\nlog.dirs=node-{id}\n\
+             metadata.log.segment.bytes={PART_BYTES}\n\
+             metadata.log.max.record.bytes.between.snapshots={PART_BYTES}\n\
+             metadata.max.retention.bytes={KEPT_BYTES}\n",
             voters.join(",")
         );
         fs::write(properties(directory, id), text).map_err(failed)?;

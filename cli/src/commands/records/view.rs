@@ -3,6 +3,8 @@
 use kwire_protocol::records::control::{ControlRecord, ControlRecordType, EndTxnMarker};
 use kwire_protocol::records::framing::MetadataFrame;
 use kwire_protocol::records::{self, Batch, Record, TimestampType};
+use kwire_server::producers::Span;
+use kwire_server::state::Entry;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Value, json};
@@ -17,6 +19,8 @@ pub(crate) struct What {
     pub(crate) records: bool,
     /// Records hold messages of the KRaft metadata log.
     pub(crate) metadata: bool,
+    /// Records may hold what this program's own servers know, as those of their snapshots do.
+    pub(crate) state: bool,
 }
 
 #[derive(Serialize)]
@@ -181,7 +185,7 @@ impl BatchView {
             Ok(records) => {
                 for record in records {
                     match record {
-                        Ok(record) => views.push(RecordView::new(&record, control, what.metadata)),
+                        Ok(record) => views.push(RecordView::new(&record, control, what)),
                         Err(error) => self.error = Some(error.kind().to_string()),
                     }
                 }
@@ -193,12 +197,14 @@ impl BatchView {
 }
 
 impl RecordView {
-    fn new(record: &Record<'_>, control: bool, metadata: bool) -> RecordView {
+    fn new(record: &Record<'_>, control: bool, what: What) -> RecordView {
+        let state = record.value.filter(|_| what.state && !control);
         let message = match record.value {
             _ if control => Some(MessageView::control(record)),
-            Some(value) if metadata => Some(MessageView::metadata(value)),
+            Some(value) if what.metadata => Some(MessageView::metadata(value)),
             _ => None,
         };
+        let message = state.and_then(MessageView::state).or(message);
         let header = |header: records::Header<'_>| {
             (Content::from(Some(header.key)), Content::from(header.value))
         };
@@ -266,6 +272,57 @@ impl MessageView {
             },
             Err(error) => MessageView::bad(name, error.kind().to_string()),
         }
+    }
+
+    /// What a server of ours keeps in its snapshots; `None` if it is of somebody else.
+    fn state(value: &[u8]) -> Option<MessageView> {
+        let (name, data) = match Entry::read(value).transpose()? {
+            Err(error) => return Some(MessageView::bad("KwireState", error.to_string())),
+            Ok(Entry::Head {
+                has_forgotten,
+                is_whole,
+                breaks,
+                producers,
+                epochs,
+            }) => {
+                let data = json!({
+                    "producers": producers,
+                    "epochs": epochs,
+                    "forgotten": has_forgotten,
+                    "whole": is_whole,
+                    "breaks": breaks,
+                });
+                ("KwireState", data)
+            }
+            Ok(Entry::Producer(id, producer)) => {
+                let batch = |span: &Span| {
+                    json!({
+                        "firstSequence": span.first,
+                        "lastSequence": span.last,
+                        "firstOffset": span.base,
+                        "lastOffset": span.end,
+                    })
+                };
+                let batches: Vec<Value> = producer.spans().iter().map(batch).collect();
+                let data = json!({
+                    "producerId": id,
+                    "producerEpoch": producer.epoch,
+                    "batches": batches,
+                });
+                ("KwireProducer", data)
+            }
+            Ok(Entry::Epoch(epoch, next)) => {
+                let data = json!({"epoch": epoch, "nextNumber": next});
+                ("KwireEpoch", data)
+            }
+            Ok(_) => return None,
+        };
+        Some(MessageView {
+            name: name.to_owned(),
+            version: None,
+            data: Some(data),
+            error: None,
+        })
     }
 
     fn metadata(value: &[u8]) -> MessageView {

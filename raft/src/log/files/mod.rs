@@ -5,6 +5,7 @@ mod seed;
 mod std;
 
 use ::std::io;
+use ::std::sync::Arc;
 
 pub(crate) use seed::Seed;
 
@@ -57,6 +58,39 @@ pub trait Files: Send + Sync + 'static {
 
     /// A file's name as people are to see it.
     fn describe(&self, name: &str) -> String;
+}
+
+/// One directory for several threads.
+impl<F: Files> Files for Arc<F> {
+    type File = F::File;
+
+    fn open(&self, name: &str, how: Open) -> io::Result<F::File> {
+        (**self).open(name, how)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        (**self).remove(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        (**self).list()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        (**self).sync_dir()
+    }
+
+    fn set_read_only(&self, name: &str) -> io::Result<()> {
+        (**self).set_read_only(name)
+    }
+
+    fn describe(&self, name: &str) -> String {
+        (**self).describe(name)
+    }
 }
 
 /// How to open a file.

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -33,9 +34,28 @@ pub(super) struct Load {
     pub(super) size: usize,
 }
 
+/// What else a node is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extra {
+    /// Lines of its properties.
+    pub(super) properties: &'static str,
+    /// How often a node of ours says how far it is, in milliseconds.
+    pub(super) status_ms: u64,
+}
+
+impl Default for Extra {
+    fn default() -> Extra {
+        Extra {
+            properties: "",
+            status_ms: 100,
+        }
+    }
+}
+
 pub(super) struct Cluster {
     program: Program,
     load: Load,
+    extra: Extra,
     dir: PathBuf,
     ports: Vec<u16>,
     nodes: Vec<Option<Process>>,
@@ -76,12 +96,24 @@ impl Cluster {
         count: usize,
         load: Load,
     ) -> Result<Cluster> {
+        Cluster::start_with(program, dir, count, load, Extra::default())
+    }
+
+    /// The same with something else.
+    pub(super) fn start_with(
+        program: &Program,
+        dir: &Path,
+        count: usize,
+        load: Load,
+        extra: Extra,
+    ) -> Result<Cluster> {
         // What an earlier run left, if it was killed.
         let _ = fs::remove_dir_all(dir);
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut cluster = Cluster {
             program: program.clone(),
             load,
+            extra,
             dir: dir.to_owned(),
             ports: free_ports(count)?,
             nodes: (0..count).map(|_| None).collect(),
@@ -103,11 +135,12 @@ impl Cluster {
             .collect();
         let text = format!(
             "process.roles=controller\nnode.id={}\nlisteners=CONTROLLER://localhost:{}\n\
-             controller.listener.names=CONTROLLER\ncontroller.quorum.voters={}\nlog.dirs={}\n",
+             controller.listener.names=CONTROLLER\ncontroller.quorum.voters={}\nlog.dirs={}\n{}",
             node + 1,
             self.ports[node],
             voters.join(","),
-            self.log_dir(node).display()
+            self.log_dir(node).display(),
+            self.extra.properties
         );
         fs::create_dir_all(self.log_dir(node))?;
         fs::write(self.properties(node), text).context("cannot write the properties")
@@ -117,7 +150,8 @@ impl Cluster {
         let mut command = match &self.program {
             Program::Kwire(binary) => {
                 let mut command = Command::new(binary);
-                command.args(["server", "--report-ms", "1000", "--status-ms", "100"]);
+                command.args(["server", "--report-ms", "1000", "--status-ms"]);
+                command.arg(self.extra.status_ms.to_string());
                 command
             }
             Program::Java(words) => {
@@ -247,6 +281,27 @@ impl Cluster {
         self.running()
             .flat_map(|(_, process)| process.lines_since(since))
             .collect()
+    }
+
+    /// What all nodes printed since they were last asked, and when.
+    pub(super) fn take_lines(&self) -> Vec<(Instant, String)> {
+        let lines = self.running().flat_map(|(_, process)| process.take_lines());
+        let mut lines: Vec<_> = lines.collect();
+        lines.sort_by_key(|(at, _)| *at);
+        lines
+    }
+
+    /// Bytes that each node has on the disk, those of files included that it has removed and still
+    /// holds open.
+    pub(super) fn disk_bytes(&self) -> Vec<u64> {
+        let nodes = self.running().map(|(node, process)| {
+            let files = fs::read_dir(self.partition(node)).into_iter().flatten();
+            // A file may be gone by now.
+            let named = files.flatten().filter_map(|entry| entry.metadata().ok());
+            let named: u64 = named.map(|metadata| metadata.blocks() * 512).sum();
+            named + process.unnamed_bytes()
+        });
+        nodes.collect()
     }
 
     /// Kills all of them. Their logs stay until this value goes.

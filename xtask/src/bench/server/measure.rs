@@ -156,10 +156,19 @@ fn high_watermark(lines: &[String]) -> i64 {
 
 /// Stops the nodes and looks whether their logs have everything, and agree.
 fn verify(binary: &PathBuf, cluster: &mut Cluster, lines: &[String]) -> Result<String> {
+    verify_until(binary, cluster, high_watermark(lines))
+}
+
+/// The same up to an offset.
+pub(super) fn verify_until(
+    binary: &PathBuf,
+    cluster: &mut Cluster,
+    high_watermark: i64,
+) -> Result<String> {
     cluster.stop();
     let mut command = Command::new(binary);
     command.arg("verify-log");
-    command.args(["--until", &high_watermark(lines).to_string()]);
+    command.args(["--until", &high_watermark.to_string()]);
     command.args((0..3).map(|node| cluster.partition(node)));
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,6 +1,7 @@
 //! Three servers as processes: the limit of the machine, ours, and Kafka's own, in one run.
 
 mod cluster;
+mod endurance;
 mod measure;
 mod process;
 mod produce;
@@ -37,6 +38,12 @@ pub(super) struct Args {
     /// How long each load is measured
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Measure this alone
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+    /// How long it is to endure
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
     /// Leave out Kafka's programs
     #[arg(long)]
     without_java: bool,
@@ -46,6 +53,13 @@ pub(super) struct Args {
     /// Put the tables into docs/benchmarks.md, too
     #[arg(long)]
     write: bool,
+}
+
+/// What is measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// Three nodes of ours that write as much as goes for minutes, in a bounded space
+    Endurance,
 }
 
 /// Everything that was measured.
@@ -81,6 +95,9 @@ struct Quorum {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    if args.only == Some(Only::Endurance) {
+        return endurance::run(args);
+    }
     let start = Instant::now();
     let programs = Programs::build(args)?;
     let mut figures = Figures {
@@ -101,6 +118,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Cargo in this workspace.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(paths::workspace_root());
+    cargo
+}
+
+/// Builds the command, and says where it is.
+fn build_kwire() -> Result<PathBuf> {
+    finish(cargo().args(["build", "--release", "--quiet", "-p", "kwire"]))?;
+    Ok(paths::target_dir().join("release/kwire"))
+}
+
 /// What runs.
 struct Programs {
     dir: PathBuf,
@@ -111,15 +141,10 @@ struct Programs {
 
 impl Programs {
     fn build(args: &Args) -> Result<Programs> {
-        let root = paths::workspace_root();
-        let cargo = || {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.current_dir(&root);
-            cargo
-        };
-        finish(cargo().args(["build", "--release", "--quiet", "-p", "kwire"]))?;
-        let benches = ["bench", "--quiet", "-p", "kwire-server", "--no-run"];
-        finish(cargo().args(benches))?;
+        let binary = build_kwire()?;
+        let mut benches = Command::new(env!("CARGO"));
+        benches.current_dir(paths::workspace_root());
+        finish(benches.args(["bench", "--quiet", "-p", "kwire-server", "--no-run"]))?;
         let dir = paths::target_dir().join("bench-server");
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut missing = Vec::new();
@@ -133,7 +158,7 @@ impl Programs {
         };
         Ok(Programs {
             dir,
-            binary: paths::target_dir().join("release/kwire"),
+            binary,
             java,
             missing,
         })

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -51,6 +52,21 @@ impl Process {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let new = lines.iter().filter(|(at, _)| *at >= since);
         new.map(|(_, line)| line.clone()).collect()
+    }
+
+    /// The lines that it printed since they were last taken, and when.
+    pub(super) fn take_lines(&self) -> Vec<(Instant, String)> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *lines)
+    }
+
+    /// Bytes on the disk of files that have no name any more.
+    pub(super) fn unnamed_bytes(&self) -> u64 {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let open = open.into_iter().flatten().flatten();
+        let files = open.filter_map(|entry| fs::metadata(entry.path()).ok());
+        let unnamed = files.filter(|file| file.is_file() && file.nlink() == 0);
+        unnamed.map(|file| file.blocks() * 512).sum()
     }
 
     /// What it has in memory.
