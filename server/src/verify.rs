@@ -1,6 +1,8 @@
 //! Looks through logs that a workload wrote: whether every record is there, once and in order, and
 //! whether several nodes have the same. Reads only; the node may be running.
 
+mod promises;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use kwire_protocol::records::{Batch, Batches, Limits};
 use kwire_raft::types::Offset;
 
+pub use self::promises::{Claim, Promises};
 use crate::record;
 
 /// Bytes read at a time. A larger batch makes the buffer grow.

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use kwire_raft::random;
 use kwire_server::record::MIN_SIZE;
+use kwire_server::verify::Promises;
 
-use self::check::Promises;
 use self::nodes::{Node, Plan};
 use self::view::{Key, Picture, Row, View, grouped};
-use super::status::{LEADER, Line};
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::status::{LEADER, Line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -191,7 +191,7 @@ impl Quickstart {
         while let Ok((id, line)) = self.lines.try_recv() {
             match line {
                 Line::Status(status) => {
-                    self.promises.note(id, &status);
+                    self.promises.note(&status.claim(id));
                     if status.role == LEADER && self.nodes[id - 1].is_running() {
                         self.leads();
                     }
@@ -315,18 +315,18 @@ impl Quickstart {
             picture.kills,
             picture.longest_without_leader.as_millis()
         )?;
-        let verdict = self.promises.verify(&self.nodes)?;
-        for fault in &verdict.faults {
+        let faults = check::verify(&self.promises, &self.nodes)?;
+        for fault in &faults {
             writeln!(out, "  {fault}")?;
         }
-        if !verdict.faults.is_empty() {
-            let what = format!("{} faults: the logs stay as they are", verdict.faults.len());
+        if !faults.is_empty() {
+            let what = format!("{} faults: the logs stay as they are", faults.len());
             return Err(Failure::failed(what));
         }
         writeln!(
             out,
             "nothing lost, nothing twice: the logs agree up to offset {}",
-            grouped(verdict.offset)
+            grouped(self.promises.committed())
         )?;
         Ok(())
     }

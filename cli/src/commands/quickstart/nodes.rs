@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::status::Line;
 use crate::failure::Failure;
+use crate::status::Line;
 
 /// What says that a directory is a quickstart's.
 const MARK: &str = "quickstart";
