@@ -96,6 +96,10 @@ impl Log {
         for segment in segments(&node.partition()) {
             bytes.extend(fs::read(&segment).map_err(Failure::file(&segment))?);
         }
+        Ok(Log::of(node.id, bytes))
+    }
+
+    fn of(node: usize, bytes: Vec<u8>) -> Log {
         let mut read = Seen::default();
         for batch in Batches::validated(&bytes) {
             let taken = match batch {
@@ -107,11 +111,7 @@ impl Log {
                 break;
             }
         }
-        Ok(Log {
-            node: node.id,
-            bytes,
-            read,
-        })
+        Log { node, bytes, read }
     }
 
     fn bytes_before(&self, offset: Offset) -> usize {
@@ -146,5 +146,102 @@ impl Log {
             ));
         }
         wrong
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kwire_protocol::records::{BatchBuilder, BatchOptions, NewRecord};
+
+    use super::*;
+    use crate::clients::{Acknowledged, Made};
+
+    /// A log of batches of one record each, by epoch and the client's number.
+    fn log(node: usize, batches: &[(i32, u64)]) -> Log {
+        let mut bytes = Vec::new();
+        for (base_offset, (epoch, number)) in (0..).zip(batches) {
+            let options = BatchOptions {
+                base_offset,
+                partition_leader_epoch: *epoch,
+                producer_id: 7,
+                producer_epoch: 0,
+                base_sequence: i32::try_from(*number).expect("small"),
+                ..BatchOptions::default()
+            };
+            let mut builder = BatchBuilder::new(options).expect("plain");
+            let made = Made {
+                client: 0,
+                number: *number,
+            };
+            let record = NewRecord {
+                value: Some(made.value().as_bytes()),
+                ..NewRecord::default()
+            };
+            let _ = builder.try_append(&record).expect("small");
+            bytes.extend(builder.finish().expect("it has a record"));
+        }
+        Log::of(node, bytes)
+    }
+
+    fn acknowledged(count: u64) -> Ledger {
+        let batch = |number| Acknowledged {
+            client: 0,
+            first: number,
+            count: 1,
+            base: i64::try_from(number).expect("small"),
+        };
+        Ledger {
+            acknowledged: (0..count).map(batch).collect(),
+            broken: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn logs_agree_as_far_as_they_are_committed() {
+        let whole = log(1, &[(1, 0), (1, 1), (2, 2)]);
+        let behind = log(2, &[(1, 0)]);
+        let elsewhere = log(3, &[(1, 0), (1, 1), (1, 2)]);
+        assert_eq!(
+            agree(&[log(1, &[(1, 0), (1, 1)]), behind, elsewhere], &whole, 2),
+            [""; 0]
+        );
+        let elsewhere = log(3, &[(1, 0), (1, 1), (1, 2)]);
+        let wrong = agree(&[log(1, &[(1, 0)]), log(2, &[]), elsewhere], &whole, 3);
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(
+            wrong[0].contains("nodes 3 and 1 differ at byte"),
+            "{}",
+            wrong[0]
+        );
+        assert!(wrong[1].contains("0 of 3 logs have it"), "{}", wrong[1]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_there_and_nothing_else() {
+        let newest = log(1, &[(1, 0), (1, 1), (2, 2)]);
+        let seen = log(1, &[(1, 0), (1, 1)]).read;
+        assert_eq!(newest.holds(&acknowledged(3), &seen, true), [""; 0]);
+        assert_eq!(newest.holds(&acknowledged(2), &seen, false), [""; 0]);
+        let wrong = newest.holds(&acknowledged(2), &seen, true);
+        assert_eq!(wrong, ["2 records were acknowledged, and the log has 3"]);
+        let seen = log(1, &[(1, 0), (3, 1)]).read;
+        let wrong = newest.holds(&acknowledged(3), &seen, true);
+        assert_eq!(wrong, ["offset 1 is not what the consumer read there"]);
+        let seen = log(1, &[(1, 0), (1, 1), (2, 2), (2, 3)]).read;
+        let wrong = newest.holds(&acknowledged(3), &seen, true);
+        assert_eq!(
+            wrong,
+            ["the newest log ends at 3, the consumer read up to 4"]
+        );
+    }
+
+    #[test]
+    fn a_log_with_a_batch_twice_or_without_one_is_broken() {
+        let twice = log(1, &[(1, 0), (1, 1), (1, 1)]).read.broken;
+        let expected = ["offset 2: sequence number 1 of producer 7 where 2 was to follow"];
+        assert_eq!(twice, expected);
+        let without = log(1, &[(1, 0), (1, 2)]).read.broken;
+        let expected = ["offset 1: sequence number 2 of producer 7 where 1 was to follow"];
+        assert_eq!(without, expected);
     }
 }

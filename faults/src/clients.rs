@@ -66,7 +66,7 @@ pub(crate) struct Made {
 
 impl Made {
     /// A record's value.
-    fn value(self) -> String {
+    pub(crate) fn value(self) -> String {
         format!("kwire-faults client {} record {}", self.client, self.number)
     }
 

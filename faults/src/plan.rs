@@ -1,6 +1,5 @@
 //! What is to go wrong in a round, and when: drawn from a seed.
 
-use std::fmt;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -18,7 +17,7 @@ pub(crate) enum What {
     Stop,
     /// `SIGSTOP`, and later `SIGCONT`.
     Pause,
-    /// Cut off from all others and from the clients.
+    /// Cut off from all others, and perhaps from the clients.
     Isolate,
     /// Nothing that it sends arrives.
     Mute,
@@ -137,24 +136,6 @@ fn fault(random: &mut Random, possible: &[What], nodes: usize) -> Fault {
 
 fn below(random: &mut Random, bound: usize) -> usize {
     usize::try_from(random.number() % bound as u64).unwrap_or(0)
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.lasts.as_millis();
-        write!(f, "{} {} for {ms} ms", self.what.name(), self.who)
-    }
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Who::Leader => write!(f, "the leader"),
-            Who::Follower(_) => write!(f, "a follower"),
-            Who::Node(id) => write!(f, "node {id}"),
-            Who::All => write!(f, "all nodes"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::report::Report;
 
 /// Producers of a quorum.
 const CLIENTS: u32 = 3;
+/// How long clients of a quorum with Java's nodes may take in the end: who leads may not serve them.
+const JAVAS_PATIENCE: Duration = Duration::from_secs(3);
 /// As finely as anything is seen.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -87,6 +89,8 @@ impl<'a> Scene<'a> {
 
     /// Lets faults happen, ends them, and waits until the quorum goes on. Returns what to say of it.
     pub(crate) fn round(&mut self, faults: &[Fault], pause: Duration) -> Result<String, Failure> {
+        self.journal
+            .note(&format!("round {}", self.report.rounds + 1));
         self.pass(pause)?;
         let mut done = Vec::new();
         match faults {
@@ -225,9 +229,13 @@ impl<'a> Scene<'a> {
             What::Isolate | What::Mute | What::Deafen | What::Cut | What::CutOneWay => {
                 let steps = 1 + usize::try_from(fault.amount % (count as u64 - 1)).unwrap_or(0);
                 let other = (id - 1 + steps) % count + 1;
-                let links = links(fault.what, id, other, count);
+                // A leader that clients reach and others do not is the most tempting of all.
+                let with_clients = fault.amount & 64 != 0;
+                let links = links(fault.what, id, other, count, with_clients);
                 if matches!(fault.what, What::Cut | What::CutOneWay) {
                     also = format!(" and {other}");
+                } else if !with_clients {
+                    " (not from clients)".clone_into(&mut also);
                 }
                 for (from, to) in links {
                     self.network.cut(from, to)?;
@@ -337,11 +345,9 @@ impl<'a> Scene<'a> {
             self.clients.check()?;
             let lags = |node: &&Node| log_bytes(&node.partition()) < target;
             let lags = self.quorum.nodes.iter().find(lags).map(|node| node.id);
-            // Java's leaders take nothing from clients.
-            let are_served = self.quorum.nodes.iter().all(|node| !node.kind.is_java());
             let pairs = self.clients.answered().into_iter().zip(&answered);
             let waits = pairs.into_iter().position(|(now, before)| now <= *before);
-            match (lags, waits.filter(|_| are_served)) {
+            match (lags, waits.filter(|_| self.serves_clients())) {
                 (Some(id), _) => self.in_time(began, &format!("node {id} does not catch up"))?,
                 (None, Some(client)) => {
                     self.in_time(began, &format!("client {client} gets no answer"))?;
@@ -350,6 +356,11 @@ impl<'a> Scene<'a> {
             }
             thread::sleep(TICK);
         }
+    }
+
+    /// Whether clients are answered whoever leads: Java's leaders take nothing from them.
+    fn serves_clients(&self) -> bool {
+        self.quorum.nodes.iter().all(|node| !node.kind.is_java())
     }
 
     fn in_time(&self, began: Instant, what: &str) -> Result<(), Failure> {
@@ -384,18 +395,22 @@ impl<'a> Scene<'a> {
     pub(crate) fn end(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
         let mut finished = self.clients.finish();
-        while !finished && began.elapsed() < self.patience {
+        let serves = self.serves_clients();
+        let patience = if serves {
+            self.patience
+        } else {
+            JAVAS_PATIENCE
+        };
+        while !finished && began.elapsed() < patience {
             self.look()?;
             thread::sleep(TICK);
             finished = self.clients.finish();
         }
-        let has_java = self.quorum.nodes.iter().any(|node| node.kind.is_java());
-        if !finished && !has_java {
+        if !finished && serves {
             return Err(Failure::broken("a batch of a client is not answered"));
         }
         self.recover_for_reader()?;
         let ledger = self.clients.ledger();
-        self.add_to_report();
         for node in &mut self.quorum.nodes {
             node.kill();
         }
@@ -431,6 +446,7 @@ impl<'a> Scene<'a> {
 
     /// Kills what runs, and leaves everything where others can look at it.
     pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        self.add_to_report();
         for node in &mut self.quorum.nodes {
             node.kill();
             node.keep_disk()?;
@@ -440,6 +456,7 @@ impl<'a> Scene<'a> {
 
     /// Kills what runs, and gives disks back.
     pub(crate) fn clear(&mut self) -> Result<(), Failure> {
+        self.add_to_report();
         for node in &mut self.quorum.nodes {
             node.kill();
             node.drop_disk()?;
@@ -454,10 +471,11 @@ fn patience(has_java: bool) -> Duration {
 }
 
 /// The directions that a partition cuts.
-fn links(what: What, id: usize, other: usize, count: usize) -> Vec<(End, End)> {
+fn links(what: What, id: usize, other: usize, count: usize, with_clients: bool) -> Vec<(End, End)> {
     let one = End::Node(id);
     let others = (1..=count).filter(|other| *other != id).map(End::Node);
-    let others: Vec<End> = others.chain([End::Clients]).collect();
+    let clients = with_clients.then_some(End::Clients);
+    let others: Vec<End> = others.chain(clients).collect();
     let out = others.iter().map(|other| (one, *other));
     let into = others.iter().map(|other| (*other, one));
     let other = End::Node(other);
@@ -479,11 +497,13 @@ mod tests {
     fn partitions_cut_what_they_say() {
         let (one, two, three) = (End::Node(1), End::Node(2), End::Node(3));
         let mute = [(two, one), (two, three), (two, End::Clients)];
-        assert_eq!(links(What::Mute, 2, 1, 3), mute);
+        let links = |what, with_clients| links(what, 2, 1, 3, with_clients);
+        assert_eq!(links(What::Mute, true), mute);
+        assert_eq!(links(What::Mute, false), mute[..2]);
         let deafen = mute.map(|(from, to)| (to, from));
-        assert_eq!(links(What::Deafen, 2, 1, 3), deafen);
-        assert_eq!(links(What::Isolate, 2, 1, 3).len(), 6);
-        assert_eq!(links(What::Cut, 2, 1, 3), [(two, one), (one, two)]);
-        assert_eq!(links(What::CutOneWay, 2, 1, 3), [(two, one)]);
+        assert_eq!(links(What::Deafen, true), deafen);
+        assert_eq!(links(What::Isolate, true), [mute, deafen].concat());
+        assert_eq!(links(What::Cut, true), [(two, one), (one, two)]);
+        assert_eq!(links(What::CutOneWay, true), [(two, one)]);
     }
 }
