@@ -186,6 +186,7 @@ fn rounds_of(
         let said = scene.round(&faults, pause)?;
         println!("seed {seed} round {round}: {said}");
     }
+    scene.let_both_lead()?;
     scene.end()
 }
 

@@ -391,6 +391,56 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// Where there are both kinds of nodes: sees to it that each has led.
+    pub(crate) fn let_both_lead(&mut self) -> Result<(), Failure> {
+        const MOST: usize = 12;
+        for _ in 0..MOST {
+            let Some(wanted) = self.who_has_not_led() else {
+                return Ok(());
+            };
+            let Some((_, leader)) = self.quorum.leader() else {
+                self.recover()?;
+                continue;
+            };
+            let others = self.quorum.nodes.iter_mut();
+            let others = others.filter(|node| node.id != leader && node.kind.is_java() != wanted);
+            let paused: Vec<usize> = others
+                .map(|node| {
+                    node.pause();
+                    node.id
+                })
+                .collect();
+            self.quorum.node(leader).kill();
+            let what = format!("kill {leader} (leads) and pause {paused:?}, for others to lead");
+            self.journal.note(&what);
+            // Those that are left stand for election when their fetch timers end.
+            self.pass(Duration::from_millis(2_500))?;
+            self.quorum.node(leader).start()?;
+            let began = Instant::now();
+            while self.who_has_not_led().is_some() && began.elapsed() < Duration::from_secs(5) {
+                self.look()?;
+                thread::sleep(TICK);
+            }
+            for id in paused {
+                self.quorum.node(id).resume();
+            }
+            self.recover()?;
+        }
+        match self.who_has_not_led() {
+            None => Ok(()),
+            Some(true) => Err(Failure::broken("no Java node comes to lead")),
+            Some(false) => Err(Failure::broken("none of ours comes to lead")),
+        }
+    }
+
+    /// Whether it is the Java nodes that have not led yet, where one kind has not.
+    fn who_has_not_led(&self) -> Option<bool> {
+        [true, false].into_iter().find(|&java| {
+            let mut nodes = self.quorum.nodes.iter();
+            nodes.any(|node| node.kind.is_java() == java) && self.quorum.elections(java) == 0
+        })
+    }
+
     /// Lets the clients end, kills all nodes, and looks at what they leave.
     pub(crate) fn end(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
