@@ -159,7 +159,7 @@ impl Node {
     /// Whether it runs, and nothing holds it.
     pub(crate) fn is_well(&self) -> bool {
         let well = |running: &Running| {
-            !running.is_paused && !running.is_stopping && running.trouble_until.is_none()
+            !running.is_paused && !running.is_stopping && !running.is_in_trouble()
         };
         self.running.as_ref().is_some_and(well) && !self.is_full
     }
@@ -409,7 +409,7 @@ impl Node {
     pub(crate) fn ended(&mut self) -> Option<End> {
         let running = self.running.as_mut()?;
         let status = running.child.try_wait().ok()??;
-        let in_trouble = running.trouble_until.is_some_and(|t| Instant::now() < t);
+        let in_trouble = running.is_in_trouble();
         let end = if running.is_stopping && self.kind.stopped_well(status) {
             End::Stopped
         } else {
@@ -419,7 +419,10 @@ impl Node {
                 self.id, self.kind
             );
             match in_trouble || self.is_full {
-                true if !status.success() && says_disk(&words) => End::Disk(words),
+                // Java's test server has nothing to log with.
+                true if !status.success() && (self.kind.is_java() || says_disk(&words)) => {
+                    End::Disk(words)
+                }
                 _ => End::Unasked(what),
             }
         };
@@ -432,6 +435,13 @@ impl Node {
         let text = fs::read(self.log()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         text.lines().last().unwrap_or("it said nothing").to_owned()
+    }
+}
+
+impl Running {
+    fn is_in_trouble(&self) -> bool {
+        self.trouble_until
+            .is_some_and(|until| Instant::now() < until)
     }
 }
 

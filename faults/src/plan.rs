@@ -79,9 +79,8 @@ impl What {
             What::Isolate | What::Mute | What::Deafen | What::Cut | What::CutOneWay => {
                 abilities.sandbox
             }
-            What::SlowDisk => abilities.strace,
-            What::FailingDisk => abilities.strace && has_ours,
-            What::FullDisk => abilities.sandbox && has_ours,
+            What::SlowDisk | What::FailingDisk => abilities.strace,
+            What::FullDisk => abilities.sandbox,
             What::Clock => abilities.faketime.is_some() && has_ours,
         }
     }

@@ -72,9 +72,8 @@ impl Quorum {
                 "process.roles=controller\nnode.id={id}\nlisteners=CONTROLLER://{address}\n\
                  controller.listener.names=CONTROLLER\n\
                  listener.security.protocol.map=CONTROLLER:PLAINTEXT\n\
-                 controller.quorum.voters={}\nlog.dirs={}\n",
-                voters.join(","),
-                node.log_dir().display()
+                 controller.quorum.voters={}\nlog.dirs=node-{id}\n",
+                voters.join(",")
             );
             let path = node.properties();
             fs::write(&path, text).map_err(Failure::file(&path))?;

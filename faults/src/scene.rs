@@ -61,12 +61,9 @@ impl<'a> Scene<'a> {
         report: &'a mut Report,
     ) -> Result<Scene<'a>, Failure> {
         let mut quorum = Quorum::prepare(recipe, network, home)?;
-        let is_ours = |node: &&mut Node| node.kind == Kind::Ours;
-        let ours = quorum.nodes.iter_mut().filter(is_ours);
-        let mut ours: Vec<&mut Node> = ours.collect();
-        if own_disk && !ours.is_empty() {
-            let which = Random::new(seed).number() % ours.len() as u64;
-            ours[usize::try_from(which).unwrap_or(0)].mount_disk()?;
+        if own_disk {
+            let which = Random::new(seed).number() % quorum.nodes.len() as u64;
+            quorum.nodes[usize::try_from(which).unwrap_or(0)].mount_disk()?;
         }
         quorum.start()?;
         let has_java = recipe.kinds.iter().any(Kind::is_java);
@@ -175,7 +172,6 @@ impl<'a> Scene<'a> {
             let node = &self.quorum.nodes[*id - 1];
             match fault.what {
                 What::FullDisk => node.has_own_disk(),
-                What::FailingDisk => node.kind == Kind::Ours,
                 What::Clock => node.has_clock(),
                 _ => true,
             }
