@@ -227,7 +227,6 @@ impl Looking {
         let mut buffer = Vec::new();
         let mut position = 0;
         loop {
-            let before = buffer.len();
             let read = file.by_ref().take(CHUNK as u64).read_to_end(&mut buffer)?;
             let mut batches = Batches::validated(&buffer);
             let mut damage = None;
@@ -248,7 +247,7 @@ impl Looking {
             }
             position += done as u64;
             buffer.drain(..done);
-            if read == 0 || buffer.len() == before {
+            if read == 0 {
                 break;
             }
         }
@@ -447,6 +446,38 @@ mod tests {
         let found = found(&[(FIRST, batch(Offset::MAX, 1, &[u64::MAX]))]);
         assert_eq!(found.end, Offset::MAX);
         assert_eq!(found.records, 1);
+    }
+
+    /// Whatever is left of what was read at once: it may be as much as the last time.
+    #[test]
+    fn a_log_is_read_to_its_end() {
+        const BATCH: usize = 4 << 10;
+        let sized = |base_offset, size| {
+            let mut value = Vec::new();
+            let serial = Serial {
+                epoch: 1,
+                number: u64::try_from(base_offset).expect("small"),
+            };
+            record::write(serial, size, &mut Random::new(1), &mut value);
+            let options = BatchOptions {
+                base_offset,
+                partition_leader_epoch: 1,
+                ..Default::default()
+            };
+            let mut builder = BatchBuilder::new(options).expect("plain");
+            let record = NewRecord {
+                value: Some(&value),
+                ..Default::default()
+            };
+            let _ = builder.try_append(&record).expect("small");
+            builder.finish().expect("it has a record")
+        };
+        let size = BATCH - (sized(0, BATCH).len() - BATCH);
+        let count = Offset::try_from(CHUNK / BATCH + 1).expect("small");
+        let log: Vec<u8> = (0..count).flat_map(|base| sized(base, size)).collect();
+        assert_eq!(log.len(), CHUNK + BATCH);
+        let found = found(&[(FIRST, log)]);
+        assert_eq!((found.end, found.torn_bytes), (count, 0));
     }
 
     /// Where in the file, not in what was read of it at once.
