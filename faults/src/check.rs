@@ -173,8 +173,9 @@ mod tests {
                 client: 0,
                 number: *number,
             };
+            let value = made.value();
             let record = NewRecord {
-                value: Some(made.value().as_bytes()),
+                value: Some(value.as_bytes()),
                 ..NewRecord::default()
             };
             let _ = builder.try_append(&record).expect("small");

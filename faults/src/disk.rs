@@ -119,7 +119,12 @@ pub(crate) fn free(at: &Path) -> Result<(), Failure> {
 }
 
 fn resize(at: &Path, bytes: u64) -> Result<(), Failure> {
+    // The options that it has name users as they are outside of the sandbox.
     run(Command::new("mount")
-        .args(["-o", &format!("remount,size={bytes}")])
+        .args([
+            "--options-mode=ignore",
+            "-o",
+            &format!("remount,size={bytes}"),
+        ])
         .arg(at))
 }

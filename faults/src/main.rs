@@ -151,12 +151,7 @@ fn all_rounds(
         }
         let rounds = left.min(ROUNDS_OF_A_QUORUM);
         left -= rounds;
-        let home = args.dir.join(format!("seed-{seed}"));
-        // What an earlier run left.
-        let _ = fs::remove_dir_all(&home);
-        fs::create_dir_all(&home).map_err(Failure::file(&home))?;
-        // The nodes run in it.
-        let home = fs::canonicalize(&home).map_err(Failure::file(&home))?;
+        let home = new_directory(&args.dir, seed)?;
         let ended = quorum(&home, seed, rounds);
         match &ended {
             Ok(()) | Err(Failure::Interrupted) => {
@@ -170,6 +165,22 @@ fn all_rounds(
         ended?;
     }
     Ok(())
+}
+
+/// One that is not there yet: an earlier run may have left what somebody is to look at.
+fn new_directory(dir: &Path, seed: u64) -> Result<PathBuf, Failure> {
+    fs::create_dir_all(dir).map_err(Failure::file(dir))?;
+    // The nodes run in it.
+    let dir = fs::canonicalize(dir).map_err(Failure::file(dir))?;
+    let names = (1..).map(|time| match time {
+        1 => format!("seed-{seed}"),
+        _ => format!("seed-{seed}-{time}"),
+    });
+    let mut homes = names.map(|name| dir.join(name));
+    let home = homes.find(|home| !home.exists());
+    let home = home.ok_or_else(|| Failure::Harness("there is no name left".to_owned()))?;
+    fs::create_dir(&home).map_err(Failure::file(&home))?;
+    Ok(home)
 }
 
 fn rounds_of(
