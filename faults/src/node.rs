@@ -348,6 +348,10 @@ impl Node {
         if self.is_full {
             disk::free(&self.log_dir())?;
             self.is_full = false;
+            if self.kind.is_java() {
+                // It may run on without doing anything any more: docs/faults.md.
+                self.kill();
+            }
             if let Some(running) = &mut self.running {
                 running.trouble_until = Some(Instant::now() + ENDING);
             }

@@ -10,8 +10,8 @@ use crate::jars::Release;
 use crate::kafka::{self, Program};
 use crate::{java, paths};
 
-/// The heap of a Java node.
-const HEAP: &str = "256m";
+/// What Kafka's own script gives a node. A voter that catches up needs more than a quarter of that.
+const HEAP: &str = "1g";
 
 /// Hurt quorums of real processes, ours and Kafka's, and look whether anything acknowledged got
 /// lost: `cargo xtask faults --help`.
