@@ -12,6 +12,7 @@ mod messages;
 mod nodes;
 mod output;
 mod progress;
+pub mod status;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -4,6 +4,8 @@
 //! Of a log that has lost its beginning, what was there is not missing: a snapshot says what it was,
 //! and is held against the log where both know something.
 
+mod promises;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::{self, File};
@@ -16,6 +18,7 @@ use kwire_raft::log::inspect::FileKind;
 use kwire_raft::log::snapshot::SnapshotReader;
 use kwire_raft::types::{Offset, OffsetAndEpoch};
 
+pub use self::promises::{Claim, Promises};
 use crate::record;
 use crate::serials::Serials;
 use crate::state::State;
@@ -405,7 +408,6 @@ impl Looking {
         let mut buffer = Vec::new();
         let mut position = 0;
         loop {
-            let before = buffer.len();
             let read = file.by_ref().take(CHUNK as u64).read_to_end(&mut buffer)?;
             let mut batches = Batches::validated(&buffer);
             let mut damage = None;
@@ -426,7 +428,7 @@ impl Looking {
             }
             position += done as u64;
             buffer.drain(..done);
-            if read == 0 || buffer.len() == before {
+            if read == 0 {
                 break;
             }
         }
@@ -739,6 +741,38 @@ mod tests {
         let found = found(&[(FIRST, batch(Offset::MAX, 1, &[u64::MAX]))]);
         assert_eq!(found.end, Offset::MAX);
         assert_eq!(found.records, 1);
+    }
+
+    /// Whatever is left of what was read at once: it may be as much as the last time.
+    #[test]
+    fn a_log_is_read_to_its_end() {
+        const BATCH: usize = 4 << 10;
+        let sized = |base_offset, size| {
+            let mut value = Vec::new();
+            let serial = Serial {
+                epoch: 1,
+                number: u64::try_from(base_offset).expect("small"),
+            };
+            record::write(serial, size, &mut Random::new(1), &mut value);
+            let options = BatchOptions {
+                base_offset,
+                partition_leader_epoch: 1,
+                ..Default::default()
+            };
+            let mut builder = BatchBuilder::new(options).expect("plain");
+            let record = NewRecord {
+                value: Some(&value),
+                ..Default::default()
+            };
+            let _ = builder.try_append(&record).expect("small");
+            builder.finish().expect("it has a record")
+        };
+        let size = BATCH - (sized(0, BATCH).len() - BATCH);
+        let count = Offset::try_from(CHUNK / BATCH + 1).expect("small");
+        let log: Vec<u8> = (0..count).flat_map(|base| sized(base, size)).collect();
+        assert_eq!(log.len(), CHUNK + BATCH);
+        let found = found(&[(FIRST, log)]);
+        assert_eq!((found.end, found.torn_bytes), (count, 0));
     }
 
     /// Where in the file, not in what was read of it at once.

@@ -4,6 +4,7 @@ mod bench;
 mod capture;
 mod codegen;
 mod constants;
+mod faults;
 mod fuzz;
 mod jars;
 mod java;
@@ -37,6 +38,7 @@ enum Command {
     Bench(bench::Args),
     Capture(capture::Args),
     Codegen(codegen::Args),
+    Faults(faults::Args),
     #[command(subcommand)]
     Fuzz(fuzz::Command),
     Kafka(kafka::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Capture(args) => capture::run(args),
         Command::Codegen(args) => codegen::run(args),
+        Command::Faults(args) => faults::run(args),
         Command::Fuzz(command) => fuzz::run(command),
         Command::Kafka(args) => kafka::run(args),
         Command::Model(args) => model::run(args),

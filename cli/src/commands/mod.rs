@@ -12,7 +12,6 @@ pub(crate) mod quickstart;
 pub(crate) mod quorum;
 pub(crate) mod records;
 pub(crate) mod server;
-pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod tail_metadata;
 pub(crate) mod verify_log;

@@ -15,9 +15,9 @@ use kwire_server::server::{Options, Server};
 use kwire_server::workload::{Load, RECORD_SIZES, WrongSize};
 use tracing::{info, warn};
 
-use super::status::Line;
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::status::Line;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -55,8 +55,16 @@ pub(super) struct Progress<F> {
     pub(super) end: Offset,
     /// The number of the last operation that is durable.
     pub(super) synced: u64,
-    /// Whether something failed, so that nothing is certain any more.
-    pub(super) failed: bool,
+    /// What was the first to fail: nothing is certain any more, and nothing is to be written.
+    pub(super) failure: Option<String>,
+}
+
+impl<F> Progress<F> {
+    /// Notes what failed. Whoever hears of it later is told of that, too: it may be the one that says
+    /// why the node stops.
+    pub(super) fn fail(&mut self, error: &LogError) {
+        self.failure.get_or_insert_with(|| error.to_string());
+    }
 }
 
 impl<F: File> Shared<F> {
@@ -83,11 +91,6 @@ impl<F: File> Shared<F> {
         lock(&self.syncing)
     }
 
-    /// Nothing is to be written any more.
-    pub(super) fn fail(&self) {
-        self.progress().failed = true;
-    }
-
     fn sync(&self, number: u64) -> Result<(), LogError> {
         if self.is_done(number)? {
             return Ok(());
@@ -107,9 +110,10 @@ impl<F: File> Shared<F> {
         let synced = synced.and_then(|()| point.save(generation, end));
         let mut progress = self.progress();
         if let Err(error) = synced {
-            progress.failed = true;
             let name = progress.name.clone();
-            return Err(LogError::io(|| name, "sync")(error));
+            let error = LogError::io(|| name, "sync")(error);
+            progress.fail(&error);
+            return Err(error);
         }
         progress.synced = progress.synced.max(written);
         Ok(())
@@ -119,8 +123,8 @@ impl<F: File> Shared<F> {
         let progress = self.progress();
         if progress.synced >= number {
             Ok(true)
-        } else if progress.failed {
-            Err(LogError::Failed)
+        } else if let Some(cause) = progress.failure.clone() {
+            Err(LogError::Failed { cause })
         } else {
             Ok(false)
         }

@@ -121,7 +121,10 @@ pub enum LogError {
         position: u64,
     },
     /// An earlier write or sync failed: what the disk holds is known when the log was opened anew.
-    Failed,
+    Failed {
+        /// What was the first to fail, and why.
+        cause: String,
+    },
 }
 
 impl LogError {
@@ -236,7 +239,7 @@ impl fmt::Display for LogError {
                 f,
                 "byte {position} does not follow on the {len} bytes of the snapshot at {id}"
             ),
-            LogError::Failed => f.write_str("an earlier write or sync failed"),
+            LogError::Failed { cause } => write!(f, "an earlier write or sync failed: {cause}"),
         }
     }
 }

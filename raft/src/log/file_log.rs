@@ -115,16 +115,18 @@ impl<F: Files> FileLog<F> {
     }
 
     pub(super) fn alive(&self) -> Result<(), LogError> {
-        if self.shared.progress().failed {
-            return Err(LogError::Failed);
+        match &self.shared.progress().failure {
+            Some(cause) => Err(LogError::Failed {
+                cause: cause.clone(),
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What follows on an error: nothing.
     fn or_fail<T>(&self, done: Result<T, LogError>) -> Result<T, LogError> {
-        if done.is_err() {
-            self.shared.fail();
+        if let Err(error) = &done {
+            self.shared.progress().fail(error);
         }
         done
     }

@@ -435,7 +435,8 @@ impl<F: Files> Opening<F> {
             .retain(&self.files, |id| id.offset >= log_start)?;
         self.report.removed.extend(removed);
         let Some(active) = self.segments.last() else {
-            return Err(LogError::Failed);
+            let cause = "there is no segment".to_owned();
+            return Err(LogError::Failed { cause });
         };
         let name = self.files.describe(&active.name());
         // Whatever is there was read, but may never have been durable.
@@ -451,7 +452,7 @@ impl<F: Files> Opening<F> {
             written: 0,
             end: active.end,
             synced: 0,
-            failed: false,
+            failure: None,
         };
         let recovered = Recovered {
             quorum_state: None,

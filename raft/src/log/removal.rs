@@ -29,8 +29,8 @@ pub(super) struct Removal<F: Files> {
 impl<F: Files> Removal<F> {
     pub(super) fn run(self) -> Result<(), LogError> {
         let removed = self.remove();
-        if removed.is_err() {
-            self.shared.fail();
+        if let Err(error) = &removed {
+            self.shared.progress().fail(error);
         }
         removed
     }

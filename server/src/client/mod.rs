@@ -1,10 +1,12 @@
-//! Asks a quorum from outside: how it is doing, for changes of its voters, for what is in its log.
+//! Asks a quorum from outside: how it is doing, for changes of its voters, for what is in its log,
+//! and to write to it.
 //!
 //! It is enough to know some of its nodes. One that does not lead says who does, in the answer to a
 //! Fetch (KIP-853); brokers pass on what is for the leader.
 
 mod admin;
 mod log;
+mod produce;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,6 +25,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub use self::admin::{QuorumState, Replica};
 pub use self::log::{Fetched, SnapshotStream};
+pub use self::produce::ProducerId;
 use crate::connection::{Connection, ConnectionError, Options};
 
 /// The time for connecting to a node and agreeing on versions.

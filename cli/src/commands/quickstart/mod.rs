@@ -11,15 +11,15 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kwire_raft::random;
+use kwire_server::verify::Promises;
 use kwire_server::workload::{RECORD_SIZES, WrongSize};
 
-use self::check::Promises;
 use self::nodes::{Node, Plan};
 use self::view::{Key, Picture, Row, View, grouped};
-use super::status::{LEADER, Line};
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output::counted;
+use crate::status::{LEADER, Line};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -192,7 +192,7 @@ impl Quickstart {
         while let Ok((id, line)) = self.lines.try_recv() {
             match line {
                 Line::Status(status) => {
-                    self.promises.note(id, &status);
+                    self.promises.note(&status.claim(id));
                     if status.role == LEADER && self.nodes[id - 1].is_running() {
                         self.leads();
                     }
@@ -317,21 +317,21 @@ impl Quickstart {
             counted(picture.kills.into(), "kill"),
             picture.longest_without_leader.as_millis()
         )?;
-        let verdict = self.promises.verify(&self.nodes)?;
-        for fault in &verdict.faults {
+        let faults = check::verify(&self.promises, &self.nodes)?;
+        for fault in &faults {
             writeln!(out, "  {fault}")?;
         }
-        if !verdict.faults.is_empty() {
+        if !faults.is_empty() {
             let what = format!(
                 "{}: the logs stay as they are",
-                counted(verdict.faults.len() as u64, "fault")
+                counted(faults.len() as u64, "fault")
             );
             return Err(Failure::failed(what));
         }
         writeln!(
             out,
             "nothing lost, nothing twice: the logs agree up to offset {}",
-            grouped(verdict.offset)
+            grouped(self.promises.committed())
         )?;
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::status::Line;
 use crate::failure::Failure;
+use crate::status::Line;
 
 /// The bytes that a node keeps of its log, and of the snapshots in place of what it does not.
 const KEPT_BYTES: u64 = 1 << 30;

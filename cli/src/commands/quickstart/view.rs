@@ -7,8 +7,8 @@ use crossterm::cursor::{MoveToColumn, MoveUp};
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{Clear, ClearType, disable_raw_mode, enable_raw_mode};
 
-use super::super::status::{LEADER, Report, Status};
 use crate::output::counted;
+use crate::status::{LEADER, Report, Status};
 
 /// A node as it is shown.
 #[derive(Clone, Debug, Default)]

@@ -1,48 +1,86 @@
-//! What `kwire server --status-ms` prints, and `kwire quickstart` reads: lines of JSON.
+//! What `kwire server --status-ms` prints, for programs that watch it: lines of JSON.
 
 use kwire_raft::node::RoleName;
+use kwire_raft::types::NodeId;
 use kwire_server::server::Progress;
+use kwire_server::verify::Claim;
 use kwire_server::workload;
 use serde::{Deserialize, Serialize};
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Line {
+pub enum Line {
     /// What the node is and how far it is.
     Status(Status),
     /// How its workload went since the last report.
     Report(Report),
 }
 
+/// What a node is and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Status {
-    pub(crate) role: String,
-    pub(crate) epoch: i32,
-    pub(crate) leader: Option<i32>,
-    pub(crate) high_watermark: Option<i64>,
-    pub(crate) log_end_offset: i64,
-    pub(crate) acknowledged: Option<Acknowledged>,
+pub struct Status {
+    /// What it is: [`LEADER`], `follower` and so on.
+    pub role: String,
+    /// In which epoch.
+    pub epoch: i32,
+    /// Who leads that, where known.
+    pub leader: Option<i32>,
+    /// Before which offset the log is committed, as far as the node knows.
+    pub high_watermark: Option<i64>,
+    /// Where its log ends.
+    pub log_end_offset: i64,
+    /// What its workload knows to be committed.
+    pub acknowledged: Option<Acknowledged>,
+}
+
+impl Status {
+    /// What it claims, for a node of this id.
+    #[must_use]
+    pub fn claim(&self, node: usize) -> Claim {
+        Claim {
+            node: NodeId::try_from(node).unwrap_or(NodeId::MAX),
+            epoch: self.epoch,
+            leads: self.role == LEADER,
+            high_watermark: self.high_watermark,
+            log_end: self.log_end_offset,
+            acknowledged: self
+                .acknowledged
+                .map(|acknowledged| workload::Acknowledged {
+                    epoch: acknowledged.epoch,
+                    records: acknowledged.records,
+                }),
+        }
+    }
 }
 
 /// Records of an epoch with numbers below this are committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Acknowledged {
-    pub(crate) epoch: i32,
-    pub(crate) records: u64,
+pub struct Acknowledged {
+    /// The epoch.
+    pub epoch: i32,
+    /// How many records.
+    pub records: u64,
 }
 
+/// How the workload went.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report {
-    pub(crate) bytes_per_second: f64,
-    pub(crate) records_per_second: f64,
-    pub(crate) p50_ms: f64,
-    pub(crate) p75_ms: f64,
-    pub(crate) p99_ms: f64,
-    pub(crate) p999_ms: f64,
+pub struct Report {
+    /// Committed bytes of records a second.
+    pub bytes_per_second: f64,
+    /// Committed records a second.
+    pub records_per_second: f64,
+    /// Milliseconds within which half of the records were committed.
+    pub p50_ms: f64,
+    /// Milliseconds within which three quarters were.
+    pub p75_ms: f64,
+    /// Milliseconds within which all but one of a hundred were.
+    pub p99_ms: f64,
+    /// Milliseconds within which all but one of a thousand were.
+    pub p999_ms: f64,
 }
 
 impl From<Progress> for Status {
@@ -75,7 +113,7 @@ impl From<workload::Report> for Report {
 }
 
 /// The role of a leader, as a status has it.
-pub(crate) const LEADER: &str = "leader";
+pub const LEADER: &str = "leader";
 
 fn name(role: RoleName) -> &'static str {
     match role {
