@@ -16,6 +16,7 @@ use kwire_protocol::{ApiKey, Limits, Message};
 use kwire_raft::types::Topic;
 use kwire_server::config::{Properties, ServerConfig};
 use kwire_server::directory::Unformatted;
+use kwire_server::runner::Handle;
 use kwire_server::server::{Options, Server};
 use tempfile::TempDir;
 
@@ -91,8 +92,8 @@ impl Cluster {
             load: None,
             directory_id: None,
             unformatted: Unformatted::Adopt,
-        };
             accept_lost_state: false,
+        };
         self.nodes[index] = Some(Server::start(&options).expect("it starts"));
     }
 
@@ -127,6 +128,11 @@ impl Cluster {
     pub(crate) fn kill(&mut self, index: usize) {
         let node = self.nodes[index].take().expect("it runs");
         node.stop().expect("it ran");
+    }
+
+    /// The way to a node's thread.
+    pub(crate) fn handle(&self, index: usize) -> Handle {
+        self.nodes[index].as_ref().expect("it runs").handle()
     }
 
     /// Where a node has its log.
