@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use common::node::{Node, until};
 use common::{command, java, kwire};
 use kwire_protocol::records::{Append, BatchBuilder, BatchOptions, NewRecord};
-use kwire_raft::driver::{Barrier, LogStore};
+use kwire_raft::driver::{Barrier, LogStore, StateStore};
 use kwire_raft::log::files::StdFiles;
 use kwire_raft::log::snapshot::{SnapshotOptions, SnapshotWriter};
-use kwire_raft::log::{FileLog, LogOptions};
-use kwire_raft::types::{OffsetAndEpoch, ReplicaKey, Topic};
+use kwire_raft::log::{FileLog, FileStateStore, LogOptions};
+use kwire_raft::types::{OffsetAndEpoch, QuorumState, ReplicaKey, Topic};
 use kwire_raft::voters::{Address, Endpoints, KRaftVersions, Voter, VoterSet};
 use serde_json::Value;
 
@@ -34,7 +34,15 @@ const RECORD: NewRecord<'_> = NewRecord {
 fn write_log(node: &Node) {
     let files = StdFiles::partition(&node.dir.path().join("logs"), &Topic::cluster_metadata());
     let options = LogOptions::new(Topic::cluster_metadata());
-    let mut log = FileLog::open(files.unwrap(), options).unwrap();
+    let files = files.unwrap();
+    let state = QuorumState {
+        epoch: 1,
+        leader: None,
+        voted: None,
+    };
+    let mut store = FileStateStore::new(files.clone());
+    store.save(&state, 1, &[1]).unwrap();
+    let mut log = FileLog::open(files, options).unwrap();
     let options = BatchOptions {
         partition_leader_epoch: 1,
         ..Default::default()

@@ -464,7 +464,11 @@ impl<S: Surroundings> Running<S> {
             Input::Answer { call, answer } => self.driver.answer(now, call, answer)?,
             Input::Synced { id, outcome } => self.driver.synced(now, id, outcome)?,
             Input::ChoreDone(outcome) => self.driver.chore_done(outcome)?,
-            Input::Command(command) => command(&mut self.driver, now)?,
+            Input::Command(command) => {
+                // Whoever hears what came of it does not look at what the node was before.
+                self.publish();
+                command(&mut self.driver, now)?;
+            }
             Input::Stop => return Ok(false),
         }
         Ok(true)

@@ -3,6 +3,7 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use common::{Client, Cluster, TOPIC, batch, fetch, produce};
@@ -473,4 +474,34 @@ fn who_does_not_coordinate_a_group_says_so_at_each_version() {
         };
         assert_eq!(said, Some(not_here), "{version}");
     }
+}
+
+/// What is published of a node is not older than what a command finds, or a batch that was appended
+/// right after an election would be taken for one whose leader is gone.
+#[test]
+fn who_hears_of_a_command_sees_the_node_as_the_command_did() {
+    let cluster = Cluster::one();
+    cluster.leader();
+    let handle = cluster.handle(0);
+    let (begin, begun) = mpsc::channel();
+    let resign = handle.command(move |driver, now| {
+        // Until the next command is there: both are taken in one turn.
+        begun.recv().expect("it is told");
+        driver.command(now, |node| node.resign(now, node.epoch()))
+    });
+    resign.expect("it runs");
+    let (tell, told) = mpsc::channel();
+    let status = handle.status();
+    let look = handle.command(move |driver, _| {
+        let node = driver.node();
+        let published = *status.borrow();
+        let found = (node.epoch(), node.epoch_start());
+        tell.send((found, (published.epoch, published.leads_from)))
+            .expect("somebody waits");
+        Ok(())
+    });
+    look.expect("it runs");
+    begin.send(()).expect("it waits");
+    let (found, published) = told.recv().expect("it answers");
+    assert_eq!(found, published);
 }

@@ -16,7 +16,7 @@ use kwire_protocol::{ApiKey, Limits, Message};
 use kwire_raft::types::Topic;
 use kwire_server::config::{Properties, ServerConfig};
 use kwire_server::directory::Unformatted;
-use kwire_server::runner::FileDriver;
+use kwire_server::runner::{FileDriver, Handle};
 use kwire_server::server::{Options, Server};
 use tempfile::TempDir;
 
@@ -141,7 +141,7 @@ impl Cluster {
         index: usize,
         look: impl FnOnce(&FileDriver) -> T + Send + 'static,
     ) -> T {
-        let handle = self.nodes[index].as_ref().expect("it runs").handle();
+        let handle = self.handle(index);
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let looked = runtime.expect("a runtime").block_on(handle.ask(look));
         looked.expect("it runs")
@@ -159,6 +159,11 @@ impl Cluster {
             assert!(Instant::now() < patience, "it never is as it ought to be");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The way to a node's thread.
+    pub(crate) fn handle(&self, index: usize) -> Handle {
+        self.nodes[index].as_ref().expect("it runs").handle()
     }
 
     /// Where a node has its log.
