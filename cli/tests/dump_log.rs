@@ -9,6 +9,12 @@ use std::path::{Path, PathBuf};
 use common::{java, kwire};
 use flate2::read::GzDecoder;
 use insta::assert_snapshot;
+use kwire_raft::log::snapshot::SnapshotOptions;
+use kwire_raft::types::OffsetAndEpoch;
+use kwire_server::producers::{Producer, Settled, Span};
+use kwire_server::record::Serial;
+use kwire_server::serials::Serials;
+use kwire_server::state::State;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -219,4 +225,54 @@ fn as_kafkas_tool_prints() {
             assert_eq!(ours, theirs);
         }
     }
+}
+
+/// What our own servers keep in place of what they deleted.
+#[test]
+fn snapshots_of_our_servers() {
+    let dir = tempfile::tempdir().unwrap();
+    let span = |first, base| Span {
+        first,
+        last: first + 1,
+        base,
+        end: base + 1,
+    };
+    let producer = Producer::with(3, &[span(0, 10), span(2, 20)]).unwrap();
+    let mut serials = Serials::new(true);
+    serials.add(
+        Serial {
+            epoch: 4,
+            number: 0,
+        },
+        90,
+    );
+    let state = State {
+        producers: Settled {
+            producers: vec![(7, producer)],
+            has_forgotten: false,
+        },
+        serials,
+    };
+    let options = SnapshotOptions::new(OffsetAndEpoch::new(100, 4), 1_000, 2_000);
+    let mut bytes = state.to_snapshot(options).unwrap();
+    let file = dir
+        .path()
+        .join("00000000000000000100-0000000004.checkpoint");
+    fs::write(&file, &bytes).unwrap();
+    let file = file.display().to_string();
+    let text = dump(dir.path(), &[&file, "--print-data-log"]);
+    for line in [
+        "headerKeys: [] KwireState {\"producers\":1,\"epochs\":1,\"forgotten\":false,\"whole\":true,\"breaks\":0}",
+        "headerKeys: [] KwireProducer {\"producerId\":7,\"producerEpoch\":3,\"batches\":[{\"firstSequence\":0,\"lastSequence\":1,\"firstOffset\":10,\"lastOffset\":11},",
+        "headerKeys: [] KwireEpoch {\"epoch\":4,\"nextNumber\":90}",
+        "exit code 0",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, &bytes).unwrap();
+    let damaged = dump(dir.path(), &[&file]);
+    assert!(damaged.ends_with("exit code 1\n"), "{damaged}");
 }

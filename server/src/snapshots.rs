@@ -159,7 +159,7 @@ impl Snapshots {
             return Ok(());
         }
         match driver.finish_snapshot(now, id)? {
-            Ok(info) => info!(%id, bytes = info.size, "made a snapshot"),
+            Ok(info) => debug!(%id, bytes = info.size, "made a snapshot"),
             // The leader's own took the place of the log meanwhile.
             Err(error) => info!(%id, "made a snapshot in vain: {error}"),
         }
@@ -184,7 +184,7 @@ impl Snapshots {
                 Err(error) => return Err(DriverError::Log(error)),
             };
             match driver.command(now, |node| node.delete_before(now, id))? {
-                Ok(()) => info!(%id, "deleted what is before a snapshot"),
+                Ok(()) => debug!(%id, "deleted what is before a snapshot"),
                 Err(error) => {
                     debug!(%id, "deletes nothing now: {error}");
                     if matches!(error, SnapshotError::InUse(_)) {

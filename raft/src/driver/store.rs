@@ -14,7 +14,7 @@ use crate::types::{NodeId, Offset, OffsetAndEpoch, QuorumState, Recovered, Snaps
 /// Operations take effect in the order of the calls. What [`append`](Self::append) and
 /// [`truncate`](Self::truncate) did is durable once a [`barrier`](Self::barrier) taken afterwards
 /// has been [synced](Barrier::sync); after a crash before that, any prefix of what was appended may
-/// be there. Everything about snapshots is durable when the call returns.
+/// be there. Everything about snapshots is durable when the call returns, but for deleting.
 ///
 /// After an error the store must not be written to again: what the disk holds is not known until
 /// it is opened and recovered anew.

@@ -251,3 +251,24 @@ fn what_is_settled_is_not_cut() {
     machine.settle(4);
     assert_eq!(machine.snapshot().serials.next.get(&1), Some(&4));
 }
+
+#[test]
+fn records_that_lie_together_are_cut_apart() {
+    let mut machine = machine();
+    add_all(&mut machine, &log(&[Batch::Made(4, 0), Batch::Made(4, 0)]));
+    assert_eq!(machine.runs.len(), 1);
+    assert!(machine.cut(4));
+    // Another leader's, in their place.
+    let other = [Batch::Epoch, Batch::Made(2, 0)];
+    for mut told in log(&other).into_iter().skip(1) {
+        told.header.base_offset = 4;
+        machine.add(&told);
+    }
+    machine.settle(6);
+    let serials = machine.snapshot().serials;
+    assert_eq!(
+        serials.next.into_iter().collect::<Vec<_>>(),
+        [(1, 4), (2, 2)]
+    );
+    assert_eq!(serials.breaks, 0);
+}
