@@ -348,7 +348,10 @@ impl<'a> Scene<'a> {
         loop {
             self.look()?;
             self.clients.check()?;
-            let lags = |node: &&Node| log_bytes(&node.partition()) < target;
+            // A log may be long with what is about to be cut off.
+            let lags = |node: &&Node| {
+                log_bytes(&node.partition()) < target || !self.quorum.is_up_to_date(node)
+            };
             let lags = self.quorum.nodes.iter().find(lags).map(|node| node.id);
             let pairs = self.clients.answered().into_iter().zip(&answered);
             let waits = pairs.into_iter().position(|(now, before)| now <= *before);

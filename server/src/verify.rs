@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use kwire_protocol::records::{Batch, Batches, Limits};
-use kwire_raft::types::Offset;
+use kwire_raft::types::{Epoch, Offset};
 
 pub use self::promises::{Claim, Promises};
 use crate::record;
@@ -37,8 +37,8 @@ pub struct Found {
     pub torn_bytes: u64,
     /// Of each epoch, the number after its last record's.
     pub next_numbers: BTreeMap<u32, u64>,
-    /// Base offset and checksum of each batch, to compare logs.
-    batches: Vec<(Offset, u32)>,
+    /// Base offset, checksum and epoch of each batch, to compare logs.
+    batches: Vec<(Offset, u32, Epoch)>,
 }
 
 /// Something that ought not to be.
@@ -173,6 +173,20 @@ fn is_segment(path: &Path) -> bool {
     base.is_some_and(|base| base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+impl Found {
+    /// The epoch of the batch that an offset lies in, or of the next one.
+    fn epoch_at(&self, offset: Offset) -> Option<Epoch> {
+        let after = self.batches.partition_point(|(base, ..)| *base <= offset);
+        let batch = self.batches.get(after.saturating_sub(1))?;
+        Some(batch.2)
+    }
+
+    /// The last epoch, and where the log ends: the greatest of a quorum's has all that is committed.
+    fn last(&self) -> (Epoch, Offset) {
+        (self.batches.last().map_or(-1, |batch| batch.2), self.end)
+    }
+}
+
 /// Compares what two logs both have, up to an offset. Returns the first difference.
 #[must_use]
 pub fn compare(one: &Found, other: &Found, until: Offset) -> Option<Fault> {
@@ -181,13 +195,13 @@ pub fn compare(one: &Found, other: &Found, until: Offset) -> Option<Fault> {
     let common = |found: &Found| {
         let batches = found.batches.iter().copied();
         batches
-            .filter(|(base, _)| (from..until).contains(base))
+            .filter(|(base, ..)| (from..until).contains(base))
             .collect::<Vec<_>>()
     };
     let (ours, theirs) = (common(one), common(other));
     let differs = ours.iter().zip(&theirs).find(|(a, b)| a != b);
     let offset = match differs {
-        Some(((a, _), (b, _))) => Some(*a.min(b)),
+        Some(((a, ..), (b, ..))) => Some(*a.min(b)),
         None if ours.len() != theirs.len() => {
             let longer = if ours.len() > theirs.len() {
                 &ours
@@ -267,7 +281,8 @@ impl Looking {
         }
         // Whatever the bytes say: they may be forged.
         self.found.end = batch.last_offset().saturating_add(1);
-        self.found.batches.push((base, batch.crc()));
+        let epoch = batch.header().map_or(-1, |h| h.partition_leader_epoch);
+        self.found.batches.push((base, batch.crc(), epoch));
         let Some(header) = batch.header().copied() else {
             return;
         };
