@@ -3,14 +3,14 @@
 use std::fs;
 
 use kwire_protocol::records::Batches;
-use kwire_raft::types::{NodeId, Offset};
+use kwire_raft::types::{Epoch, NodeId, Offset};
 use kwire_server::verify::look_through;
 
 use crate::clients::Ledger;
 use crate::failure::Failure;
 use crate::node::{Node, lock};
 use crate::quorum::{Quorum, segments};
-use crate::reader::Seen;
+use crate::reader::{Read, Seen};
 
 /// A node's log: all its bytes, and what they say.
 struct Log {
@@ -73,6 +73,12 @@ fn agree(logs: &[Log], newest: &Log, committed: Offset) -> Vec<String> {
         let common = until.min(log.bytes.len());
         let pairs = log.bytes.iter().zip(&newest.bytes).take(common);
         if let Some(at) = pairs.into_iter().position(|(a, b)| a != b) {
+            // What a leader wrote that was followed by another: it was never committed, and is cut
+            // off once its node follows.
+            let epoch = log.epoch_at(at);
+            if epoch.is_some() && epoch < newest.epoch_at(at) {
+                continue;
+            }
             wrong.push(format!(
                 "the logs of nodes {} and {} differ at byte {at} of {until} that are committed",
                 log.node, newest.node
@@ -112,6 +118,13 @@ impl Log {
             }
         }
         Log { node, bytes, read }
+    }
+
+    /// The epoch of the batch that a byte is part of.
+    fn epoch_at(&self, byte: usize) -> Option<Epoch> {
+        let ends_before = |read: &Read| usize::try_from(read.bytes).is_ok_and(|end| end <= byte);
+        let batch = self.read.batches.partition_point(ends_before);
+        Some(self.read.batches.get(batch)?.epoch)
     }
 
     fn bytes_before(&self, offset: Offset) -> usize {
@@ -206,7 +219,7 @@ mod tests {
             agree(&[log(1, &[(1, 0), (1, 1)]), behind, elsewhere], &whole, 2),
             [""; 0]
         );
-        let elsewhere = log(3, &[(1, 0), (1, 1), (1, 2)]);
+        let elsewhere = log(3, &[(1, 0), (1, 1), (2, 3)]);
         let wrong = agree(&[log(1, &[(1, 0)]), log(2, &[]), elsewhere], &whole, 3);
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(
@@ -215,6 +228,17 @@ mod tests {
             wrong[0]
         );
         assert!(wrong[1].contains("0 of 3 logs have it"), "{}", wrong[1]);
+    }
+
+    /// As of a leader that wrote on when it was cut off already, and was killed then.
+    #[test]
+    fn what_was_never_committed_may_differ() {
+        let whole = || log(1, &[(1, 0), (1, 1), (2, 2)]);
+        let tail = || log(2, &[(1, 0), (1, 1), (1, 2)]);
+        assert_eq!(agree(&[whole(), tail(), whole()], &whole(), 3), [""; 0]);
+        let wrong = agree(&[whole(), tail(), tail()], &whole(), 3);
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(wrong[0].contains("1 of 3 logs have it"), "{}", wrong[0]);
     }
 
     #[test]

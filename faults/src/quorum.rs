@@ -105,6 +105,11 @@ impl Quorum {
             .max()
     }
 
+    /// Whether a node knows of the newest leader.
+    pub(crate) fn is_up_to_date(&self, node: &Node) -> bool {
+        leader_of(&node.partition()) == self.leader()
+    }
+
     /// Notes who leads, and who ended.
     ///
     /// # Errors

@@ -206,7 +206,6 @@ impl<'a> Scene<'a> {
         id: usize,
         undo: &mut Vec<Undo>,
     ) -> Result<Option<String>, Failure> {
-        let count = self.quorum.nodes.len();
         let node = self.quorum.node(id);
         let mut also = String::new();
         match fault.what {
@@ -223,20 +222,7 @@ impl<'a> Scene<'a> {
                 undo.push(Undo::Resume(id));
             }
             What::Isolate | What::Mute | What::Deafen | What::Cut | What::CutOneWay => {
-                let steps = 1 + usize::try_from(fault.amount % (count as u64 - 1)).unwrap_or(0);
-                let other = (id - 1 + steps) % count + 1;
-                // A leader that clients reach and others do not is the most tempting of all.
-                let with_clients = fault.amount & 64 != 0;
-                let links = links(fault.what, id, other, count, with_clients);
-                if matches!(fault.what, What::Cut | What::CutOneWay) {
-                    also = format!(" and {other}");
-                } else if !with_clients {
-                    " (not from clients)".clone_into(&mut also);
-                }
-                for (from, to) in links {
-                    self.network.cut(from, to)?;
-                    undo.push(Undo::Mend(from, to));
-                }
+                also = self.cut_off(fault, id, undo)?;
             }
             What::SlowDisk => {
                 let ms = 5 + fault.amount % 500;
@@ -267,6 +253,29 @@ impl<'a> Scene<'a> {
             What::Wipe => return Ok(None),
         }
         Ok(Some(also))
+    }
+
+    /// Cuts links of a node. Says which, beside what the fault's name says.
+    fn cut_off(
+        &mut self,
+        fault: &Fault,
+        id: usize,
+        undo: &mut Vec<Undo>,
+    ) -> Result<String, Failure> {
+        let count = self.quorum.nodes.len();
+        let steps = 1 + usize::try_from(fault.amount % (count as u64 - 1)).unwrap_or(0);
+        let other = (id - 1 + steps) % count + 1;
+        // A leader that clients reach and others do not is the most tempting of all.
+        let with_clients = fault.amount & 64 != 0;
+        for (from, to) in links(fault.what, id, other, count, with_clients) {
+            self.network.cut(from, to)?;
+            undo.push(Undo::Mend(from, to));
+        }
+        Ok(match fault.what {
+            What::Cut | What::CutOneWay => format!(" and {other}"),
+            _ if with_clients => String::new(),
+            _ => " (not from clients)".to_owned(),
+        })
     }
 
     fn undo(&mut self, undo: Undo) -> Result<(), Failure> {
@@ -339,7 +348,10 @@ impl<'a> Scene<'a> {
         loop {
             self.look()?;
             self.clients.check()?;
-            let lags = |node: &&Node| log_bytes(&node.partition()) < target;
+            // A log may be long with what is about to be cut off.
+            let lags = |node: &&Node| {
+                log_bytes(&node.partition()) < target || !self.quorum.is_up_to_date(node)
+            };
             let lags = self.quorum.nodes.iter().find(lags).map(|node| node.id);
             let pairs = self.clients.answered().into_iter().zip(&answered);
             let waits = pairs.into_iter().position(|(now, before)| now <= *before);

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use kwire_protocol::records::{Batch, Batches, Limits};
 use kwire_raft::log::inspect::FileKind;
 use kwire_raft::log::snapshot::SnapshotReader;
-use kwire_raft::types::{Offset, OffsetAndEpoch};
+use kwire_raft::types::{Epoch, Offset, OffsetAndEpoch};
 
 pub use self::promises::{Claim, Promises};
 use crate::record;
@@ -50,8 +50,8 @@ pub struct Found {
     pub next_numbers: BTreeMap<u32, u64>,
     /// Snapshots that were read.
     pub snapshots: usize,
-    /// Base offset and checksum of each batch, to compare logs.
-    batches: Vec<(Offset, u32)>,
+    /// Base offset, checksum and epoch of each batch, to compare logs.
+    batches: Vec<(Offset, u32, Epoch)>,
 }
 
 /// Something that ought not to be.
@@ -263,6 +263,20 @@ impl Files {
     }
 }
 
+impl Found {
+    /// The epoch of the batch that an offset lies in, or of the next one.
+    fn epoch_at(&self, offset: Offset) -> Option<Epoch> {
+        let after = self.batches.partition_point(|(base, ..)| *base <= offset);
+        let batch = self.batches.get(after.saturating_sub(1))?;
+        Some(batch.2)
+    }
+
+    /// The last epoch, and where the log ends: the greatest of a quorum's has all that is committed.
+    fn last(&self) -> (Epoch, Offset) {
+        (self.batches.last().map_or(-1, |batch| batch.2), self.end)
+    }
+}
+
 /// Compares what two logs both have, up to an offset. Returns the first difference.
 #[must_use]
 pub fn compare(one: &Found, other: &Found, until: Offset) -> Option<Fault> {
@@ -271,13 +285,13 @@ pub fn compare(one: &Found, other: &Found, until: Offset) -> Option<Fault> {
     let common = |found: &Found| {
         let batches = found.batches.iter().copied();
         batches
-            .filter(|(base, _)| (from..until).contains(base))
+            .filter(|(base, ..)| (from..until).contains(base))
             .collect::<Vec<_>>()
     };
     let (ours, theirs) = (common(one), common(other));
     let differs = ours.iter().zip(&theirs).find(|(a, b)| a != b);
     let offset = match differs {
-        Some(((a, _), (b, _))) => Some(*a.min(b)),
+        Some(((a, ..), (b, ..))) => Some(*a.min(b)),
         None if ours.len() != theirs.len() => {
             let longer = if ours.len() > theirs.len() {
                 &ours
@@ -456,7 +470,8 @@ impl Looking {
         }
         // Whatever the bytes say: they may be forged.
         let end = batch.last_offset().saturating_add(1);
-        self.found.batches.push((base, batch.crc()));
+        let epoch = batch.header().map_or(-1, |h| h.partition_leader_epoch);
+        self.found.batches.push((base, batch.crc(), epoch));
         self.records_of(batch, file, position);
         self.found.end = end;
         self.pass_snapshots();

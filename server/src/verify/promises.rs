@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kwire_raft::types::{Epoch, NodeId, Offset};
 
-use super::{Found, compare};
+use super::{Fault, Found, compare};
 use crate::workload::Acknowledged;
 
 /// What a node says of itself.
@@ -84,21 +84,23 @@ impl Promises {
     #[must_use]
     pub fn hold_against(&self, logs: &[(NodeId, Found)]) -> Vec<String> {
         let mut wrong = self.broken.clone();
+        let newest = logs.iter().map(|(_, log)| log).max_by_key(|log| log.last());
+        let mut reach = 0;
         for (node, log) in logs {
             let faults = log.faults.iter();
             wrong.extend(faults.map(|fault| format!("node {node}: {fault}")));
-            if let Some((_, first)) = logs.first()
-                && let Some(fault) = compare(log, first, self.committed())
-            {
-                wrong.push(format!("node {node}: {fault}"));
+            match newest.and_then(|newest| differs(log, newest, self.committed())) {
+                Some(Differs::Uncommitted) => {}
+                Some(Differs::Wrong(fault)) => wrong.push(format!("node {node}: {fault}")),
+                None => reach += usize::from(log.end >= self.committed()),
             }
         }
-        wrong.extend(self.missing(logs));
+        wrong.extend(self.missing(logs, reach));
         wrong
     }
 
-    /// What most logs lack.
-    fn missing(&self, logs: &[(NodeId, Found)]) -> Vec<String> {
+    /// What most logs lack, of which so many have all that is committed.
+    fn missing(&self, logs: &[(NodeId, Found)], reach: usize) -> Vec<String> {
         let mut missing = Vec::new();
         let is_minority = |holders: usize| holders <= logs.len() / 2;
         for (&epoch, &records) in &self.records {
@@ -115,17 +117,35 @@ impl Promises {
                 ));
             }
         }
-        let committed = self.committed();
-        let reaches = |(_, log): &&(NodeId, Found)| log.end >= committed;
-        let holders = logs.iter().filter(reaches).count();
-        if is_minority(holders) {
+        if is_minority(reach) {
             missing.push(format!(
-                "offset {committed} was committed, and only {holders} of {} logs reach it",
+                "offset {} was committed, and only {reach} of {} logs reach it",
+                self.committed(),
                 logs.len()
             ));
         }
         missing
     }
+}
+
+/// How a log is not what the newest is.
+enum Differs {
+    /// It ends with what a leader wrote that was followed by another: nobody else has that, and it is
+    /// cut off once its node follows.
+    Uncommitted,
+    Wrong(Fault),
+}
+
+fn differs(log: &Found, newest: &Found, committed: Offset) -> Option<Differs> {
+    let fault = compare(log, newest, committed)?;
+    let Fault::Differs { offset, .. } = fault else {
+        return Some(Differs::Wrong(fault));
+    };
+    let is_older = log.epoch_at(offset) < newest.epoch_at(offset);
+    Some(match is_older {
+        true => Differs::Uncommitted,
+        false => Differs::Wrong(fault),
+    })
 }
 
 #[cfg(test)]
@@ -171,6 +191,34 @@ mod tests {
         claim.leads = false;
         promises.note(&claim);
         assert_eq!((promises.records(), promises.committed()), (0, 1));
+    }
+
+    /// As a leader's that wrote on when it was cut off already, and was killed then.
+    #[test]
+    fn what_was_never_committed_may_differ() {
+        let mut promises = Promises::default();
+        promises.note(&leader(1, 2, 20, 20, 0));
+        let log = |node, batches: &[(Offset, u32, Epoch)]| {
+            let found = Found {
+                end: 10 * Offset::try_from(batches.len()).expect("few"),
+                batches: batches.to_vec(),
+                ..Found::default()
+            };
+            (node, found)
+        };
+        let [first, second] = [(0, 1, 1), (10, 2, 2)];
+        let (whole, tail) = ([first, second], [first, (10, 3, 1)]);
+        let told = promises.hold_against(&[log(1, &tail), log(2, &whole), log(3, &whole)]);
+        assert_eq!(told, [""; 0]);
+        let told = promises.hold_against(&[log(1, &tail), log(2, &tail), log(3, &whole)]);
+        assert_eq!(
+            told,
+            ["offset 20 was committed, and only 1 of 3 logs reach it"]
+        );
+        let other = [first, (10, 3, 2)];
+        let told = promises.hold_against(&[log(1, &other), log(2, &whole), log(3, &whole)]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("offset 10 is not what"), "{}", told[0]);
     }
 
     /// Logs with fewer records than were acknowledged, in two nodes of three.
