@@ -28,7 +28,7 @@ use kwire_server::record::{self, Random, Serial};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// As much as a server's workload has uncommitted, makes in a turn, and a follower fetches.
-const MAX_UNCOMMITTED_BYTES: u64 = 32 << 20;
+const MAX_UNCOMMITTED_BYTES: u64 = 8 << 20;
 const MAX_TURN_BYTES: usize = 256 << 10;
 const MAX_FETCH_BYTES: usize = 1 << 20;
 

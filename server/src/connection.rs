@@ -260,8 +260,8 @@ pub(crate) async fn read_len(
 
 /// Reads a frame of which the length is known.
 async fn read_body(stream: &mut (impl AsyncReadExt + Unpin), len: usize) -> io::Result<Bytes> {
-    // Grows as bytes come: a length alone must not cost its size.
-    let mut body = Vec::with_capacity(len.min(64 << 10));
+    // Of an answer that was asked for. What is made room for is not touched before it comes.
+    let mut body = Vec::with_capacity(len);
     let read = stream.take(len as u64).read_to_end(&mut body).await?;
     if read < len {
         return Err(io::ErrorKind::UnexpectedEof.into());

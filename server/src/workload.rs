@@ -14,8 +14,9 @@ use crate::record::{self, Random, Serial};
 use crate::runner::{FileDriver, FileDriverError};
 
 /// The most bytes that may wait to be committed. The disk alone has a bound in the node's
-/// configuration; this one is for followers that do not keep up.
-const MAX_UNCOMMITTED_BYTES: usize = 32 << 20;
+/// configuration; this one is for followers that do not keep up. As much as a few syncs take: more
+/// of it makes commits later and not faster.
+const MAX_UNCOMMITTED_BYTES: usize = 8 << 20;
 /// The most records of one turn, so that requests of others get theirs.
 const MAX_TURN_BYTES: usize = 256 << 10;
 /// The time between two reports of Kafka's test raft server.

@@ -95,7 +95,8 @@ pub struct LogOptions {
     /// Whether opening the log holds every batch of every segment against its checksum.
     pub verify_all: bool,
     /// The most bytes of what was appended last that stay in memory, from where those that follow
-    /// closely are served.
+    /// closely are served: some of their fetches. Memory that is not used again soon is slower to
+    /// write to than the disk's cache is to read.
     pub tail_bytes: usize,
 }
 
@@ -109,7 +110,7 @@ impl LogOptions {
             segment_ms: 7 * 24 * 60 * 60 * 1000,
             index_interval_bytes: 4096,
             verify_all: false,
-            tail_bytes: 8 << 20,
+            tail_bytes: 4 << 20,
         }
     }
 

@@ -93,7 +93,7 @@ fn limit_of(figures: &Figures, load: Load) -> Option<&Limit> {
 
 fn full(figures: &Figures) -> Result<String> {
     let mut text = "MB/s are those of the log, and what kwire has of the others'. Kafka's is its best of the rates below. \
-         Whoever writes as much as goes has 32 MiB uncommitted at any time, which its latency is made of.\n\n\
+         Whoever writes as much as goes has 8 MiB uncommitted at any time, which its latency is made of.\n\n\
          | record | | MB/s | kwire has | p50 ms | p99 ms | p999 ms | peak MB a node | CPU s/GB | behind, MB |\n|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for size in SIZES {
