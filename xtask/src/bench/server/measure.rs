@@ -67,7 +67,8 @@ pub(super) fn sustain(
     let (seconds, after) = (start.elapsed().as_secs_f64(), cluster.logs());
     let cpu = cluster.cpu_seconds()? - cpu;
     cluster.check()?;
-    let committed = (after[1] - before[1]) as f64 / 1e6;
+    // A node that lost an election may have cut off more than was written meanwhile.
+    let committed = after[1].saturating_sub(before[1]) as f64 / 1e6;
     let lines = cluster.lines_since(start);
     let memory = cluster.memory()?;
     let last = cluster.leader().unwrap_or(first);
