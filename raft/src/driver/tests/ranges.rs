@@ -117,6 +117,18 @@ impl Machine {
         answered.expect("it works");
     }
 
+    /// Node 1 leads epoch 3, and has a record of epoch 2 at offset 1, where this node has one of
+    /// epoch 1.
+    fn lose_its_record(&mut self) {
+        self.tell(1, begin(1, 3));
+        self.follow(|partition| {
+            partition.diverging_epoch.epoch = 1;
+            partition.diverging_epoch.end_offset = 1;
+        });
+        let theirs = batch(1, 2, &[b"ours"]);
+        self.follow(|partition| partition.records = Some(theirs.into()));
+    }
+
     fn fetch(&mut self, from: Offset, max_bytes: i32) -> (Bytes, Offered) {
         let mut request = fetch(-1, self.epoch(), from, i32::from(from > 0));
         request.max_bytes = max_bytes;
@@ -188,13 +200,7 @@ fn what_is_in_memory_is_offered_whether_it_is_committed_or_not() {
     let before = range.read().expect("memory");
     assert_eq!(epochs_of(&before), [1, 1]);
 
-    leader.tell(1, begin(1, 3));
-    leader.follow(|partition| {
-        partition.diverging_epoch.epoch = 1;
-        partition.diverging_epoch.end_offset = 1;
-    });
-    let theirs = batch(1, 2, &[b"ours"]);
-    leader.follow(|partition| partition.records = Some(theirs.into()));
+    leader.lose_its_record();
     assert_eq!(range.read().expect("memory"), before);
     let now = leader.driver.log().range(0, 2, 1 << 20).expect("both");
     assert!(now.is_in_memory());
@@ -229,14 +235,7 @@ fn an_answer_keeps_the_records_of_its_leader_though_the_log_is_rewritten() {
     let (bytes, offered) = leader.fetch(1, 1 << 20);
     assert!(offered.is_none());
 
-    // Node 1 leads epoch 3, and has a record of epoch 2 where this node has one of epoch 1.
-    leader.tell(1, begin(1, 3));
-    leader.follow(|partition| {
-        partition.diverging_epoch.epoch = 1;
-        partition.diverging_epoch.end_offset = 1;
-    });
-    let theirs = batch(1, 2, &[b"ours"]);
-    leader.follow(|partition| partition.records = Some(theirs.into()));
+    leader.lose_its_record();
     assert_eq!(leader.driver.node().log_end(), OffsetAndEpoch::new(2, 2));
 
     assert_eq!(epochs_of(&bytes), [1], "what it said as the leader");
