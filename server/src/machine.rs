@@ -10,6 +10,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use kwire_protocol::records::{Batch, BatchHeader};
+use kwire_raft::log::Undone;
 use kwire_raft::types::Offset;
 
 use crate::producers::Producers;
@@ -50,8 +51,6 @@ impl Told {
 pub struct Mark {
     /// The offset.
     pub end: Offset,
-    /// The timestamp of the batch before it, in milliseconds; -1 if it has none.
-    pub timestamp_ms: i64,
     /// Bytes that were told before.
     bytes: u64,
 }
@@ -69,6 +68,8 @@ struct Run {
 pub struct Machine {
     /// The idempotent producers, also those of what is not settled.
     pub producers: Producers,
+    /// What the log had given up when it was looked at last.
+    pub(crate) undone: Undone,
     /// Of what is settled.
     serials: Serials,
     /// What is not.
@@ -92,6 +93,7 @@ impl Machine {
     pub fn new() -> Machine {
         Machine {
             producers: Producers::new(),
+            undone: Undone::default(),
             serials: Serials::new(true),
             runs: VecDeque::new(),
             marks: VecDeque::new(),
@@ -122,7 +124,6 @@ impl Machine {
         }
         let mark = Mark {
             end,
-            timestamp_ms: header.max_timestamp,
             bytes: self.told_bytes,
         };
         let before = self.marks.len().checked_sub(2);
@@ -137,15 +138,23 @@ impl Machine {
     }
 
     fn add_run(&mut self, run: Run) {
-        if let Some(last) = self.runs.back_mut() {
-            let records = (last.end - last.base).unsigned_abs();
-            let follows = last.first.number.checked_add(records) == Some(run.first.number);
-            if follows && last.end == run.base && last.first.epoch == run.first.epoch {
-                last.end = run.end;
-                return;
+        let Serial { epoch, number } = run.first;
+        let last = self.runs.back_mut();
+        let next = match &last {
+            Some(last) if last.first.epoch == epoch => {
+                let records = (last.end - last.base).unsigned_abs();
+                last.first.number.saturating_add(records)
             }
+            _ => self.serials.next.get(&epoch).copied().unwrap_or(0),
+        };
+        match last {
+            // A copy. What comes next would seem to go on where it ends.
+            _ if number < next => {}
+            Some(last) if number == next && last.end == run.base && last.first.epoch == epoch => {
+                last.end = run.end;
+            }
+            _ => self.runs.push_back(run),
         }
-        self.runs.push_back(run);
     }
 
     /// The log before this offset stays as it is.
@@ -215,11 +224,7 @@ impl Machine {
         self.serials = serials;
         self.runs.clear();
         self.marks.clear();
-        self.settled = Mark {
-            end,
-            timestamp_ms: -1,
-            bytes: 0,
-        };
+        self.settled = Mark { end, bytes: 0 };
         (self.snapshot_bytes, self.told_bytes) = (0, 0);
     }
 

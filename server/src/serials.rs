@@ -17,7 +17,7 @@ const MAX_EPOCHS: usize = 10_000;
 pub struct Serials {
     /// Of each epoch, the number after its last record's.
     pub next: BTreeMap<u32, u64>,
-    /// How often a batch had other numbers than those that were next.
+    /// How often numbers were missing before a batch's.
     pub breaks: u64,
     /// Whether the log was seen from its first record on. If not, the first epoch's first number is
     /// believed.
@@ -36,14 +36,21 @@ impl Serials {
     }
 
     /// The log has so many records from this one on.
+    ///
+    /// Records that come again do not count: anybody can copy what they read, and what a client did
+    /// is not to be held against the log for ever. What anybody makes up with a right checksum, in
+    /// the leader's epoch and ahead of its numbers, is taken for what it says: there is no telling.
     pub fn add(&mut self, first: Serial, count: u64) {
         let believed = !self.is_whole && self.next.is_empty();
         let known = self.next.get(&first.epoch).copied();
         let expected = known.unwrap_or(if believed { first.number } else { 0 });
-        if expected != first.number {
+        if first.number < expected {
+            return;
+        }
+        if first.number > expected {
             self.breaks = self.breaks.saturating_add(1);
         }
-        let next = first.number.saturating_add(count).max(expected);
+        let next = first.number.saturating_add(count);
         self.next.insert(first.epoch, next);
         if self.next.len() > MAX_EPOCHS {
             self.next.pop_first();
@@ -87,9 +94,30 @@ mod tests {
         assert_eq!((serials.next.get(&1), serials.breaks), (Some(&5), 0));
         add(&mut serials, 4, 2, 1);
         add(&mut serials, 4, 2, 1);
-        assert_eq!((serials.next.get(&4), serials.breaks), (Some(&3), 2));
+        assert_eq!((serials.next.get(&4), serials.breaks), (Some(&3), 1));
         add(&mut serials, 5, 1, 1);
-        assert_eq!(serials.breaks, 3, "an epoch begins with 0");
+        assert_eq!(serials.breaks, 2, "an epoch begins with 0");
+    }
+
+    #[test]
+    fn copies_of_records_are_no_breaks() {
+        let mut serials = Serials::new(true);
+        add(&mut serials, 1, 0, 5);
+        // With others behind them, too.
+        for (number, count) in [(0, 5), (4, 1), (4, 9)] {
+            add(&mut serials, 1, number, count);
+            assert_eq!((serials.next.get(&1), serials.breaks), (Some(&5), 0));
+        }
+    }
+
+    #[test]
+    fn a_number_that_was_made_up_is_one_break() {
+        let mut serials = Serials::new(true);
+        add(&mut serials, 1, 0, 5);
+        add(&mut serials, 1, u64::MAX - 1, 7);
+        add(&mut serials, 1, 5, 5);
+        add(&mut serials, 1, 10, 5);
+        assert_eq!(serials.breaks, 1);
     }
 
     #[test]

@@ -33,7 +33,6 @@ struct Job {
     beside: Beside<StdFiles>,
     context: SnapshotContext,
     state: State,
-    timestamp_ms: i64,
 }
 
 /// What became of it.
@@ -135,7 +134,6 @@ impl Snapshots {
             beside: driver.log().beside(),
             context,
             state: machine.snapshot(),
-            timestamp_ms: settled.timestamp_ms,
         };
         self.is_making = self
             .jobs
@@ -225,13 +223,8 @@ impl Job {
     fn run(self) -> Made {
         let id = self.context.id;
         let now = time_of_day_ms();
-        // Of what has no time, it is now.
-        let timestamp = if self.timestamp_ms < 0 {
-            now
-        } else {
-            self.timestamp_ms
-        };
-        let mut options = SnapshotOptions::new(id, timestamp, now);
+        // Records count as old as this: their own timestamps are whatever clients say.
+        let mut options = SnapshotOptions::new(id, now, now);
         options.kraft_version = self.context.kraft_version;
         options.voters = self.context.voters.unwrap_or_default();
         let outcome = match self.state.to_snapshot(options) {
@@ -239,5 +232,38 @@ impl Job {
             Err(error) => Err(error.into()),
         };
         Made { id, outcome }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kwire_raft::driver::LogStore;
+    use kwire_raft::log::{FileLog, LogOptions, RetentionPolicy};
+    use kwire_raft::types::Topic;
+
+    use super::*;
+
+    /// What was written after the oldest snapshot is as old as the next.
+    #[test]
+    fn nothing_is_deleted_before_its_time() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let topic = Topic::performance_test();
+        let files = StdFiles::partition(dir.path(), &topic).expect("a directory");
+        let mut log = FileLog::open(files, LogOptions::new(topic)).expect("a log");
+        let ids = [1, 2].map(|end| OffsetAndEpoch::new(end, 1));
+        for (id, made_at) in ids.into_iter().zip([0, 10_000]) {
+            let state = Machine::new().snapshot();
+            let bytes = state.to_snapshot(SnapshotOptions::new(id, made_at, made_at));
+            let bytes = bytes.expect("short records");
+            log.write_snapshot(id, 0, &bytes).expect("it is written");
+            log.finish_snapshot(id).expect("it is whole");
+        }
+        let policy = RetentionPolicy {
+            bytes: None,
+            ms: Some(1_000),
+        };
+        let cleanable = |now_ms| log.cleanable(&policy, now_ms).expect("it is read");
+        assert_eq!(cleanable(11_000), None);
+        assert_eq!(cleanable(11_001), Some(ids[1]));
     }
 }

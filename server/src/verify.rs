@@ -3,6 +3,9 @@
 //!
 //! Of a log that has lost its beginning, what was there is not missing: a snapshot says what it was,
 //! and is held against the log where both know something.
+//!
+//! Whoever writes records as a workload does, with the epoch, a number and a right checksum, is
+//! taken for one: a client's copies come again, and numbers that it makes up leave others missing.
 
 mod promises;
 #[cfg(test)]
@@ -85,7 +88,8 @@ pub enum Fault {
         /// How many are.
         count: u64,
     },
-    /// A serial number comes again, or after a greater one.
+    /// A serial number comes again, or after a greater one: the log has it twice, or a client wrote
+    /// a copy of what it read.
     Again {
         /// The record's offset.
         offset: Offset,
@@ -121,7 +125,7 @@ pub enum Fault {
         /// The number that comes next, by the log.
         found: u64,
     },
-    /// The node that made a snapshot saw records missing, or coming again.
+    /// The node that made a snapshot saw records missing.
     Breaks {
         /// The snapshot's end.
         end: Offset,
@@ -186,10 +190,9 @@ impl fmt::Display for Fault {
                 "the snapshot at offset {end} knows {} records of epoch {epoch}, and the log has {found}",
                 says.unwrap_or(0)
             ),
-            Fault::Breaks { end, count } => write!(
-                f,
-                "before offset {end}, records were missing or came again {count} times"
-            ),
+            Fault::Breaks { end, count } => {
+                write!(f, "before offset {end}, records were missing {count} times")
+            }
             Fault::Differs { offset, other } => {
                 write!(f, "offset {offset} is not what {} has", other.display())
             }

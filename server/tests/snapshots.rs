@@ -3,8 +3,10 @@
 mod common;
 
 use std::fs;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, TOPIC, batch};
+use common::{Client, Cluster, TOPIC, batch, batch_of, produce};
 use kwire_protocol::ErrorCode;
 use kwire_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kwire_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -30,19 +32,63 @@ fn first_batch() -> Vec<u8> {
     batch(PRODUCER, 0, 0, &["first", "second"])
 }
 
-/// Writes until the log starts behind an offset.
+/// Writes until the leader's log starts behind an offset.
 fn write_past(cluster: &Cluster, client: &mut Client, offset: i64) {
+    write_until(cluster, client, 1_000, |cluster| {
+        cluster.look(cluster.leader(), move |driver| {
+            driver.node().log_start() > offset
+        })
+    });
+}
+
+/// Writes records of a time until something is so.
+fn write_until(
+    cluster: &Cluster,
+    client: &mut Client,
+    timestamp: i64,
+    is_so: impl Fn(&Cluster) -> bool,
+) {
     let long = "x".repeat(9_000);
     for _ in 0..1_000 {
-        let (error, _) = client.produce(batch(-1, 0, 0, &[&long]));
+        let (error, _) = client.produce(batch_of(timestamp, -1, 0, 0, &[&long]));
         assert_eq!(error, 0);
-        if cluster.look(cluster.leader(), move |driver| {
-            driver.node().log_start() > offset
-        }) {
+        if is_so(cluster) {
             return;
         }
     }
-    panic!("the log starts where it did");
+    panic!("it never is as it ought to be");
+}
+
+/// Kills whoever leads until it is this node.
+fn make_lead(cluster: &mut Cluster, node: usize) {
+    for _ in 0..30 {
+        let leader = cluster.leader();
+        if leader == node {
+            return;
+        }
+        cluster.kill(leader);
+        let next = cluster.leader();
+        cluster.start_node(leader);
+        let end = cluster.look(next, |driver| driver.node().high_watermark());
+        cluster.wait_for(leader, move |driver| driver.node().high_watermark() >= end);
+    }
+    panic!("node {node} never leads");
+}
+
+/// Which of some nodes leads.
+fn leader_among(cluster: &Cluster, nodes: &[usize]) -> usize {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < patience {
+        let leads = |node: &&usize| {
+            let status = *cluster.handle(**node).status().borrow();
+            status.leads_from.is_some() && status.high_watermark > status.leads_from
+        };
+        if let Some(leader) = nodes.iter().find(leads) {
+            return *leader;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("none of them leads");
 }
 
 /// That a leader knows the producer, whose batch its log does not have any more.
@@ -93,19 +139,77 @@ fn a_wiped_follower_catches_up_by_snapshot_and_leads_with_what_it_stands_for() {
     let end = cluster.look(leader, |driver| driver.node().high_watermark());
     cluster.wait_for(wiped, move |driver| driver.node().high_watermark() >= end);
     assert!(cluster.look(wiped, move |driver| driver.log().start() > base));
-    // Whoever leads goes, until it is this one.
-    for _ in 0..30 {
-        let leader = cluster.leader();
-        if leader == wiped {
-            return assert_known(&cluster, base);
-        }
-        cluster.kill(leader);
-        let next = cluster.leader();
-        cluster.start_node(leader);
-        let end = cluster.look(next, |driver| driver.node().high_watermark());
-        cluster.wait_for(leader, move |driver| driver.node().high_watermark() >= end);
+    make_lead(&mut cluster, wiped);
+    assert_known(&cluster, base);
+}
+
+/// A leader writes alone, stands still, and goes on when a snapshot has taken the place of what
+/// others wrote meanwhile: one that ends before its own tail does.
+#[test]
+fn a_leader_that_others_went_on_without_knows_what_they_wrote() {
+    let mut cluster = start(3);
+    let mut client = cluster.client();
+    assert_eq!(client.produce(first_batch()).0, 0);
+    let old = cluster.leader();
+    let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
+    for other in &others {
+        cluster.kill(*other);
     }
-    panic!("the node that was wiped never leads");
+    let lost = || batch(PRODUCER + 1, 0, 0, &["nobody else has it"]);
+    client.send(9, &produce(-1, lost()));
+    client.send(9, &produce(-1, batch(-1, 0, 0, &["x"; 5_000])));
+    cluster.wait_for(old, |driver| driver.log().end() > 5_000);
+    let (go_on, stand_still) = mpsc::channel::<()>();
+    let stopped = cluster.handle(old).command(move |_, _| {
+        // Also when the test fails before it says so.
+        let _ = stand_still.recv();
+        Ok(())
+    });
+    stopped.expect("it runs");
+    for other in &others {
+        cluster.start_node(*other);
+    }
+    let next = leader_among(&cluster, &others);
+    let mut client = Client::connect(cluster.address(next));
+    let kept = || batch(PRODUCER + 2, 0, 0, &["acknowledged"]);
+    let (error, base) = client.produce(kept());
+    assert_eq!(error, 0);
+    write_until(&cluster, &mut client, 1_000, |cluster| {
+        cluster.look(next, move |driver| driver.node().log_start() > base)
+    });
+    drop(go_on);
+    cluster.wait_for(old, move |driver| driver.log().start() > base);
+    assert!(cluster.look(old, |driver| driver.log().start() < 5_000));
+    make_lead(&mut cluster, old);
+    let mut client = cluster.client();
+    assert_eq!(client.produce(kept()), (0, base), "it is a duplicate");
+    let (error, written) = client.produce(lost());
+    assert_eq!(error, 0);
+    assert!(written > base, "no log has what was there at {written}");
+}
+
+/// By the time of snapshots, not by what clients say of their records.
+#[test]
+fn retention_goes_by_the_nodes_own_clock() {
+    const HOUR: &str = "3600000";
+    let start = |retention_ms| {
+        let properties = [
+            ("metadata.log.max.record.bytes.between.snapshots", "20000"),
+            ("metadata.max.retention.bytes", "-1"),
+            ("metadata.max.retention.ms", retention_ms),
+        ];
+        Cluster::start(1, Topic::performance_test(), &properties)
+    };
+    let (of_1970, of_3000) = (1_000, 32_503_680_000_000);
+    let cluster = start(HOUR);
+    write_until(&cluster, &mut cluster.client(), of_1970, |cluster| {
+        cluster.look(0, |driver| driver.node().snapshots().count() >= 3)
+    });
+    assert_eq!(cluster.look(0, |driver| driver.node().log_start()), 0);
+    let cluster = start("1");
+    write_until(&cluster, &mut cluster.client(), of_3000, |cluster| {
+        cluster.look(0, |driver| driver.node().log_start() > 0)
+    });
 }
 
 #[test]

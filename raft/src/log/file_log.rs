@@ -20,7 +20,7 @@ use super::scan::Chain;
 use super::segment::Segment;
 use super::shelf::Shelf;
 use super::tail::Tail;
-use super::{LogOptions, names};
+use super::{LogOptions, Undone, names};
 use crate::driver::{Barrier, Chore, Installed, LogRange, LogStore};
 use crate::types::{Offset, OffsetAndEpoch, Recovered, SnapshotInfo};
 
@@ -43,6 +43,7 @@ pub struct FileLog<F: Files = StdFiles> {
     pub(super) recovery: Recovery,
     /// What was taken out of the log and is still in the directory.
     pub(super) removals: VecDeque<Removal<F>>,
+    pub(super) undone: Undone,
 }
 
 impl<F: Files> fmt::Debug for FileLog<F> {
@@ -81,6 +82,12 @@ impl<F: Files> FileLog<F> {
     #[must_use]
     pub fn end(&self) -> Offset {
         self.segments.last().map_or(self.log_start, |last| last.end)
+    }
+
+    /// What was taken back of the log since it was opened.
+    #[must_use]
+    pub fn undone(&self) -> Undone {
+        self.undone
     }
 
     /// The bytes of all segments.
@@ -393,6 +400,8 @@ impl<F: Files> LogStore for FileLog<F> {
         }
         let (index, position) = self.boundary(to)?;
         self.tail.cut(to);
+        self.undone.cuts += 1;
+        self.undone.cut_to = to;
         let cut = self.cut(index, position, to);
         self.or_fail(cut)
     }
@@ -508,6 +517,7 @@ impl<F: Files> LogStore for FileLog<F> {
             Err(error) => return Err(error),
         };
         self.tail.clear();
+        self.undone.installs += 1;
         let installed = self.install(id);
         let info = self.or_fail(installed)?;
         Ok(Installed::Done { info, controls })

@@ -100,6 +100,18 @@ pub struct LogOptions {
     pub tail_bytes: usize,
 }
 
+/// What was taken back of a log since it was opened, for whoever follows it: where it starts and
+/// ends does not say so any more once it has grown again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// How often a snapshot took the place of the log.
+    pub installs: u64,
+    /// How often its end was cut off.
+    pub cuts: u64,
+    /// Where that was the last time.
+    pub cut_to: Offset,
+}
+
 impl LogOptions {
     /// Kafka's defaults for the log of a quorum.
     #[must_use]

@@ -16,7 +16,7 @@ use super::names::{self, Name};
 use super::segment::{Break, Segment};
 use super::shelf::Shelf;
 use super::tail::Tail;
-use super::{LogOptions, metadata, small};
+use super::{LogOptions, Undone, metadata, small};
 use crate::control::{Control, read_controls};
 use crate::log::scan::Chain;
 use crate::types::{Offset, OffsetAndEpoch, Recovered};
@@ -477,6 +477,7 @@ impl<F: Files> Opening<F> {
             recovered,
             recovery: self.report,
             removals: VecDeque::new(),
+            undone: Undone::default(),
         })
     }
 }

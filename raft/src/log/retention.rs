@@ -11,8 +11,9 @@ pub struct RetentionPolicy {
     /// The most bytes of log and snapshots together, `None` for no limit:
     /// `metadata.max.retention.bytes`.
     pub bytes: Option<u64>,
-    /// The most milliseconds since the last record that the oldest snapshot stands for, `None` for
-    /// no limit: `metadata.max.retention.ms`.
+    /// The most milliseconds since the last record that the second-oldest snapshot stands for, by
+    /// its header, `None` for no limit: `metadata.max.retention.ms`. Kafka goes by the oldest, whose
+    /// records the next stands for too; here, what came after it is not to go with it.
     pub ms: Option<u64>,
 }
 
@@ -34,14 +35,14 @@ impl<F: Files> FileLog<F> {
     /// The latest snapshot always stays, and so does what the log has from its end on.
     ///
     /// # Errors
-    /// When the oldest snapshot has to be read and cannot be.
+    /// When the second-oldest snapshot has to be read and cannot be.
     pub fn cleanable(
         &self,
         policy: &RetentionPolicy,
         now_ms: i64,
     ) -> Result<Option<OffsetAndEpoch>, LogError> {
         let mut ids = self.shelf.ids();
-        let (Some(oldest), Some(second)) = (ids.next(), ids.next()) else {
+        let (Some(_), Some(second)) = (ids.next(), ids.next()) else {
             return Ok(None);
         };
         let snapshots: u64 = self.snapshots().map(|info| info.size).sum();
@@ -54,7 +55,7 @@ impl<F: Files> FileLog<F> {
         let Some(most) = policy.ms else {
             return Ok(None);
         };
-        let timestamp = self.shelf.timestamp_ms(&self.files, oldest)?;
+        let timestamp = self.shelf.timestamp_ms(&self.files, second)?;
         let age = timestamp.map_or(0, |timestamp| now_ms.saturating_sub(timestamp));
         let old = u64::try_from(age).is_ok_and(|age| age > most);
         Ok(old.then_some(second))

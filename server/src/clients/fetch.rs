@@ -263,8 +263,9 @@ fn look_at(
         look.error = error;
         return look;
     }
-    look.high_watermark = node.high_watermark().unwrap_or(0);
     look.log_start = node.log_start();
+    // A new leader does not know it yet. What the log does not have any more was committed.
+    look.high_watermark = node.high_watermark().unwrap_or(look.log_start);
     let max = usize::try_from(asked.partition_max_bytes)
         .unwrap_or(0)
         .min(left);
@@ -315,4 +316,46 @@ pub(super) async fn read(found: Found) -> io::Result<Bytes> {
     }
     let read = tokio::task::spawn_blocking(move || found.read().map_err(io::Error::other));
     read.await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use kwire_protocol::Uuid;
+    use kwire_raft::Config;
+    use kwire_raft::driver::{Disk, Driver};
+    use kwire_raft::log::FileStateStore;
+    use kwire_raft::log::files::StdFiles;
+    use kwire_raft::types::{Instant, Topic};
+
+    use super::super::logs::{append, install, open};
+    use super::*;
+    use crate::machine::Machine;
+
+    #[test]
+    fn what_is_committed_ends_nowhere_before_the_log_starts() {
+        let dir = tempfile::tempdir().expect("a directory");
+        install(&mut open(dir.path()), 4, 1, &Machine::new().snapshot());
+        let mut log = open(dir.path());
+        append(&mut log, 1, -1, 3);
+        drop(log);
+        let topic = Topic::performance_test();
+        let files = StdFiles::partition(dir.path(), &topic).expect("a directory");
+        let config = Config {
+            topic,
+            ..Config::new(Some(1), Uuid::from_parts(0, 1))
+        };
+        let (log, state) = (open(dir.path()), FileStateStore::new(files));
+        let driver = Driver::new(Instant(0), config, Disk::Synchronous, log, state);
+        let driver = driver.expect("it starts");
+        assert_eq!(driver.node().high_watermark(), None);
+        let asked = FetchPartition {
+            fetch_offset: 4,
+            partition_max_bytes: 1_000,
+            ..Default::default()
+        };
+        let look = look_at(&driver, &asked, Ok(()), 1_000);
+        assert_eq!(look.error, ErrorCode::NONE);
+        assert_eq!((look.log_start, look.high_watermark), (4, 4));
+        assert!(look.found.is_none());
+    }
 }

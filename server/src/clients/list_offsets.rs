@@ -11,9 +11,10 @@ use kwire_protocol::messages::list_offsets_response::{
 use kwire_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use kwire_protocol::records::{self, Batch, Batches, TimestampType};
 use kwire_raft::driver::{LogRange, LogStore};
+use kwire_raft::log::{FileLog, LogError};
 use kwire_raft::types::{Epoch, Offset};
 
-use super::fetch::{check_leader, read};
+use super::fetch::{Found, check_leader, read};
 use super::{Answer, Clients, Head};
 use crate::runner::Gone;
 
@@ -148,10 +149,9 @@ impl Clients {
         let mut best = NOTHING;
         let mut next = log.start;
         while next < log.end {
-            let asked = (next, log.end);
             let found = self
                 .node
-                .ask(move |driver| driver.log().range(asked.0, asked.1, SEARCH_BYTES));
+                .ask(move |driver| part(driver.log(), next, log.end));
             let found = found.await.map_err(|Gone| ErrorCode::KAFKA_STORAGE_ERROR)?;
             let found = found.map_err(|_| ErrorCode::KAFKA_STORAGE_ERROR)?;
             let after = found.next_offset().unwrap_or(log.end);
@@ -171,6 +171,11 @@ impl Clients {
         }
         Ok(best)
     }
+}
+
+/// A part of the log, from an offset on or from where the log starts by now.
+fn part(log: &FileLog, from: Offset, until: Offset) -> Result<Found, LogError> {
+    log.range(from.max(log.start()), until, SEARCH_BYTES)
 }
 
 /// The first record of a batch that is not older than a timestamp; its first, if its records cannot
@@ -201,4 +206,29 @@ fn hit(batch: &Batch<'_>, timestamp: i64) -> Hit {
         offset: record.offset,
         epoch,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::logs::{append, install, open};
+    use super::*;
+    use crate::machine::Machine;
+
+    /// As the log's start moves while it is searched.
+    #[test]
+    fn a_search_goes_on_where_the_log_starts_by_now() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut log = open(dir.path());
+        install(&mut log, 4, 1, &Machine::new().snapshot());
+        append(&mut log, 1, -1, 3);
+        for from in [0, 3, 4] {
+            let found = part(&log, from, 7).expect("it is there");
+            assert_eq!(found.next_offset(), Some(7));
+            let bytes = found.read().expect("it is read");
+            let first = Batches::new(&bytes).next().expect("a batch");
+            assert_eq!(first.expect("whole").base_offset(), Some(4));
+        }
+        let found = part(&log, 0, 2).expect("nothing of it is there");
+        assert!(found.is_empty());
+    }
 }

@@ -13,6 +13,8 @@ mod fetch;
 mod forward;
 mod groups;
 mod list_offsets;
+#[cfg(test)]
+mod logs;
 mod metadata;
 mod produce;
 mod producer_ids;

@@ -272,3 +272,17 @@ fn records_that_lie_together_are_cut_apart() {
     );
     assert_eq!(serials.breaks, 0);
 }
+
+/// A client reads what the workload wrote, and writes it again.
+#[test]
+fn a_copy_is_not_what_comes_next() {
+    let mut machine = machine();
+    let mut log = log(&[Batch::Made(4, 0), Batch::Made(4, 0), Batch::Made(4, 0)]);
+    for (told, number) in log.iter_mut().zip([0, 0, 4]) {
+        told.serial = Some(Serial { epoch: 1, number });
+    }
+    add_all(&mut machine, &log);
+    machine.settle(12);
+    let serials = machine.snapshot().serials;
+    assert_eq!((serials.next.get(&1), serials.breaks), (Some(&8), 0));
+}

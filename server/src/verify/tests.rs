@@ -128,7 +128,7 @@ fn snapshots_that_say_something_else_are_found() {
         ),
         (
             snapshot(5, &[(2, 9)], 4),
-            "before offset 5, records were missing or came again 4 times",
+            "before offset 5, records were missing 4 times",
         ),
     ] {
         let (_, faults) = with_snapshots(&[(SECOND, log.clone())], &[snapshot]);

@@ -285,6 +285,17 @@ impl Client {
 
 /// A batch of an idempotent producer, or of another one if the id is -1.
 pub(crate) fn batch(producer_id: i64, epoch: i16, sequence: i32, values: &[&str]) -> Vec<u8> {
+    batch_of(1_000, producer_id, epoch, sequence, values)
+}
+
+/// The same of another time, in milliseconds.
+pub(crate) fn batch_of(
+    timestamp: i64,
+    producer_id: i64,
+    epoch: i16,
+    sequence: i32,
+    values: &[&str],
+) -> Vec<u8> {
     let (producer_epoch, base_sequence) = match producer_id {
         -1 => (-1, -1),
         _ => (epoch, sequence),
@@ -296,7 +307,7 @@ pub(crate) fn batch(producer_id: i64, epoch: i16, sequence: i32, values: &[&str]
         ..BatchOptions::default()
     };
     let mut builder = BatchBuilder::new(options).expect("options");
-    for (timestamp, value) in (1_000..).zip(values) {
+    for (timestamp, value) in (timestamp..).zip(values) {
         let record = NewRecord {
             timestamp,
             key: None,
