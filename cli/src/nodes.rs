@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use kwire_protocol::ErrorCode;
 use kwire_raft::types::Topic;
 use kwire_raft::voters::Address;
-use kwire_server::client::QuorumClient;
+use kwire_server::client::{ClientError, QuorumClient, QuorumState};
 use kwire_server::config::address_of;
 
 use crate::failure::Failure;
@@ -23,20 +24,56 @@ pub(crate) struct Quorum {
         value_parser = address
     )]
     pub(crate) bootstrap: Vec<Address>,
-    /// The topic of its log: __cluster_metadata or __raft_performance_test
-    #[arg(long, default_value = "__cluster_metadata", value_parser = topic)]
-    pub(crate) topic: Topic,
+    /// The topic of its log: __cluster_metadata, or __raft_performance_test, which `kwire server` has
+    /// by default. Without it `kwire quorum` takes the one that there is, and others the former
+    #[arg(long, value_parser = topic)]
+    pub(crate) topic: Option<Topic>,
     /// How long to wait for an answer of the leader, and to look for it
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     pub(crate) timeout_ms: u64,
 }
 
 impl Quorum {
+    pub(crate) fn topic(&self) -> Topic {
+        self.topic.clone().unwrap_or_else(Topic::cluster_metadata)
+    }
+
     pub(crate) fn client(&self) -> Result<QuorumClient, Failure> {
+        self.client_of(self.topic())
+    }
+
+    fn client_of(&self, topic: Topic) -> Result<QuorumClient, Failure> {
         let timeout = Duration::from_millis(self.timeout_ms);
-        let client = QuorumClient::new(self.bootstrap.clone(), self.topic.clone(), timeout);
+        let client = QuorumClient::new(self.bootstrap.clone(), topic, timeout);
         client.map_err(Failure::failed)
     }
+
+    /// How it is doing, and who asked. Which topic it has is found out if none is named.
+    pub(crate) fn describe(&self) -> Result<(QuorumClient, QuorumState), Failure> {
+        let mut client = self.client()?;
+        let error = match client.describe() {
+            Ok(state) => return Ok((client, state)),
+            Err(error) => error,
+        };
+        match &self.topic {
+            Some(topic) if is_unknown(&error) => Err(Failure::failed(format!(
+                "{error}: it has no {}; without --topic, the one that it has is looked for",
+                topic.name
+            ))),
+            None if is_unknown(&error) => {
+                let mut client = self.client_of(Topic::performance_test())?;
+                let state = client.describe().map_err(Failure::failed)?;
+                Ok((client, state))
+            }
+            _ => Err(Failure::failed(error)),
+        }
+    }
+}
+
+/// Whether the topic is another.
+fn is_unknown(error: &ClientError) -> bool {
+    let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    matches!(error, ClientError::Refused { error, .. } if *error == unknown)
 }
 
 fn address(text: &str) -> Result<Address, String> {

@@ -107,6 +107,18 @@ fn voters_come_and_go() {
     assert_eq!(lines[0]["lag"], 0);
 }
 
+#[test]
+fn the_topic_that_there_is_is_found() {
+    let mut node = Node::formatted(1, None, &["--standalone"]);
+    node.start_with(&["--throughput", "0"]);
+    let address = node.address();
+    let status = ["quorum", "status", "--bootstrap", &address];
+    until(&status, |out| out.contains("LeaderId:               1"));
+    let named = kwire(&[&status[..], &["--topic", "__cluster_metadata"]].concat());
+    assert_eq!(named.code, 1);
+    assert!(named.err.contains("without --topic"), "{named:?}");
+}
+
 /// Kafka's node in our directory, and Kafka's tool beside ours.
 #[test]
 fn as_kafkas_tool_says() {

@@ -153,3 +153,27 @@ fn a_controller_that_does_not_vote_says_so() {
     let mut third = Server::start(&node, &flags);
     third.until("controller.quorum.voters does not name node 3, only 1");
 }
+
+/// Whatever the shell says: connections are open files, and so are segments.
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let node = Node::formatted(1, None, &["--standalone"]);
+    let config = node.config();
+    let server = command(&["server", "--config", &config]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""]);
+    shell.arg(server.get_program()).args(server.get_args());
+    shell.stdin(Stdio::null()).stdout(Stdio::null());
+    let log = node.dir.path().join("said");
+    let file = File::create(&log).expect("a file");
+    let child = shell.stderr(file).spawn().expect("it starts");
+    let limits = format!("/proc/{}/limits", child.id());
+    let mut server = Server { child, log };
+    server.until("listening on");
+    let text = fs::read_to_string(limits).expect("it runs");
+    let line = text.lines().find(|line| line.starts_with("Max open files"));
+    let words: Vec<&str> = line.expect("a limit").split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{words:?}");
+    assert_ne!(words[3], "64");
+}

@@ -3,6 +3,18 @@
 //! Requests of a connection are taken one after the other, and answered in their order. One whose
 //! answer has to wait for a commit does not keep the next from being taken: its answer waits in a
 //! queue, and so do those of later requests behind it.
+//!
+//! # What answers may hold
+//! Of each connection, at most
+//! - 64 short answers, of 16 KiB, and those that wait for a commit;
+//! - a long one, behind which no further request is taken, and another if that waited for a commit.
+//!
+//! A long answer has 4 MiB at most if it has no records of the log; to a replica, or to whoever says
+//! that it is one, what `controller.quorum.fetch.max.bytes` or
+//! `controller.quorum.fetch.snapshot.max.bytes` allows, or a single batch that is longer. What
+//! consumers are answered in long answers is 128 MiB for all of them together. For all connections
+//! it is `max.connections` times as much. One that does not read loses its place after
+//! [`Limits::stalled`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,14 +26,14 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::clients::{Answer, Caller, Clients};
 use crate::connection::{READ_AHEAD, read_len};
-use crate::room::{Held, Room};
+use crate::room::{FREE_BYTES, Held, Room};
 
 /// What connections may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +47,8 @@ pub struct Limits {
     /// How long a request that has begun, or an answer, may take to go over the network; for a
     /// request, waiting for room is part of it.
     pub stalled: Duration,
-    /// The most bytes of requests that are held for all connections together, and as many of
-    /// answers: `queued.max.request.bytes`. Short ones do not count.
+    /// The most bytes of requests that are held for all connections together:
+    /// `queued.max.request.bytes`. Short ones do not count.
     pub held_bytes: usize,
 }
 
@@ -56,30 +68,22 @@ impl Limits {
 
 /// The most answers of a connection that wait in its queue.
 const MAX_IN_FLIGHT: usize = 64;
-/// The most bytes of answers that a connection may have in its queue before the next request is
-/// taken, and what part of all room at most. One that is longer has the queue for itself.
-const MAX_QUEUED_BYTES: usize = 1 << 20;
-const QUEUED_PART: usize = 8;
 
 /// Answers requests on a listener until its task is dropped.
 pub struct Server {
     clients: Arc<Clients>,
     limits: Limits,
     connections: Mutex<Connections>,
+    /// Answers share none: whoever does not read them would keep records from the followers, which
+    /// takes its quorum from the leader. They are bounded for each connection.
     requests: Room,
-    /// For answers. Their room is not the requests', or a few connections would keep records from
-    /// the followers, which takes its quorum from the leader.
-    answers: Room,
-    /// How much of that a connection may have in its queue.
-    queued_bytes: usize,
 }
 
-/// An answer on its way out, and what it holds.
+/// An answer on its way out.
 struct Queued {
     answer: Answer,
-    _held: Held,
-    /// Of its connection's own room.
-    _own: Held,
+    /// Held by one that is long: until it is written, no further request is taken.
+    _long: Option<OwnedSemaphorePermit>,
 }
 
 /// The connections that there are, in the order in which they came.
@@ -144,8 +148,6 @@ impl Server {
             limits,
             connections: Mutex::default(),
             requests: Room::new(held),
-            answers: Room::new(held),
-            queued_bytes: (held / QUEUED_PART).min(MAX_QUEUED_BYTES),
         }
     }
 
@@ -242,27 +244,28 @@ impl Server {
         under_way: &AtomicUsize,
         connection: &Connection,
     ) -> io::Result<()> {
-        // Whoever does not read its answers is not given more of them: it may say that it is a
-        // replica, whose answers are the longest.
-        let own = Room::new(self.queued_bytes);
-        while let Some((request, held)) = self.read_request(&mut from, under_way).await? {
+        let place = Arc::new(Semaphore::new(1));
+        loop {
+            // Whoever does not read a long answer is not given another: it may say that it is a
+            // replica, whose answers are the longest.
+            let long = Arc::clone(&place).acquire_owned().await;
+            let long = long.map_err(io::Error::other)?;
+            let Some((request, held)) = self.read_request(&mut from, under_way).await? else {
+                return Ok(());
+            };
             connection.touch();
             let answer = self.clients.answer(&mut caller, &request).await?;
             drop((request, held));
-            let mut queued = Queued {
-                answer,
-                _held: Held::default(),
-                _own: Held::default(),
-            };
-            match &queued.answer {
+            let is_long = match &answer {
                 Answer::Nothing => continue,
-                Answer::Held(frame, _) => queued._own = own.hold(frame.remaining()).await?,
-                Answer::Frame(frame) => {
-                    queued._own = own.hold(frame.remaining()).await?;
-                    queued._held = self.answers.hold(frame.remaining()).await?;
-                }
-                Answer::Later(_) => {}
-            }
+                Answer::Held(frame, _) | Answer::Frame(frame) => frame.remaining() > FREE_BYTES,
+                // It is made when it is its turn.
+                Answer::Later(_) => false,
+            };
+            let queued = Queued {
+                answer,
+                _long: is_long.then_some(long),
+            };
             under_way.fetch_add(1, Ordering::Relaxed);
             let sent = queue.send(queued).await;
             // The other half knows why it has ended.
@@ -270,7 +273,6 @@ impl Server {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     async fn read_request(
@@ -306,10 +308,16 @@ impl Server {
         under_way: &AtomicUsize,
         connection: &Connection,
     ) -> io::Result<()> {
-        while let Some(queued) = queued.recv().await {
-            let mut frame = match queued.answer {
+        while let Some(Queued { answer, _long }) = queued.recv().await {
+            // Held until the end of the turn, as is the room of consumers.
+            let mut _room = None;
+            let mut frame = match answer {
                 Answer::Nothing => continue,
-                Answer::Frame(frame) | Answer::Held(frame, _) => frame,
+                Answer::Frame(frame) => frame,
+                Answer::Held(frame, room) => {
+                    _room = Some(room);
+                    frame
+                }
                 Answer::Later(later) => later.await?,
             };
             let written = timeout(self.limits.stalled, to.write_all_buf(&mut frame)).await;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Up to this length nothing is counted: there are only so many connections.
-const FREE_BYTES: usize = 16 << 10;
+pub(crate) const FREE_BYTES: usize = 16 << 10;
 
 /// Room that connections share.
 pub(crate) struct Room {
@@ -35,16 +35,6 @@ impl Room {
             size,
             last: Arc::new(Semaphore::new(1)),
         }
-    }
-
-    /// Waits until there is room for so many bytes. For more than there is, all of it has to do.
-    pub(crate) async fn hold(&self, len: usize) -> io::Result<Held> {
-        let mut held = Held::default();
-        if len > FREE_BYTES {
-            let permit = Arc::clone(&self.free).acquire_many_owned(self.permits(len));
-            held.permits.push(permit.await.map_err(io::Error::other)?);
-        }
-        Ok(held)
     }
 
     /// Reads a request of which the length is known. As its bytes come it takes room for as many
@@ -153,15 +143,5 @@ mod tests {
         }
         assert_eq!(room.free.available_permits(), LEN);
         assert_eq!(room.last.available_permits(), 1);
-    }
-
-    #[tokio::test]
-    async fn more_than_there_is_takes_all_of_it() {
-        let room = Room::new(LEN);
-        let held = room.hold(2 * LEN).await.expect("all of it");
-        assert_eq!(room.free.available_permits(), 0);
-        drop(held);
-        let _small = room.hold(FREE_BYTES).await.expect("it does not count");
-        assert_eq!(room.free.available_permits(), LEN);
     }
 }

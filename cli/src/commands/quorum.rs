@@ -21,10 +21,14 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   kwire quorum status --bootstrap localhost:9093
+  kwire quorum status --bootstrap localhost:9093 --topic __raft_performance_test
   kwire quorum replication --bootstrap a:9093,b:9093 --json
   kwire quorum add --bootstrap a:9093 --config d.properties
   kwire quorum remove --bootstrap a:9093 --controller-id 4 \\
     --controller-directory-id J8aAPcfLQt2bqs1JT_rMgQ
+
+Without --topic, the topic may be __cluster_metadata, as Kafka's controllers have it, or
+__raft_performance_test, as `kwire server` has it by default.
 
 Any node of the quorum will do: the leader is looked for. Exit code 1 if it refuses, or if there is
 none.";
@@ -95,8 +99,7 @@ enum Command {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.command {
         Command::Status { quorum, json } => {
-            let mut client = quorum.client()?;
-            let state = client.describe().map_err(Failure::failed)?;
+            let (mut client, state) = quorum.describe()?;
             let cluster_id = client.cluster_id();
             view::status(&state, cluster_id.as_deref(), *json, out)
         }
@@ -105,7 +108,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
             json,
             human_readable,
         } => {
-            let state = quorum.client()?.describe().map_err(Failure::failed)?;
+            let (_, state) = quorum.describe()?;
             let now_ms = human_readable.then(input::time_of_day_ms);
             view::replication(&state, now_ms, *json, out)
         }

@@ -13,6 +13,8 @@ use kwire_server::config::{Properties, ServerConfig};
 use kwire_server::directory::Unformatted;
 use kwire_server::server::{Options, Server};
 use kwire_server::workload::{Load, RECORD_SIZES, WrongSize};
+#[cfg(unix)]
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 use crate::failure::Failure;
@@ -37,6 +39,9 @@ Nothing is ever deleted, unless the file says what to keep: with one of
   metadata.log.max.record.bytes.between.snapshots, metadata.log.max.snapshot.interval.ms
 snapshots are made and what lies before them is deleted, as Kafka does; a node may then have
 metadata.log.segment.bytes more than it is to keep, and what comes between two snapshots.
+
+A segment of the log is an open file, and so is a connection: the limit of open files is raised as
+far as the system lets this process (`ulimit -Hn`).
 
 The leader prints a line about every five seconds. Ctrl-C hands over to another voter and stops.";
 
@@ -95,6 +100,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     start_logging(args.json, args.verbose);
+    allow_open_files();
     let options = options(args)?;
     let server = Server::start(&options).map_err(Failure::failed)?;
     let directory = server.directory();
@@ -124,6 +130,20 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     }
     server.stop().map_err(Failure::failed)
 }
+
+/// As many open files as this process may have: connections and segments of the log are such, and
+/// the limit that a shell gives by default is low.
+#[cfg(unix)]
+fn allow_open_files() {
+    let files = Resource::RLIMIT_NOFILE;
+    let raised = getrlimit(files).and_then(|(_, hard)| setrlimit(files, hard, hard));
+    if let Err(error) = raised {
+        warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
+#[cfg(not(unix))]
+fn allow_open_files() {}
 
 /// Prints reports, and how far the node is if asked to, until it stops or is asked to.
 fn watch(

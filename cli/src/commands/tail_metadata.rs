@@ -129,7 +129,7 @@ impl<'a> Tail<'a> {
             from: 0,
             what: What {
                 records: true,
-                metadata: args.quorum.topic == Topic::cluster_metadata(),
+                metadata: args.quorum.topic() == Topic::cluster_metadata(),
                 state: false,
             },
             out,

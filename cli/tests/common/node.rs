@@ -89,16 +89,14 @@ impl Node {
 
     /// Runs our server in it, which writes so many records a second while it leads.
     pub fn start(&mut self, throughput: &str) {
+        self.start_with(&["--topic", "__cluster_metadata", "--throughput", throughput]);
+    }
+
+    /// Runs our server in it, with these arguments besides.
+    pub fn start_with(&mut self, arguments: &[&str]) {
         let config = self.config();
-        let mut server = command(&[
-            "server",
-            "--config",
-            &config,
-            "--topic",
-            "__cluster_metadata",
-            "--throughput",
-            throughput,
-        ]);
+        let mut server = command(&["server", "--config", &config]);
+        server.args(arguments);
         self.spawn(&mut server);
     }
 

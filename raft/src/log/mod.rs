@@ -88,7 +88,9 @@ pub struct LogOptions {
     pub segment_bytes: u32,
     /// The most milliseconds between the timestamps of a segment's first batch and its last:
     /// `metadata.log.segment.ms`. Counted by the batches alone, as Kafka does when they have
-    /// timestamps, so that the same batches make the same segments everywhere.
+    /// timestamps, so that the same batches make the same segments everywhere. Unlike in Kafka, a
+    /// segment ends by it only once it has a 64th of `segment_bytes`: timestamps are the clients',
+    /// and a segment of a few bytes costs an open file as well.
     pub segment_ms: u64,
     /// Bytes between two entries of an index: `index.interval.bytes`.
     pub index_interval_bytes: u32,
@@ -112,6 +114,9 @@ pub struct Undone {
     pub cut_to: Offset,
 }
 
+/// What part of the bytes of a segment one has to have to end by time.
+const TIMED_PART: u64 = 64;
+
 impl LogOptions {
     /// Kafka's defaults for the log of a quorum.
     #[must_use]
@@ -133,9 +138,10 @@ impl LogOptions {
         let age = segment
             .first_timestamp
             .map_or(0, |first| max_timestamp.saturating_sub(first));
+        let is_old = u64::try_from(age).is_ok_and(|age| age > self.segment_ms);
         segment.size > 0
             && (segment.size + len > bytes
                 || last - segment.base > i32::MAX.into()
-                || u64::try_from(age).is_ok_and(|age| age > self.segment_ms))
+                || (is_old && segment.size >= bytes / TIMED_PART))
     }
 }

@@ -172,3 +172,35 @@ fn snapshots_are_closed_to_writers() {
     assert_eq!((log.start(), log.end()), (100, 100));
     log.append(100, &batch(100, 3, 1, 10)).unwrap();
 }
+
+/// Timestamps are the clients', and each segment is an open file.
+#[test]
+fn time_ends_no_segment_of_a_few_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = StdFiles::partition(dir.path(), &Topic::cluster_metadata()).unwrap();
+    let options = LogOptions {
+        segment_bytes: 64_000,
+        segment_ms: 1,
+        ..options()
+    };
+    let mut log = FileLog::open(files.clone(), options).unwrap();
+    for _ in 0..30 {
+        let bytes = batch(log.end(), 1, 1, 80);
+        log.append(log.end(), &bytes).unwrap();
+    }
+    drop(log);
+    let all = fs::read_dir(files.path())
+        .unwrap()
+        .map(|file| file.unwrap());
+    let segments = all.filter(|file| file.file_name().to_str().unwrap().ends_with(".log"));
+    let mut sizes: Vec<(_, u64)> = segments
+        .map(|file| (file.file_name(), file.metadata().unwrap().len()))
+        .collect();
+    sizes.sort();
+    sizes.pop();
+    assert!(sizes.len() > 1, "{sizes:?}");
+    assert!(
+        sizes.iter().all(|(_, size)| (1_000..2_000).contains(size)),
+        "{sizes:?}"
+    );
+}

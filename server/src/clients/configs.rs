@@ -18,12 +18,17 @@ use crate::config::{Kind, Setting, Source};
 /// The types of resources that have settings here.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+/// As so many things that are named counts a resource, for its settings.
+const SETTINGS: usize = 10;
 
 impl Clients {
     pub(super) async fn describe_configs(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: DescribeConfigsRequest<'static> = head.decode(body)?;
         // Each is answered with all settings, which are longer than its name.
-        check_count("resources", request.resources.len())?;
+        check_count(
+            "resources",
+            request.resources.len().saturating_mul(SETTINGS),
+        )?;
         let quorum = self.node.ask(|driver| {
             let node = driver.node();
             (node.config().id, node.voters().majority())

@@ -11,7 +11,7 @@ use kwire_protocol::messages::{DescribeTopicPartitionsRequest, DescribeTopicPart
 use kwire_protocol::{ErrorCode, Str};
 
 use super::cluster::Cluster;
-use super::{Answer, Caller, Clients, Head};
+use super::{Answer, Caller, Clients, Head, check_count};
 
 impl Clients {
     /// One page has everything: there is one partition.
@@ -22,6 +22,7 @@ impl Clients {
         body: &Bytes,
     ) -> io::Result<Answer> {
         let request: DescribeTopicPartitionsRequest<'static> = head.decode(body)?;
+        check_count("topics", request.topics.len())?;
         let cluster = self.cluster(caller).await?;
         let mut names: BTreeSet<Str<'static>> =
             request.topics.into_iter().map(|topic| topic.name).collect();

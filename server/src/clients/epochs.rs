@@ -24,7 +24,7 @@ impl Clients {
             request
                 .topics
                 .iter()
-                .map(|topic| topic.partitions.len())
+                .map(|topic| 1 + topic.partitions.len())
                 .sum(),
         )?;
         let own = self.topic.name.clone();

@@ -16,10 +16,12 @@ use kwire_raft::log::FileLog;
 use kwire_raft::message::Request;
 use kwire_raft::node::Node;
 use kwire_raft::types::{Epoch, NodeId, Offset};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::cluster::{Broker, is_topic};
-use super::{Answer, Caller, Clients, Head, MAX_READ_BYTES, check_count};
+use super::{Answer, Caller, Clients, Head, check_count};
+use crate::room::FREE_BYTES;
 use crate::runner::{FileDriver, Gone, Status};
 
 /// The first version that raft nodes speak.
@@ -35,6 +37,10 @@ const ENDPOINTS_SINCE: i16 = 16;
 
 /// The most bytes of an answer, whatever was asked for.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// What part of the room that is left an answer may have.
+const ROOM_PARTS: usize = 16;
+/// How often a consumer looks whether there is room.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The longest that an answer waits for records.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -59,6 +65,11 @@ impl Clients {
         body: &Bytes,
     ) -> io::Result<Answer> {
         let request: FetchRequest<'static> = head.decode(body)?;
+        let topics = request.topics.iter();
+        check_count(
+            "partitions",
+            topics.map(|topic| 1 + topic.partitions.len()).sum(),
+        )?;
         if is_raft(head.version, &request) {
             if let Some(is_kafkas) = caller.is_kafkas {
                 let id = replica(head.version, &request);
@@ -74,24 +85,17 @@ impl Clients {
             };
             return head.answer(&response);
         }
-        check_count(
-            "partitions",
-            request
-                .topics
-                .iter()
-                .map(|topic| 1 + topic.partitions.len())
-                .sum(),
-        )?;
-        let looks = self.look_for_records(head.version, &request).await?;
-        self.answer_fetch(caller, head, request, looks).await
+        let (looks, room) = self.look_for_records(head.version, &request).await?;
+        self.answer_fetch(caller, head, request, looks, room).await
     }
 
-    /// Looks until there is enough, or something to say, or the time is up.
+    /// Looks until there is enough, or something to say, or the time is up. What is found has room
+    /// until it is written, lest slow readers fill the memory.
     async fn look_for_records(
         &self,
         version: i16,
         request: &FetchRequest<'static>,
-    ) -> io::Result<Vec<Vec<Look>>> {
+    ) -> io::Result<(Vec<Vec<Look>>, Option<OwnedSemaphorePermit>)> {
         let ms = |ms: i32| u64::try_from(ms).unwrap_or(0);
         let wait = Duration::from_millis(ms(request.max_wait_ms)).min(MAX_WAIT);
         let deadline = Instant::now() + wait;
@@ -101,8 +105,10 @@ impl Clients {
         let mut status = self.node.status();
         loop {
             let seen = *status.borrow_and_update();
+            let max_bytes = max_bytes.min(self.share_of_room());
+            let min_bytes = min_bytes.min(max_bytes as u64);
             let topics = request.topics.clone();
-            let looks = self
+            let mut looks = self
                 .node
                 .ask(move |driver| look_at_all(driver, version, &topics, max_bytes))
                 .await
@@ -114,8 +120,20 @@ impl Clients {
                 .map(|look| look.found.as_ref().map_or(0, LogRange::len))
                 .sum();
             let is_enough = len >= min_bytes || has_error || looks.is_empty();
-            if is_enough || Instant::now() >= deadline {
-                return Ok(looks);
+            let is_late = Instant::now() >= deadline;
+            if is_enough || is_late {
+                if let Some(room) = self.take_room(len) {
+                    return Ok((looks, room));
+                }
+                if is_late {
+                    looks
+                        .iter_mut()
+                        .flatten()
+                        .for_each(|look| look.found = None);
+                    return Ok((looks, None));
+                }
+                sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)).await;
+                continue;
             }
             let is_new = |status: &Status| {
                 (status.high_watermark, status.leader, status.epoch)
@@ -127,12 +145,30 @@ impl Clients {
         }
     }
 
+    /// The most bytes that a consumer is given now: the more are held, the fewer. So a few that do
+    /// not read never hold all that there is.
+    fn share_of_room(&self) -> usize {
+        let share = self.room.available_permits() / ROOM_PARTS;
+        share.clamp(FREE_BYTES, MAX_ANSWER_BYTES)
+    }
+
+    /// Room for so many bytes; `None` if there is none now. Short answers need none.
+    fn take_room(&self, len: u64) -> Option<Option<OwnedSemaphorePermit>> {
+        if len <= FREE_BYTES as u64 {
+            return Some(None);
+        }
+        let len = u32::try_from(len).ok()?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(len);
+        room.ok().map(Some)
+    }
+
     async fn answer_fetch(
         &self,
         caller: Caller,
         head: &Head,
         request: FetchRequest<'static>,
         looks: Vec<Vec<Look>>,
+        room: Option<OwnedSemaphorePermit>,
     ) -> io::Result<Answer> {
         let mut response = FetchResponse::default();
         let is_elsewhere =
@@ -141,15 +177,6 @@ impl Clients {
             let cluster = self.cluster(caller).await?;
             response.node_endpoints = cluster.leader().map(endpoint).into_iter().collect();
         }
-        // Held from before they are read until they are written, lest slow readers fill the memory.
-        let found = looks
-            .iter()
-            .flatten()
-            .filter_map(|look| look.found.as_ref());
-        let len: u64 = found.map(LogRange::len).sum();
-        let len = u32::try_from(len).unwrap_or(u32::MAX).min(MAX_READ_BYTES);
-        let room = Arc::clone(&self.room).acquire_many_owned(len).await;
-        let room = room.map_err(io::Error::other)?;
         for (topic, looks) in request.topics.into_iter().zip(looks) {
             let mut partitions = Vec::new();
             for (asked, look) in topic.partitions.iter().zip(looks) {
@@ -162,7 +189,11 @@ impl Clients {
                 ..Default::default()
             });
         }
-        Ok(Answer::Held(head.frame(&response)?, room))
+        let frame = head.frame_of_records(&response)?;
+        Ok(match room {
+            Some(room) => Answer::Held(frame, room),
+            None => Answer::Frame(frame),
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use kwire_raft::log::{FileLog, LogError};
 use kwire_raft::types::{Epoch, Offset};
 
 use super::fetch::{Found, check_leader, read};
-use super::{Answer, Clients, Head};
+use super::{Answer, Clients, Head, check_count};
 use crate::runner::Gone;
 
 const LATEST: i64 = -1;
@@ -61,6 +61,11 @@ const NOTHING: Hit = Hit {
 impl Clients {
     pub(super) async fn list_offsets(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: ListOffsetsRequest<'static> = head.decode(body)?;
+        let topics = request.topics.iter();
+        check_count(
+            "partitions",
+            topics.map(|topic| 1 + topic.partitions.len()).sum(),
+        )?;
         let mut response = ListOffsetsResponse::default();
         let mut searches = 0;
         for topic in request.topics {

@@ -14,7 +14,7 @@ use kwire_protocol::messages::{
 use kwire_protocol::{ErrorCode, Str, Uuid};
 
 use super::cluster::Cluster;
-use super::{Answer, Caller, Clients, Head};
+use super::{Answer, Caller, Clients, Head, check_count};
 
 impl Clients {
     pub(super) async fn metadata(
@@ -24,6 +24,7 @@ impl Clients {
         body: &Bytes,
     ) -> io::Result<Answer> {
         let request: MetadataRequest<'static> = head.decode(body)?;
+        check_count("topics", request.topics.as_ref().map_or(0, Vec::len))?;
         let cluster = self.cluster(caller).await?;
         let response = MetadataResponse {
             brokers: cluster

@@ -29,7 +29,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use kwire_protocol::negotiate::SupportedVersions;
 use kwire_protocol::runtime::Read;
 use kwire_protocol::schema::VersionRange;
@@ -57,6 +57,12 @@ pub struct Options {
     pub initial_rebalance_delay_ms: u64,
     /// When records have to be plain: `kwire.produce.plain.records.only`, which Kafka does not have.
     pub plain_records_only: PlainRecordsOnly,
+    /// How far behind the clock a record's timestamp may be, in milliseconds:
+    /// `log.message.timestamp.before.max.ms`.
+    pub timestamp_before_max_ms: i64,
+    /// How far ahead of the clock it may be: `log.message.timestamp.after.max.ms`. Segments end by
+    /// the timestamps of records, which are not to come out of the blue.
+    pub timestamp_after_max_ms: i64,
 }
 
 /// When records with keys or headers, and those without a value, are refused. Kafka's own nodes end
@@ -101,6 +107,8 @@ impl Default for Options {
             max_batch_bytes: (1 << 20) + 12,
             initial_rebalance_delay_ms: 3_000,
             plain_records_only: PlainRecordsOnly::default(),
+            timestamp_before_max_ms: i64::MAX,
+            timestamp_after_max_ms: 60 * 60 * 1000,
         }
     }
 }
@@ -182,12 +190,18 @@ pub struct Clients {
 }
 
 /// The most bytes of the log that are held for all consumers together.
-const MAX_READ_BYTES: u32 = 128 << 20;
+const MAX_READ_BYTES: usize = 128 << 20;
 /// The most batches that are decompressed at a time.
 const MAX_DECOMPRESSING: usize = 2;
 /// The most things that a request may name, where an answer about each costs more than its name:
 /// there is one of them.
 const MAX_NAMED: usize = 1_000;
+/// The longest request of a client that brings no records.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// The longest request of a raft node or of a tool for them: it names one partition.
+const MAX_RAFT_REQUEST_BYTES: usize = 64 << 10;
+/// The longest answer that has no records of the log. A connection holds one that is not read.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
 
 /// Who asks, and at which of our addresses.
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +245,13 @@ impl Head {
     }
 
     fn frame<M: Message>(&self, response: &M) -> io::Result<Frame> {
+        let frame = self.frame_of_records(response)?;
+        check_len("an answer", frame.remaining(), MAX_ANSWER_BYTES)?;
+        Ok(frame)
+    }
+
+    /// One whose length is bounded by that of the records in it.
+    fn frame_of_records<M: Message>(&self, response: &M) -> io::Result<Frame> {
         Frame::of_response(self.version, self.correlation_id, response)
     }
 
@@ -258,7 +279,7 @@ impl Clients {
             listener,
             options,
             settings,
-            room: Arc::new(Semaphore::new(MAX_READ_BYTES as usize)),
+            room: Arc::new(Semaphore::new(MAX_READ_BYTES)),
             decompressing: Arc::new(Semaphore::new(MAX_DECOMPRESSING)),
         }
     }
@@ -286,6 +307,7 @@ impl Clients {
         if !is_served && head.api_key != ApiKey::API_VERSIONS {
             return refuse::unsupported(&head);
         }
+        check_request_len(head.api_key, body.len())?;
         if head.api_key == ApiKey::API_VERSIONS {
             return self.api_versions(caller, &head, &body).await;
         }
@@ -309,6 +331,25 @@ impl Clients {
             _ => self.group_request(caller, &head, &body).await,
         }
     }
+}
+
+/// Refuses what is longer than anybody can mean: most answers repeat what they are asked about.
+fn check_request_len(api_key: ApiKey, len: usize) -> io::Result<()> {
+    let max = match api_key {
+        ApiKey::PRODUCE => return Ok(()),
+        ApiKey::FETCH => MAX_REQUEST_BYTES,
+        _ if Request::API_KEYS.contains(&api_key) => MAX_RAFT_REQUEST_BYTES,
+        _ => MAX_REQUEST_BYTES,
+    };
+    check_len("a request", len, max)
+}
+
+fn check_len(what: &str, len: usize, max: usize) -> io::Result<()> {
+    if len > max {
+        let what = format!("{what} of {len} bytes, and {max} are the most");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(())
 }
 
 /// Refuses to keep the node busy with more than anybody can mean.

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kwire_protocol::messages::produce_response::{
@@ -23,7 +23,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::cluster::{Cluster, is_topic};
 use super::replay::catch_up;
-use super::{Answer, Caller, Clients, Head, PlainRecordsOnly, Shared};
+use super::{Answer, Caller, Clients, Head, Options, PlainRecordsOnly, Shared};
+use super::{check_count, check_len};
 use crate::frame::Frame;
 use crate::machine::Told;
 use crate::producers::{Sequenced, Verdict};
@@ -41,6 +42,10 @@ const LEADERS_SINCE: i16 = 10;
 const MAX_DECOMPRESSED_BYTES: usize = 32 << 20;
 /// Versions that may have zstd (KIP-110).
 const ZSTD_SINCE: i16 = 7;
+/// The most bytes of the names of all topics.
+const MAX_NAMES_BYTES: usize = 16 << 10;
+/// The timestamp of a record that has none.
+const NO_TIMESTAMP: i64 = -1;
 /// The most records that are named when a batch is refused because of them.
 const MAX_NAMED_RECORDS: usize = 10;
 /// Why records have to be plain.
@@ -109,6 +114,7 @@ impl Clients {
         body: &Bytes,
     ) -> io::Result<Answer> {
         let request: ProduceRequest<'static> = head.decode(body)?;
+        check_named(&request)?;
         let asked = u64::try_from(request.timeout_ms).unwrap_or(0);
         let deadline = Instant::now() + Duration::from_millis(asked).min(MAX_TIMEOUT);
         let acks = request.acks;
@@ -186,16 +192,16 @@ impl Clients {
     /// Looks at a batch. To decompress one takes long enough to be in the way of other connections,
     /// those of the quorum among them, so that threads of their own do it, only a few at a time.
     async fn check(&self, version: i16, records: &Bytes) -> Result<Checked, Refusal> {
-        let max_len = self.options.max_batch_bytes;
+        let now_ms = time_of_day_ms();
         if !may_be_compressed(records) {
-            return check(records, version, max_len);
+            return check(records, version, &self.options, now_ms);
         }
         let turn = Arc::clone(&self.decompressing).acquire_owned().await;
-        let records = records.clone();
+        let (records, options) = (records.clone(), self.options.clone());
         let checked = tokio::task::spawn_blocking(move || {
             // Until it is done: the connection may be gone before.
             let _turn = turn;
-            check(&records, version, max_len)
+            check(&records, version, &options, now_ms)
         });
         let failed = |_| Err(ErrorCode::UNKNOWN_SERVER_ERROR.into());
         checked.await.unwrap_or_else(failed)
@@ -447,10 +453,39 @@ fn may_be_compressed(records: &[u8]) -> bool {
     records.get(22).is_some_and(|low_byte| low_byte & 7 != 0)
 }
 
+/// Whether a timestamp is near enough to the time, if it is one.
+fn check_timestamp(timestamp: i64, options: &Options, now_ms: i64) -> Result<(), Refusal> {
+    let earliest = now_ms.saturating_sub(options.timestamp_before_max_ms);
+    let latest = now_ms.saturating_add(options.timestamp_after_max_ms);
+    if timestamp == NO_TIMESTAMP || (earliest..=latest).contains(&timestamp) {
+        return Ok(());
+    }
+    let message = format!("timestamp {timestamp} is not within {earliest} and {latest}");
+    Err(refusal(ErrorCode::INVALID_TIMESTAMP, message))
+}
+
+fn time_of_day_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+/// Many requests wait for their commit at a time, and their answers repeat what they name.
+fn check_named(request: &ProduceRequest<'_>) -> io::Result<()> {
+    let topics = request.topic_data.iter();
+    let partitions = topics.clone().map(|topic| 1 + topic.partition_data.len());
+    // The names of some partitions cost what those of many things cost elsewhere.
+    check_count("partitions", partitions.sum::<usize>().saturating_mul(10))?;
+    let names = topics.map(|topic| topic.name.len());
+    check_len("topic names", names.sum(), MAX_NAMES_BYTES)
+}
+
 /// Holds the records of a partition against what Kafka takes: one whole batch of magic 2, whose
 /// records can be read. A compressed one may claim any number of records, and offsets for them: it
 /// is decompressed to see that they are there.
-fn check(records: &[u8], version: i16, max_len: usize) -> Result<Checked, Refusal> {
+fn check(records: &[u8], version: i16, options: &Options, now_ms: i64) -> Result<Checked, Refusal> {
+    let max_len = options.max_batch_bytes;
     if records.len() > max_len {
         let message = format!(
             "{} bytes are more than the {max_len} of a batch",
@@ -489,6 +524,7 @@ fn check(records: &[u8], version: i16, max_len: usize) -> Result<Checked, Refusa
         let message = "the log's time is not for clients to set";
         return Err(refusal(ErrorCode::INVALID_TIMESTAMP, message));
     }
+    check_timestamp(header.max_timestamp, options, now_ms)?;
     match batch.compression() {
         Ok(Compression::Zstd) if version < ZSTD_SINCE => {
             return Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE.into());
@@ -510,6 +546,10 @@ fn check(records: &[u8], version: i16, max_len: usize) -> Result<Checked, Refusa
         if record.offset.wrapping_sub(header.base_offset) != expected {
             return Err(invalid("the records' offsets do not follow one another"));
         }
+        check_timestamp(record.timestamp, options, now_ms).map_err(|refused| Refusal {
+            records: vec![i32::try_from(expected).unwrap_or(i32::MAX)],
+            ..refused
+        })?;
         let is_plain = record.key.is_none() && record.value.is_some() && record.headers.is_empty();
         if !is_plain && not_plain.len() < MAX_NAMED_RECORDS {
             // There are no more of them than fit into the count of a batch.

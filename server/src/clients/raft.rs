@@ -28,7 +28,7 @@ impl Clients {
         let response = answered.map_err(io::Error::other)?.complete().await?;
         // Records are most of what a node sends.
         if let Response::Fetch(fetch) = &response {
-            return head.answer(fetch);
+            return head.frame_of_records(fetch).map(Answer::Frame);
         }
         let header = ResponseHeader {
             correlation_id: head.correlation_id,

@@ -37,6 +37,22 @@ pub(super) fn limits(properties: &Properties) -> Result<Limits, ConfigError> {
     })
 }
 
+/// Kafka's names for a broker and for a topic.
+pub(super) const TIMESTAMP_BEFORE: [&str; 2] = [
+    "log.message.timestamp.before.max.ms",
+    "message.timestamp.before.max.ms",
+];
+pub(super) const TIMESTAMP_AFTER: [&str; 2] = [
+    "log.message.timestamp.after.max.ms",
+    "message.timestamp.after.max.ms",
+];
+
+/// How far a timestamp may be from the time.
+fn apart(properties: &Properties, names: &[&str], default: i64) -> Result<i64, ConfigError> {
+    let allowed = "a number of milliseconds, 0 at least";
+    properties.value(names, default, allowed, |ms| *ms >= 0)
+}
+
 pub(super) fn clients(properties: &Properties) -> Result<clients::Options, ConfigError> {
     let default = clients::Options::default();
     Ok(clients::Options {
@@ -56,6 +72,16 @@ pub(super) fn clients(properties: &Properties) -> Result<clients::Options, Confi
             default.plain_records_only,
             "auto, true or false",
             |_| true,
+        )?,
+        timestamp_before_max_ms: apart(
+            properties,
+            &TIMESTAMP_BEFORE,
+            default.timestamp_before_max_ms,
+        )?,
+        timestamp_after_max_ms: apart(
+            properties,
+            &TIMESTAMP_AFTER,
+            default.timestamp_after_max_ms,
         )?,
     })
 }

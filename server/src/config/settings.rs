@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use super::connections::{TIMESTAMP_AFTER, TIMESTAMP_BEFORE};
 use super::{Properties, ServerConfig};
 
 /// A setting as a tool shows it.
@@ -207,6 +208,12 @@ impl Table<'_> {
                 &["group.initial.rebalance.delay.ms"],
                 clients.initial_rebalance_delay_ms,
             ),
+            self.row(
+                &TIMESTAMP_BEFORE,
+                Kind::Long,
+                clients.timestamp_before_max_ms,
+            ),
+            self.row(&TIMESTAMP_AFTER, Kind::Long, clients.timestamp_after_max_ms),
         ];
         all.sort_by_key(|setting| setting.name);
         all
@@ -231,6 +238,13 @@ impl Table<'_> {
             Kind::Int,
             config.segment_bytes,
         );
+        let clients = &config.clients;
+        let before = self.row(
+            &TIMESTAMP_BEFORE,
+            Kind::Long,
+            clients.timestamp_before_max_ms,
+        );
+        let after = self.row(&TIMESTAMP_AFTER, Kind::Long, clients.timestamp_after_max_ms);
         let segment_ms = self.row(&["metadata.log.segment.ms"], Kind::Long, config.segment_ms);
         vec![
             fixed("cleanup.policy", Kind::List, "delete", Source::Default),
@@ -241,6 +255,8 @@ impl Table<'_> {
                 Source::Default,
             ),
             renamed("max.message.bytes", bytes),
+            renamed("message.timestamp.after.max.ms", after),
+            renamed("message.timestamp.before.max.ms", before),
             fixed(
                 "message.timestamp.type",
                 Kind::String,

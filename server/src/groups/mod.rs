@@ -21,8 +21,11 @@ pub use self::group::Member;
 const MAX_GROUPS: usize = 1_000;
 /// The most members of a group, those included that have an id and have not joined yet.
 const MAX_MEMBERS: usize = 1_000;
-/// The most bytes that all members' ids, subscriptions and assignments may have.
-const MAX_BYTES: usize = 64 << 20;
+/// The most bytes that all members' ids, subscriptions and assignments may have. Those of a group
+/// are in one answer.
+const MAX_BYTES: usize = 2 << 20;
+/// The most bytes of a group's id: all ids are in one answer.
+const MAX_ID_BYTES: usize = 1_000;
 /// The most bytes of what is committed beside an offset: `offset.metadata.max.bytes`.
 const MAX_METADATA: usize = 4_096;
 /// `group.min.session.timeout.ms` and `group.max.session.timeout.ms`.
@@ -246,7 +249,7 @@ impl Groups {
     }
 
     fn check_join(&mut self, join: &Join) -> Result<(), ErrorCode> {
-        if join.group.is_empty() {
+        if join.group.is_empty() || join.group.len() > MAX_ID_BYTES {
             return Err(ErrorCode::INVALID_GROUP_ID);
         }
         if !SESSION_MS.contains(&join.session_timeout_ms) {
@@ -329,7 +332,9 @@ impl Groups {
         }
         if !self.groups.contains_key(&who.group) {
             let error = match () {
-                () if who.group.is_empty() => ErrorCode::INVALID_GROUP_ID,
+                () if who.group.is_empty() || who.group.len() > MAX_ID_BYTES => {
+                    ErrorCode::INVALID_GROUP_ID
+                }
                 () if who.generation >= 0 => ErrorCode::ILLEGAL_GENERATION,
                 () if !self.has_room() => ErrorCode::GROUP_MAX_SIZE_REACHED,
                 () => ErrorCode::NONE,

@@ -194,7 +194,12 @@ fn leaders_end(picture: &Picture) -> Option<i64> {
 
 fn rates(picture: &Picture) -> String {
     let Some(report) = &picture.report else {
-        return "nothing committed yet".to_owned();
+        // The leader says how fast it is at the end of a while.
+        let yet = match picture.acknowledged {
+            0 => "nothing acknowledged yet",
+            _ => "no rates yet",
+        };
+        return yet.to_owned();
     };
     format!(
         "{} records/s, {:.2} MB/s, committed within {:.1} ms p50, {:.1} ms p99, {:.1} ms p999",
@@ -279,5 +284,20 @@ mod tests {
         let lines = block(&picture);
         assert!(lines[3].ends_with("1,000      100"), "{}", lines[3]);
         assert!(line(&picture).starts_with("1 leader 3 5, 2 leader 2 5, 3 follower 3 5 | "));
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_not_denied() {
+        let picture = Picture::default();
+        let nothing = " | nothing acknowledged yet | 0 records acknowledged";
+        assert_eq!(line(&picture), nothing);
+        let picture = Picture {
+            acknowledged: 717_824,
+            ..Picture::default()
+        };
+        assert_eq!(
+            line(&picture),
+            " | no rates yet | 717,824 records acknowledged"
+        );
     }
 }

@@ -12,7 +12,7 @@ use kwire_protocol::messages::{
 };
 use kwire_protocol::{ErrorCode, Str};
 
-use super::super::{Answer, Caller, Clients, Head};
+use super::super::{Answer, Caller, Clients, Head, check_count};
 use crate::groups::{Identity, Join, Joined, Reply, Sync, Synced};
 
 /// Versions that have a member ask again with the id that it is given (KIP-394).
@@ -122,6 +122,7 @@ impl Clients {
 
     pub(super) fn leave_group(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: LeaveGroupRequest<'static> = head.decode(body)?;
+        check_count("members", request.members.len())?;
         let group = request.group_id.into_owned();
         let mut members = request.members;
         if head.version < SEVERAL_SINCE {

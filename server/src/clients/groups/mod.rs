@@ -17,7 +17,7 @@ use kwire_raft::types::Epoch;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Answer, Caller, Clients, Head};
+use super::{Answer, Caller, Clients, Head, check_count};
 use crate::groups::{Groups, Millis, Reply, Ticket};
 use crate::runner::Status;
 
@@ -174,6 +174,7 @@ impl Clients {
         body: &Bytes,
     ) -> io::Result<Answer> {
         let request: FindCoordinatorRequest<'static> = head.decode(body)?;
+        check_count("groups", request.coordinator_keys.len())?;
         let cluster = self.cluster(caller).await?;
         let error = match cluster.leader() {
             // There are no transactions, and no share groups.

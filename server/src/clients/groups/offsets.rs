@@ -16,7 +16,7 @@ use kwire_protocol::messages::{
 use kwire_protocol::{ErrorCode, Str, Uuid};
 
 use super::super::cluster::is_topic;
-use super::super::{Answer, Clients, Head};
+use super::super::{Answer, Clients, Head, check_count};
 use crate::groups::{Committed, Identity};
 
 /// Versions of both APIs that name topics by id (KIP-848).
@@ -43,6 +43,11 @@ struct Asked {
 impl Clients {
     pub(super) fn offset_commit(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: OffsetCommitRequest<'static> = head.decode(body)?;
+        let topics = request.topics.iter();
+        check_count(
+            "partitions",
+            topics.map(|topic| 1 + topic.partitions.len()).sum(),
+        )?;
         let who = Identity {
             group: request.group_id.into_owned(),
             generation: request.generation_id_or_member_epoch,
@@ -89,6 +94,7 @@ impl Clients {
 
     pub(super) fn offset_fetch(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: OffsetFetchRequest<'static> = head.decode(body)?;
+        check_count("groups and partitions", named(&request))?;
         if head.version >= GROUPS_SINCE {
             let groups = request.groups.into_iter().map(|group| {
                 let topics = group.topics.map(|topics| {
@@ -201,6 +207,18 @@ impl Clients {
         });
         Ok(topics.collect())
     }
+}
+
+/// How many groups, topics and partitions are asked for.
+fn named(request: &OffsetFetchRequest<'_>) -> usize {
+    let old = request.topics.iter().flatten();
+    let old: usize = old.map(|topic| 1 + topic.partition_indexes.len()).sum();
+    let groups = request.groups.iter().map(|group| {
+        let topics = group.topics.iter().flatten();
+        let named = topics.map(|topic| 1 + topic.partition_indexes.len());
+        1 + named.sum::<usize>()
+    });
+    old + groups.sum::<usize>()
 }
 
 /// The error for each partition that is asked for.

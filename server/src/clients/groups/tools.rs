@@ -1,5 +1,6 @@
 //! ListGroups, DescribeGroups and DeleteGroups.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use kwire_protocol::messages::{
 };
 use kwire_protocol::{ErrorCode, Str};
 
-use super::super::{Answer, Clients, Head};
+use super::super::{Answer, Clients, Head, check_count};
 use crate::groups::Described;
 
 /// What such groups are called since there are others.
@@ -51,7 +52,10 @@ impl Clients {
 
     pub(super) fn describe_groups(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: DescribeGroupsRequest<'static> = head.decode(body)?;
-        let groups = request.groups.into_iter().map(|name| {
+        check_count("groups", request.groups.len())?;
+        // A group that is named twice is not described twice: its members are all in the answer.
+        let names: BTreeSet<Str<'static>> = request.groups.into_iter().collect();
+        let groups = names.into_iter().map(|name| {
             let found = self.with_groups(|groups, _| groups.describe(&name));
             describe(head.version, name, found)
         });
@@ -64,6 +68,7 @@ impl Clients {
 
     pub(super) fn delete_groups(&self, head: &Head, body: &Bytes) -> io::Result<Answer> {
         let request: DeleteGroupsRequest<'static> = head.decode(body)?;
+        check_count("groups", request.groups_names.len())?;
         let results = request.groups_names.into_iter().map(|name| {
             let deleted = self.with_groups(|groups, _| groups.delete(&name));
             DeletableGroupResult {
