@@ -219,13 +219,12 @@ fn timestamps_are_near_the_time() {
     let invalid = ErrorCode::INVALID_TIMESTAMP.0;
     let before = ("log.message.timestamp.before.max.ms", "3600000");
     let after = ("message.timestamp.after.max.ms", "86400000");
-    let cases: [(&[(&str, &str)], [i16; 3]); 3] = [
-        (&[], [0, 0, invalid]),
-        (&[before], [invalid, 0, invalid]),
-        (&[after], [0, 0, 0]),
-    ];
-    for (set, expected) in cases {
-        let cluster = Cluster::start(1, Topic::performance_test(), set);
+    for (set, expected) in [
+        (vec![], [0, 0, invalid]),
+        (vec![before], [invalid, 0, invalid]),
+        (vec![after], [0, 0, 0]),
+    ] {
+        let cluster = Cluster::start(1, Topic::performance_test(), &set);
         let mut client = cluster.client();
         let ahead = [-2 * HOUR_MS, HOUR_MS / 2, 2 * HOUR_MS];
         let errors = ahead.map(|ahead| client.produce(batch_at(now_ms() + ahead)).0);
