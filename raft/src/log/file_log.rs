@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kwire_protocol::records::Batches;
 
 use super::barrier::{FileBarrier, Shared, lock};
@@ -13,7 +13,7 @@ use super::epochs::Epochs;
 use super::error::{Flaw, LogError};
 use super::files::{File, Files, StdFiles};
 use super::marks::State;
-use super::range::Range;
+use super::range::{Range, join};
 use super::recover::{self, Recovery, remove_segment};
 use super::removal::Removal;
 use super::scan::Chain;
@@ -412,30 +412,23 @@ impl<F: Files> LogStore for FileLog<F> {
 
     fn read(&self, from: Offset, until: Offset, max_bytes: usize) -> Result<Bytes, LogError> {
         let until = until.min(self.end());
-        let first = self.range(from, until, max_bytes)?;
-        let is_all = |range: &Range<F::File>| {
-            let next = range.next_offset().unwrap_or(until);
-            next >= until || !self.segments.iter().any(|segment| segment.base == next)
-        };
-        if first.is_empty() || is_all(&first) {
-            return first.read();
-        }
-        let mut bytes = BytesMut::new();
-        let mut range = first;
+        let (mut parts, mut len, mut next) = (Vec::new(), 0, from);
+        // One segment after the other, or from where a file goes on that memory begins.
         loop {
-            for part in range.parts()? {
-                bytes.extend_from_slice(&part);
+            let left = max_bytes.saturating_sub(len);
+            let range = self.range(next, until, left)?;
+            // Empty if the next batch reaches beyond the limit; one that is too long may come first.
+            if range.is_empty() || (len > 0 && range.len() > left as u64) {
+                break;
             }
-            if is_all(&range) {
-                return Ok(bytes.freeze());
-            }
-            let next = range.next_offset().unwrap_or(until);
-            let left = max_bytes.saturating_sub(bytes.len());
-            range = self.range(next, until, left)?;
-            if range.len() > left as u64 {
-                return Ok(bytes.freeze());
+            len += range.len() as usize;
+            next = range.next_offset().unwrap_or(until);
+            parts.extend(range.parts()?);
+            if next >= until {
+                break;
             }
         }
+        Ok(join(parts, len))
     }
 
     fn range(

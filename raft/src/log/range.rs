@@ -111,6 +111,18 @@ impl<F> fmt::Debug for Range<F> {
     }
 }
 
+/// Parts of so many bytes as one; a single one is not copied.
+pub(super) fn join(mut parts: Vec<Bytes>, len: usize) -> Bytes {
+    if parts.len() <= 1 {
+        return parts.pop().unwrap_or_default();
+    }
+    let mut bytes = BytesMut::with_capacity(len);
+    for part in parts {
+        bytes.extend_from_slice(&part);
+    }
+    bytes.freeze()
+}
+
 impl<F: File> LogRange for Range<F> {
     type Error = LogError;
 
@@ -127,15 +139,7 @@ impl<F: File> LogRange for Range<F> {
     }
 
     fn read(&self) -> Result<Bytes, LogError> {
-        let mut parts = self.parts()?;
-        if parts.len() <= 1 {
-            return Ok(parts.pop().unwrap_or_default());
-        }
-        let mut bytes = BytesMut::with_capacity(self.len as usize);
-        for part in parts {
-            bytes.extend_from_slice(&part);
-        }
-        Ok(bytes.freeze())
+        Ok(join(self.parts()?, self.len as usize))
     }
 
     fn parts(&self) -> Result<Vec<Bytes>, LogError> {
