@@ -197,6 +197,8 @@ fn retention_goes_by_the_nodes_own_clock() {
             ("metadata.log.max.record.bytes.between.snapshots", "20000"),
             ("metadata.max.retention.bytes", "-1"),
             ("metadata.max.retention.ms", retention_ms),
+            // Any time is taken.
+            ("log.message.timestamp.after.max.ms", "9223372036854775807"),
         ];
         Cluster::start(1, Topic::performance_test(), &properties)
     };
