@@ -9,7 +9,7 @@ use kwire_protocol::{ApiKey, Request};
 use kwire_raft::types::{Epoch, NodeId, Offset, ReplicaKey};
 use kwire_raft::voters::{Address, Endpoints};
 
-use super::{ClientError, Nodes, QuorumClient, is_elsewhere, refusal};
+use super::{ClientError, Nodes, QuorumClient, is_elsewhere, malformed, refusal};
 
 /// How a quorum is doing, as its leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,10 +125,8 @@ impl Nodes {
         refusal(api_key, answer.error_code, answer.error_message.as_ref())?;
         let topic = answer.topics.first();
         let partition = topic.and_then(|topic| topic.partitions.first());
-        let partition = partition.ok_or_else(|| ClientError::Malformed {
-            api_key,
-            reason: "it has no partition".to_owned(),
-        })?;
+        let partition =
+            partition.ok_or_else(|| malformed::<DescribeQuorumRequest>("it has no partition"))?;
         let message = partition.error_message.as_ref();
         refusal(api_key, partition.error_code, message)?;
         Ok(QuorumState {

@@ -11,7 +11,7 @@ use kwire_protocol::runtime::Blob;
 use kwire_protocol::{ErrorCode, Request};
 use kwire_raft::types::{Epoch, Offset, OffsetAndEpoch};
 
-use super::{ClientError, Nodes, QuorumClient, refusal};
+use super::{ClientError, Nodes, QuorumClient, malformed, refusal};
 
 /// The most bytes of a snapshot that are asked for at once.
 const PART: i32 = 1 << 20;
@@ -139,13 +139,6 @@ fn fetched_elsewhere(answer: &FetchResponse<'static>) -> bool {
 fn snapshot_elsewhere(answer: &FetchSnapshotResponse<'static>) -> bool {
     let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
     partitions.any(|partition| wrong_epoch(partition.error_code))
-}
-
-fn malformed<R: Request>(reason: &str) -> ClientError {
-    ClientError::Malformed {
-        api_key: R::API_KEY,
-        reason: reason.to_owned(),
-    }
 }
 
 impl Nodes {

@@ -150,6 +150,14 @@ fn refusal(
     })
 }
 
+/// An answer that makes no sense.
+fn malformed<R: Request>(reason: &str) -> ClientError {
+    ClientError::Malformed {
+        api_key: R::API_KEY,
+        reason: reason.to_owned(),
+    }
+}
+
 /// Whether another node is to be asked.
 fn is_elsewhere(code: i16) -> bool {
     [ErrorCode::NOT_LEADER_OR_FOLLOWER, ErrorCode::NOT_CONTROLLER].contains(&ErrorCode(code))

@@ -7,7 +7,7 @@ use kwire_protocol::messages::{
 use kwire_protocol::{ErrorCode, Request};
 use kwire_raft::types::Offset;
 
-use super::{ClientError, QuorumClient, is_elsewhere, refusal};
+use super::{ClientError, QuorumClient, is_elsewhere, malformed, refusal};
 
 /// Who writes, as the leader knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,8 @@ impl QuorumClient {
         let api_key = ProduceRequest::API_KEY;
         let topic = answer.responses.first();
         let partition = topic.and_then(|topic| topic.partition_responses.first());
-        let partition = partition.ok_or_else(|| ClientError::Malformed {
-            api_key,
-            reason: "it has no partition".to_owned(),
-        })?;
+        let partition =
+            partition.ok_or_else(|| malformed::<ProduceRequest>("it has no partition"))?;
         let message = partition.error_message.as_ref();
         refusal(api_key, partition.error_code, message)?;
         Ok(partition.base_offset)
