@@ -47,6 +47,7 @@ pub mod config;
 pub mod control;
 pub mod driver;
 pub mod epochs;
+mod extension;
 pub mod log;
 pub mod membership;
 pub mod message;

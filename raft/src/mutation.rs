@@ -30,6 +30,8 @@ mutations! {
     LeaderCountsUnflushed = "leader-counts-unflushed",
     /// A follower acknowledges records before they are durable.
     FollowerAcksUnflushed = "follower-acks-unflushed",
+    /// The leader counts what a follower fetches after, although it says that less is durable.
+    FlushedIgnored = "flushed-ignored",
     /// The high watermark may pass records of older epochs before one of the leader's own.
     CommitOldEpoch = "commit-old-epoch",
     /// A vote request meant for another directory is answered all the same.

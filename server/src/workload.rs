@@ -18,7 +18,7 @@ use crate::runner::{FileDriver, FileDriverError};
 /// of it makes commits later and not faster.
 const MAX_UNCOMMITTED_BYTES: usize = 8 << 20;
 /// The most records of one turn, so that requests of others get theirs.
-const MAX_TURN_BYTES: usize = 256 << 10;
+const MAX_TURN_BYTES: usize = 64 << 10;
 /// The time between two reports of Kafka's test raft server.
 pub const REPORT_EVERY: Duration = Duration::from_secs(5);
 

@@ -80,6 +80,18 @@ impl Disk {
         Some(self.appends.back()?.0)
     }
 
+    /// What a fetch acknowledges that does not wait for the last append: an offset, and the append
+    /// before the last if it has to be waited for.
+    pub(super) fn before_last_append(&self) -> (Option<IoId>, Offset) {
+        match self.appends.len() {
+            0 | 1 => (None, self.flushed),
+            several => {
+                let (id, end) = self.appends[several - 2];
+                (Some(id), end)
+            }
+        }
+    }
+
     /// The offset before which the log is durable.
     pub(super) fn flushed(&self) -> Offset {
         self.flushed

@@ -7,10 +7,11 @@ use kwire_protocol::records::Batches;
 
 use super::calls::Kind;
 use super::follower::Download;
-use super::output::{Destination, DiskOp};
+use super::output::{Destination, DiskOp, IoId};
 use super::responses::Head;
 use super::{Node, Role};
 use crate::control::{Control, read_controls};
+use crate::extension;
 use crate::message::Request;
 use crate::mutation::{Mutation, is_off};
 use crate::types::{Epoch, NodeId, Offset, OffsetAndEpoch};
@@ -103,7 +104,8 @@ impl Node {
 
     fn send_fetch(&mut self, to: Destination) {
         let key = self.config.key();
-        let partition = fetch_request::FetchPartition {
+        let (after, flushed) = self.acknowledgement(&to);
+        let mut partition = fetch_request::FetchPartition {
             current_leader_epoch: self.epoch,
             fetch_offset: self.log.end(),
             last_fetched_epoch: self.log.last_epoch(),
@@ -111,6 +113,9 @@ impl Node {
             high_watermark: self.high_watermark.unwrap_or(-1),
             ..Default::default()
         };
+        if flushed < partition.fetch_offset {
+            extension::set_flushed(&mut partition, flushed);
+        }
         let request = FetchRequest {
             cluster_id: self.wire_cluster_id(),
             // The encoder of the version decides which of the two goes out.
@@ -129,13 +134,22 @@ impl Node {
             }],
             ..Default::default()
         };
-        // It acknowledges everything before its offset.
-        let after = if is_off(Mutation::FollowerAcksUnflushed) {
-            None
-        } else {
-            self.disk.append_under_way()
-        };
         self.send(to, Kind::Fetch, after, Request::Fetch(request));
+    }
+
+    /// What a fetch waits for, and the offset before which it acknowledges records then. That is all
+    /// that this node has, unless there is more to come meanwhile.
+    fn acknowledgement(&self, to: &Destination) -> (Option<IoId>, Offset) {
+        if is_off(Mutation::FollowerAcksUnflushed) {
+            return (None, self.log.end());
+        }
+        let asks_leader = self.leader == Some(to.id);
+        match &self.role {
+            Role::Follower(follower) if follower.has_more && asks_leader => {
+                self.disk.before_last_append()
+            }
+            _ => (self.disk.append_under_way(), self.log.end()),
+        }
     }
 
     pub(super) fn fetch_answered(&mut self, peer: NodeId, mut response: FetchResponse<'static>) {
@@ -172,6 +186,7 @@ impl Node {
     }
 
     fn take_fetched(&mut self, peer: NodeId, partition: fetch_response::PartitionData<'static>) {
+        let leaders_end = extension::log_end(&partition);
         let diverging = &partition.diverging_epoch;
         let snapshot = &partition.snapshot_id;
         if diverging.epoch >= 0 || diverging.end_offset >= 0 {
@@ -194,6 +209,10 @@ impl Node {
             if known >= 0 && forward {
                 self.set_high_watermark(known);
             }
+        }
+        let has_more = leaders_end.is_some_and(|end| end > self.log.end());
+        if let Role::Follower(follower) = &mut self.role {
+            follower.has_more = has_more;
         }
     }
 

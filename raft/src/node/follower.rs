@@ -18,6 +18,9 @@ pub(super) struct Follower {
     pub(super) refused: Option<Instant>,
     /// Whether the leader answered a fetch: it works.
     pub(super) has_fetched: bool,
+    /// Whether the leader said that it has more than it sent: it answers at once, and reads how far
+    /// this node is durable.
+    pub(super) has_more: bool,
     /// The snapshot that is being fetched.
     pub(super) download: Option<Download>,
     /// When the leader is told again what this node is, or asked to make it a voter.
@@ -42,6 +45,7 @@ impl Follower {
             fetch_until: now.plus(config.fetch_timeout_ms),
             refused: None,
             has_fetched: false,
+            has_more: false,
             download: None,
             update_at: now.plus(config.fetch_timeout_ms),
             has_updated: false,

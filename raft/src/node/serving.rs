@@ -7,6 +7,7 @@ use kwire_protocol::messages::{FetchRequest, FetchResponse, fetch_request, fetch
 use super::log::Continuity;
 use super::output::{DiskOp, Output, Token};
 use super::{Node, Role};
+use crate::extension;
 use crate::mutation::{Mutation, is_off};
 use crate::types::{Epoch, Instant, Offset, OffsetAndEpoch, ReplicaKey};
 
@@ -37,6 +38,8 @@ struct Ask {
     replica: ReplicaKey,
     epoch: Epoch,
     offset: Offset,
+    /// It has everything before, durably.
+    flushed: Offset,
     last_epoch: Epoch,
     max_wait_ms: u64,
     max_bytes: usize,
@@ -101,6 +104,7 @@ impl Node {
         if invalid {
             return Err(ErrorCode::INVALID_REQUEST);
         }
+        let flushed = extension::flushed(partition).map_err(|_| ErrorCode::INVALID_REQUEST)?;
         self.check_leader_epoch(partition.current_leader_epoch)?;
         let id = if version >= 15 {
             request.replica_state.replica_id
@@ -114,6 +118,11 @@ impl Node {
             replica: ReplicaKey::new(id, partition.replica_directory_id),
             epoch: partition.current_leader_epoch,
             offset: partition.fetch_offset,
+            flushed: if is_off(Mutation::FlushedIgnored) {
+                partition.fetch_offset
+            } else {
+                flushed
+            },
             last_epoch: partition.last_fetched_epoch,
             // Whoever went away meanwhile is not waited for longer than the leader would be.
             max_wait_ms: u64::from(request.max_wait_ms.unsigned_abs())
@@ -173,7 +182,7 @@ impl Node {
     fn fetch_records(&mut self, token: Token, version: i16, ask: &Ask) {
         debug_assert!(ask.epoch == self.epoch || is_off(Mutation::FetchEpochNotChecked));
         if ask.replica.id >= 0 {
-            self.replica_fetched(ask.replica, ask.offset);
+            self.replica_fetched(ask.replica, ask.flushed);
         }
         if !matches!(self.role, Role::Leader(_)) {
             // What it acknowledged committed that this leader is no voter any more.
@@ -197,7 +206,8 @@ impl Node {
     }
 
     fn reply_with_log(&mut self, parked: Parked) {
-        let partition = self.fetch_answer(ErrorCode::NONE);
+        let mut partition = self.fetch_answer(ErrorCode::NONE);
+        extension::set_log_end(&mut partition, self.log.end());
         let response = self.fetch_response(parked.version, partition);
         let after = self.gate();
         self.outputs.push_back(Output::ReplyWithLog {
