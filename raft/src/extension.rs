@@ -93,7 +93,11 @@ mod tests {
         for wrong in [&b""[..], &[0; 7], &[0; 9], &[0xff; 8]] {
             assert_eq!(flushed(&fetch(with(FLUSHED, wrong))), Err(Unreadable));
         }
-        assert_eq!(flushed(&fetch(with(LOG_END, &[0; 8]))), Ok(10), "another's tag");
+        assert_eq!(
+            flushed(&fetch(with(LOG_END, &[0; 8]))),
+            Ok(10),
+            "another's tag"
+        );
     }
 
     #[test]

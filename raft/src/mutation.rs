@@ -32,6 +32,8 @@ mutations! {
     FollowerAcksUnflushed = "follower-acks-unflushed",
     /// The leader counts what a follower fetches after, although it says that less is durable.
     FlushedIgnored = "flushed-ignored",
+    /// A follower fetches ahead of its disk from leaders that did not say that they mind.
+    FetchedAheadOfAnyone = "fetched-ahead-of-anyone",
     /// The high watermark may pass records of older epochs before one of the leader's own.
     CommitOldEpoch = "commit-old-epoch",
     /// A vote request meant for another directory is answered all the same.

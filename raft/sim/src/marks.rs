@@ -112,6 +112,8 @@ marks! {
     FetchNotLeader = "fetch found no leader",
     /// A fetch waited for records.
     FetchParked = "fetch parked",
+    /// A follower fetched more while its disk was behind.
+    FetchedAhead = "fetched ahead of the disk",
     /// A leader was learned of by BeginQuorumEpoch.
     Begun = "learned of leader by BeginQuorumEpoch",
     /// A leader said that it leaves.

@@ -42,6 +42,13 @@ impl Versions {
         Versions(drawn.collect())
     }
 
+    /// Whether a node reads how far a follower is durable that fetches ahead of its disk, and says so
+    /// as a leader. Nodes that are not of this library do not.
+    #[must_use]
+    pub fn have_extension(&self) -> bool {
+        self.0.get(&ApiKey::FETCH) >= Some(&18)
+    }
+
     /// The version in which two nodes speak.
     #[must_use]
     pub fn common(&self, other: &Versions, api: ApiKey) -> Option<i16> {

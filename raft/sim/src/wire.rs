@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use kwire_protocol::ApiKey;
 use kwire_protocol::records::{Batches, set_partition_leader_epoch};
+use kwire_protocol::runtime::UnknownTags;
 use kwire_raft::message::{Request, Response};
 use kwire_raft::node::{CallError, CallId, Destination, Incoming, RoleName, Token};
 
@@ -127,6 +128,16 @@ impl<L: SimLog> World<L> {
         let Some(target) = machine_at(&to.address) else {
             return self.broken("address", format!("machine {from} sends to {}", to.address));
         };
+        let mut request = request;
+        if let Request::Fetch(fetch) = &mut request {
+            let tags = &mut fetch.topics[0].partitions[0].unknown_tags;
+            if !tags.is_empty() {
+                self.marks.hit(Mark::FetchedAhead);
+            }
+            if !self.hosts[target].versions.have_extension() {
+                *tags = UnknownTags::EMPTY;
+            }
+        }
         let version = self.hosts[from]
             .versions
             .common(&self.hosts[target].versions, api);
@@ -391,7 +402,13 @@ impl<L: SimLog> World<L> {
         let Some(pending) = self.tokens.remove(&token) else {
             return self.broken("answers", format!("machine {from} answers twice"));
         };
-        let response = self.maybe_lie(response);
+        let mut response = self.maybe_lie(response);
+        if let Response::Fetch(fetch) = &mut response
+            && !self.hosts[from].versions.have_extension()
+        {
+            let partitions = fetch.responses.iter_mut().flat_map(|t| &mut t.partitions);
+            partitions.for_each(|partition| partition.unknown_tags = UnknownTags::EMPTY);
+        }
         let mut bytes = Vec::new();
         if let Err(error) = response.encode(pending.version, &mut bytes) {
             let (api, version) = (pending.api, pending.version);

@@ -210,7 +210,8 @@ impl Node {
                 self.set_high_watermark(known);
             }
         }
-        let has_more = leaders_end.is_some_and(|end| end > self.log.end());
+        let has_more = leaders_end.is_some_and(|end| end > self.log.end())
+            || is_off(Mutation::FetchedAheadOfAnyone);
         if let Role::Follower(follower) = &mut self.role {
             follower.has_more = has_more;
         }

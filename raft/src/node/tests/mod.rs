@@ -1,5 +1,6 @@
 //! Tests of the node: a state, an input, and what it asks for.
 
+mod ahead;
 mod appends;
 mod begin;
 mod changes;
