@@ -17,6 +17,10 @@ use crate::runner::{FileDriver, FileDriverError};
 /// configuration; this one is for followers that do not keep up. As much as a few syncs take: more
 /// of it makes commits later and not faster.
 const MAX_UNCOMMITTED_BYTES: usize = 8 << 20;
+/// Voters that fetched within so long are not left behind further than that either: a majority would
+/// do, and the others would have to be served from files, as far behind as there is time for. One
+/// that stands still for longer keeps nobody waiting.
+const FOLLOWING_MS: u64 = 200;
 /// The most records of one turn, so that requests of others get theirs.
 const MAX_TURN_BYTES: usize = 64 << 10;
 /// The time between two reports of Kafka's test raft server.
@@ -203,7 +207,7 @@ impl Workload {
         if now < leading.turn_at {
             return Ok(leading.turn_at);
         }
-        let due = leading.due(self.load);
+        let due = leading.due(self.load, behind(driver, self.load));
         if due == 0 {
             return Ok(now.plus(1));
         }
@@ -269,6 +273,16 @@ impl Workload {
     }
 }
 
+/// About how many bytes the slowest of the voters that follow lacks.
+fn behind(driver: &FileDriver, load: Load) -> usize {
+    let node = driver.node();
+    let slowest = node.slowest_voter(FOLLOWING_MS);
+    let records = slowest.map_or(0, |offset| node.log_end().offset - offset);
+    usize::try_from(records)
+        .unwrap_or(0)
+        .saturating_mul(load.record_size)
+}
+
 impl Leading {
     fn new(epoch: Epoch) -> Leading {
         Leading {
@@ -283,9 +297,9 @@ impl Leading {
         }
     }
 
-    /// How many records to make now.
-    fn due(&mut self, load: Load) -> u64 {
-        if self.waiting_bytes >= MAX_UNCOMMITTED_BYTES {
+    /// How many records to make now, while voters that follow are behind by so many bytes.
+    fn due(&mut self, load: Load, behind_bytes: usize) -> u64 {
+        if self.waiting_bytes.max(behind_bytes) >= MAX_UNCOMMITTED_BYTES {
             return 0;
         }
         let Some(rate) = load.records_per_second else {
@@ -341,6 +355,20 @@ impl Leading {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_made_while_a_voter_that_follows_is_behind() {
+        let load = Load {
+            records_per_second: None,
+            record_size: 100,
+            report_every: REPORT_EVERY,
+        };
+        let mut leading = Leading::new(1);
+        assert_eq!(leading.due(load, MAX_UNCOMMITTED_BYTES), 0);
+        assert_eq!(leading.due(load, MAX_UNCOMMITTED_BYTES - 1), u64::MAX);
+        leading.waiting_bytes = MAX_UNCOMMITTED_BYTES;
+        assert_eq!(leading.due(load, 0), 0, "nor while a majority is");
+    }
 
     #[test]
     fn records_that_cannot_be_written_are_refused_at_once() {

@@ -344,6 +344,26 @@ impl Node {
         }
     }
 
+    /// The offset of the other voter that is furthest behind, of those that fetched within so long;
+    /// `None` if there is none, or this node does not lead. Whoever has a choice of how much to append
+    /// leaves nobody behind by it that follows.
+    #[must_use]
+    pub fn slowest_voter(&self, within_ms: u64) -> Option<Offset> {
+        let Role::Leader(leader) = &self.role else {
+            return None;
+        };
+        let (now, voters) = (self.now, self.voters());
+        let follows = |replica: &Replica| {
+            let at = replica.fetched_at;
+            at.is_some_and(|at| now.since(at) <= within_ms)
+        };
+        let others = leader.replicas.iter().filter(|(key, replica)| {
+            let is_voter = voters.get(key.id).is_some_and(|voter| voter.key == **key);
+            is_voter && follows(replica)
+        });
+        others.filter_map(|(_, replica)| replica.end).min()
+    }
+
     /// The voters of the latest record, committed or not (KIP-853).
     fn committing_voters(&self) -> &VoterSet {
         if is_off(Mutation::VotersAfterCommit) {
