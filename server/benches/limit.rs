@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// As much as a server's workload has uncommitted, makes in a turn, and a follower fetches.
 const MAX_UNCOMMITTED_BYTES: u64 = 8 << 20;
-const MAX_TURN_BYTES: usize = 256 << 10;
+const MAX_TURN_BYTES: usize = 64 << 10;
 const MAX_FETCH_BYTES: usize = 1 << 20;
 
 /// A file that grows, and how far it is durable.

@@ -17,10 +17,12 @@ use crate::runner::{FileDriver, FileDriverError};
 /// configuration; this one is for followers that do not keep up. As much as a few syncs take: more
 /// of it makes commits later and not faster.
 const MAX_UNCOMMITTED_BYTES: usize = 8 << 20;
-/// Voters that fetched within so long are not left behind further than that either: a majority would
-/// do, and the others would have to be served from files, as far behind as there is time for. One
-/// that stands still for longer keeps nobody waiting.
-const FOLLOWING_MS: u64 = 200;
+/// Voters that keep up are not left behind further than that either: a majority would do, and the
+/// others would be served from files, further behind all the time. One that is behind by more is
+/// catching up, or hopeless, and nobody waits for it.
+const MAX_BEHIND_BYTES: usize = 2 * MAX_UNCOMMITTED_BYTES;
+/// Nor for one that stands still for so long.
+const STANDING_STILL: Duration = Duration::from_millis(200);
 /// The most records of one turn, so that requests of others get theirs.
 const MAX_TURN_BYTES: usize = 64 << 10;
 /// The time between two reports of Kafka's test raft server.
@@ -95,6 +97,8 @@ struct Leading {
     /// What is not committed yet, oldest first.
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// How far the slowest voter is that keeps up, and since when.
+    slowest: Option<(Offset, Clock)>,
 }
 
 struct Waiting {
@@ -207,7 +211,13 @@ impl Workload {
         if now < leading.turn_at {
             return Ok(leading.turn_at);
         }
-        let due = leading.due(self.load, behind(driver, self.load));
+        let node = driver.node();
+        let behind = leading.behind(
+            node.log_end().offset,
+            node.voter_ends(),
+            self.load.record_size,
+        );
+        let due = leading.due(self.load, behind);
         if due == 0 {
             return Ok(now.plus(1));
         }
@@ -273,16 +283,6 @@ impl Workload {
     }
 }
 
-/// About how many bytes the slowest of the voters that follow lacks.
-fn behind(driver: &FileDriver, load: Load) -> usize {
-    let node = driver.node();
-    let slowest = node.slowest_voter(FOLLOWING_MS);
-    let records = slowest.map_or(0, |offset| node.log_end().offset - offset);
-    usize::try_from(records)
-        .unwrap_or(0)
-        .saturating_mul(load.record_size)
-}
-
 impl Leading {
     fn new(epoch: Epoch) -> Leading {
         Leading {
@@ -294,10 +294,37 @@ impl Leading {
             acknowledged: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            slowest: None,
         }
     }
 
-    /// How many records to make now, while voters that follow are behind by so many bytes.
+    /// About how many bytes the slowest of the voters lacks that keep up.
+    fn behind(
+        &mut self,
+        log_end: Offset,
+        voter_ends: impl Iterator<Item = Offset>,
+        record_size: usize,
+    ) -> usize {
+        let lacks = |end: Offset| {
+            let records = usize::try_from(log_end - end).unwrap_or(0);
+            records.saturating_mul(record_size)
+        };
+        let keep_up = voter_ends.filter(|end| lacks(*end) <= MAX_BEHIND_BYTES);
+        let Some(slowest) = keep_up.min() else {
+            return 0;
+        };
+        let since = match self.slowest {
+            Some((offset, since)) if offset == slowest => since,
+            _ => self.slowest.insert((slowest, Clock::now())).1,
+        };
+        if since.elapsed() < STANDING_STILL {
+            lacks(slowest)
+        } else {
+            0
+        }
+    }
+
+    /// How many records to make now, while a voter that keeps up is behind by so many bytes.
     fn due(&mut self, load: Load, behind_bytes: usize) -> u64 {
         if self.waiting_bytes.max(behind_bytes) >= MAX_UNCOMMITTED_BYTES {
             return 0;
@@ -368,6 +395,23 @@ mod tests {
         assert_eq!(leading.due(load, MAX_UNCOMMITTED_BYTES - 1), u64::MAX);
         leading.waiting_bytes = MAX_UNCOMMITTED_BYTES;
         assert_eq!(leading.due(load, 0), 0, "nor while a majority is");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_voter_that_does_not_keep_up() {
+        let mut leading = Leading::new(1);
+        let mut behind = |ends: &[Offset]| leading.behind(1_000_000, ends.iter().copied(), 100);
+        assert_eq!(behind(&[]), 0);
+        assert_eq!(behind(&[1_000_000, 999_000]), 100_000);
+        let far = 1_000_000 - Offset::try_from(MAX_BEHIND_BYTES / 100).expect("it fits") - 1;
+        assert_eq!(behind(&[far, 999_500]), 50_000, "it catches up");
+        let still = Clock::now()
+            .checked_sub(STANDING_STILL)
+            .expect("a clock that ran");
+        leading.slowest = Some((999_500, still));
+        let mut behind = |ends: &[Offset]| leading.behind(1_000_000, ends.iter().copied(), 100);
+        assert_eq!(behind(&[999_500]), 0, "it stands still");
+        assert_eq!(behind(&[999_501]), 49_900, "it goes on");
     }
 
     #[test]

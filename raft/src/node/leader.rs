@@ -344,24 +344,15 @@ impl Node {
         }
     }
 
-    /// The offset of the other voter that is furthest behind, of those that fetched within so long;
-    /// `None` if there is none, or this node does not lead. Whoever has a choice of how much to append
-    /// leaves nobody behind by it that follows.
-    #[must_use]
-    pub fn slowest_voter(&self, within_ms: u64) -> Option<Offset> {
-        let Role::Leader(leader) = &self.role else {
-            return None;
+    /// How far the other voters are durable that fetched from this leader; none if it is no leader.
+    /// Whoever has a choice of how much to append leaves nobody behind by it who keeps up.
+    pub fn voter_ends(&self) -> impl Iterator<Item = Offset> {
+        let leader = match &self.role {
+            Role::Leader(leader) => Some(leader),
+            _ => None,
         };
-        let (now, voters) = (self.now, self.voters());
-        let follows = |replica: &Replica| {
-            let at = replica.fetched_at;
-            at.is_some_and(|at| now.since(at) <= within_ms)
-        };
-        let others = leader.replicas.iter().filter(|(key, replica)| {
-            let is_voter = voters.get(key.id).is_some_and(|voter| voter.key == **key);
-            is_voter && follows(replica)
-        });
-        others.filter_map(|(_, replica)| replica.end).min()
+        let keys = self.voters().iter().map(|voter| voter.key);
+        keys.filter_map(move |key| leader?.replicas.get(&key)?.end)
     }
 
     /// The voters of the latest record, committed or not (KIP-853).

@@ -490,22 +490,17 @@ fn a_fetch_that_ends_the_leadership_is_answered() {
 }
 
 #[test]
-fn the_slowest_voter_is_one_that_fetches() {
+fn a_leader_knows_how_far_the_voters_are() {
     let mut h = static_leader(&[0, 1, 2]);
-    assert_eq!(h.node.slowest_voter(100), None, "nobody fetched");
+    let ends = |h: &Harness| h.node.voter_ends().collect::<Vec<_>>();
+    assert!(ends(&h).is_empty(), "nobody fetched");
     h.caught_up(&[1, 2]);
-    let (now, epoch) = (h.now, h.node.epoch());
-    h.node.append(now, epoch, &[b"v"]).expect("it leads");
-    h.node.handle_timeout(now);
-    h.settle();
-    h.caught_up(&[1]);
-    // An observer counts for nothing.
-    h.request(18, fetch(7, epoch, 0, 0).into());
-    assert_eq!(h.node.slowest_voter(100), Some(1), "2 lacks the second");
-    h.now = h.now.plus(101);
-    h.caught_up(&[1]);
-    assert_eq!(h.node.slowest_voter(100), Some(2), "2 is silent");
-    assert_eq!(h.node.slowest_voter(101), Some(1));
+    append(&mut h, b"v");
+    h.caught_up(&[2]);
+    let epoch = h.node.epoch();
+    // Neither an observer nor the leader counts.
+    h.request(NEWEST, fetch(7, epoch, 0, 0).into());
+    assert_eq!(ends(&h), [1, 2]);
     let (follower, ..) = following(config(0, &[0, 1, 2]), Recovered::default(), 1, 5);
-    assert_eq!(follower.node.slowest_voter(100), None);
+    assert!(ends(&follower).is_empty());
 }

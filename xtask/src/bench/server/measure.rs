@@ -12,7 +12,7 @@ use super::COMFORTABLE;
 use super::cluster::{Cluster, Load, Program};
 
 /// No log becomes longer: three of them share a disk with others.
-pub(super) const MAX_LOG_BYTES: u64 = 2 << 30;
+pub(super) const MAX_LOG_BYTES: u64 = 4 << 30;
 /// Followers have connected by then.
 const WARM_UP: Duration = Duration::from_secs(4);
 /// A JVM has compiled what it uses most by then.
