@@ -143,6 +143,16 @@ fn a_controller_that_does_not_vote_says_so() {
     let mut second = Server::start(&node, &["--throughput", "0"]);
     second.until("node 2 knows no voters yet");
     second.until("the leader is known");
+    // Who votes is in the log, which comes after that.
+    let segment = node
+        .dir
+        .path()
+        .join("logs/__cluster_metadata-0/00000000000000000000.log");
+    let end = Instant::now() + Duration::from_secs(30);
+    while fs::metadata(&segment).map_or(0, |segment| segment.len()) == 0 {
+        assert!(Instant::now() < end, "{}", second.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     drop(second);
     let mut second = Server::start(&node, &["--throughput", "0"]);
     second.until("node 2 is not among the voters (1): it does not vote until");

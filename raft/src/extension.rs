@@ -8,8 +8,9 @@
 //! - a follower of such a leader asks for more at once, and says how far it is durable. That is what
 //!   the leader counts, instead of the offset.
 //!
-//! A leader that does not know the second field would count what may be lost. None is sent one: an
-//! epoch has one leader, and only its own answers in that epoch count.
+//! A leader that does not know the second field would count what may be lost. None gets one: an
+//! epoch has one leader, only its own answers in that epoch count, and nodes that do not lead the
+//! epoch of a Fetch refuse it.
 
 use bytes::Bytes;
 use kwire_protocol::messages::{fetch_request, fetch_response};

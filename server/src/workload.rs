@@ -326,11 +326,13 @@ impl Leading {
 
     /// How many records to make now, while a voter that keeps up is behind by so many bytes.
     fn due(&mut self, load: Load, behind_bytes: usize) -> u64 {
-        if self.waiting_bytes.max(behind_bytes) >= MAX_UNCOMMITTED_BYTES {
+        if self.waiting_bytes >= MAX_UNCOMMITTED_BYTES {
             return 0;
         }
         let Some(rate) = load.records_per_second else {
-            return u64::MAX;
+            // A rate that was asked for is kept, whoever falls behind by it.
+            let is_behind = behind_bytes >= MAX_UNCOMMITTED_BYTES;
+            return if is_behind { 0 } else { u64::MAX };
         };
         let elapsed = self.rate_since.elapsed().as_micros();
         let target = u64::try_from(elapsed * u128::from(rate) / 1_000_000).unwrap_or(u64::MAX);
@@ -393,6 +395,17 @@ mod tests {
         let mut leading = Leading::new(1);
         assert_eq!(leading.due(load, MAX_UNCOMMITTED_BYTES), 0);
         assert_eq!(leading.due(load, MAX_UNCOMMITTED_BYTES - 1), u64::MAX);
+        let steady = Load {
+            records_per_second: Some(1_000),
+            ..load
+        };
+        leading.rate_since = Clock::now()
+            .checked_sub(Duration::from_millis(500))
+            .expect("a clock");
+        assert!(
+            leading.due(steady, MAX_UNCOMMITTED_BYTES) >= 500,
+            "a rate is kept"
+        );
         leading.waiting_bytes = MAX_UNCOMMITTED_BYTES;
         assert_eq!(leading.due(load, 0), 0, "nor while a majority is");
     }

@@ -104,7 +104,7 @@ impl Node {
 
     fn send_fetch(&mut self, to: Destination) {
         let key = self.config.key();
-        let (after, flushed) = self.acknowledgement(&to);
+        let (after, flushed) = self.acknowledgement();
         let mut partition = fetch_request::FetchPartition {
             current_leader_epoch: self.epoch,
             fetch_offset: self.log.end(),
@@ -139,15 +139,12 @@ impl Node {
 
     /// What a fetch waits for, and the offset before which it acknowledges records then. That is all
     /// that this node has, unless there is more to come meanwhile.
-    fn acknowledgement(&self, to: &Destination) -> (Option<IoId>, Offset) {
+    fn acknowledgement(&self) -> (Option<IoId>, Offset) {
         if is_off(Mutation::FollowerAcksUnflushed) {
             return (None, self.log.end());
         }
-        let asks_leader = self.leader == Some(to.id);
         match &self.role {
-            Role::Follower(follower) if follower.has_more && asks_leader => {
-                self.disk.before_last_append()
-            }
+            Role::Follower(follower) if follower.has_more => self.disk.before_last_append(),
             _ => (self.disk.append_under_way(), self.log.end()),
         }
     }

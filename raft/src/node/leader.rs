@@ -53,7 +53,7 @@ pub(super) struct Leader {
 /// What the leader knows of another replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Replica {
-    /// Where it fetched last: it has everything before, durably.
+    /// Before this it has everything, durably, as it said last.
     pub(super) end: Option<Offset>,
     pub(super) fetched_at: Option<Instant>,
     /// The leader's log end offset at that time.
@@ -241,7 +241,7 @@ impl Node {
         }
     }
 
-    /// A replica fetches from here: it has everything before.
+    /// A replica fetched: it has everything before this offset, durably.
     pub(super) fn replica_fetched(&mut self, key: ReplicaKey, offset: Offset) {
         let (now, end) = (self.now, self.log.end());
         let progress = self.progress_key(key);

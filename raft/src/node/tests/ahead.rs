@@ -109,6 +109,20 @@ fn a_leader_that_does_not_say_where_it_ends_gets_acknowledgements_only() {
     assert_eq!((sent.after, sent.flushed), (Some(third), 26));
 }
 
+#[test]
+fn after_a_truncation_nothing_goes_ahead() {
+    let (mut h, call) = follower();
+    let (written, call, _) = take(&mut h, call, 20, Some(30));
+    let response = fetched(1, 5, |partition| {
+        partition.diverging_epoch.epoch = 3;
+        partition.diverging_epoch.end_offset = 20;
+    });
+    h.node.handle_answer(h.now, call, Ok(response.into()));
+    let (_, sent) = fetch_in(&h.drain());
+    assert_eq!((sent.offset, sent.flushed), (20, 20));
+    assert_eq!(sent.after, Some(written), "what is cut was on its way");
+}
+
 /// In another epoch somebody else leads, who may count what is before the offset.
 #[test]
 fn what_one_leader_said_is_nothing_that_the_next_one_did() {
