@@ -145,6 +145,10 @@ pub fn old_epoch() -> Script {
     script.elect(0, 1);
     script.ask(0, 1, BEGIN);
     script.call(1, 0, FETCH);
+    // The next fetch went ahead of its disk, and does not say that the record is durable.
+    script.lose_everything();
+    script.fire(1, Timer::Fetch);
+    script.fire(1, Timer::Election);
     script.ask(1, 0, FETCH);
     script.lose_everything();
     script.elect(2, 1);
