@@ -25,7 +25,7 @@ pub(crate) struct Quorum {
     )]
     pub(crate) bootstrap: Vec<Address>,
     /// The topic of its log: __cluster_metadata, or __raft_performance_test, which `kwire server` has
-    /// by default. Without it `kwire quorum` takes the one that there is, and others the former
+    /// by default. Without it the one that the quorum has
     #[arg(long, value_parser = topic)]
     pub(crate) topic: Option<Topic>,
     /// How long to wait for an answer of the leader, and to look for it
@@ -85,5 +85,8 @@ fn topic(text: &str) -> Result<Topic, String> {
     let topics = [Topic::cluster_metadata(), Topic::performance_test()];
     let mut topics = topics.into_iter();
     let found = topics.find(|topic| topic.name == text);
-    found.ok_or_else(|| "there is no such quorum".to_owned())
+    found.ok_or_else(|| {
+        let known = [Topic::cluster_metadata(), Topic::performance_test()];
+        format!("{} and {} are possible", known[0].name, known[1].name)
+    })
 }

@@ -92,6 +92,22 @@ fn wait_for_leader(address: &str) {
 }
 
 #[test]
+fn the_topic_that_there_is_is_found() {
+    let mut node = Node::formatted(1, None, &["--standalone"]);
+    node.start_with(&["--throughput", "0"]);
+    let address = node.address();
+    wait_for_leader(&address);
+    let tail = ["tail-metadata", "--bootstrap", &address, "--no-follow"];
+    let found = lines(&kwire(&[&tail[..], &["--json"]].concat()).ok());
+    assert!(
+        found.iter().any(|line| line["type"] == "LeaderChange"),
+        "{found:?}"
+    );
+    let named = kwire(&[&tail[..], &["--topic", "__cluster_metadata"]].concat()).fails(1);
+    assert!(named.contains("without --topic"), "{named}");
+}
+
+#[test]
 fn a_log_with_a_snapshot() {
     let mut node = Node::formatted(1, None, &["--standalone"]);
     write_log(&node);

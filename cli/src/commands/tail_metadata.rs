@@ -62,7 +62,8 @@ enum From {
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let stop = interrupt::flag()?;
-    let mut client = args.quorum.client()?;
+    // Finds out which topic there is, if none is named.
+    let (mut client, _) = args.quorum.describe()?;
     let (mut tail, committed) = Tail::begin(args, &mut client, out)?;
     let mut is_lost = false;
     while !stop.load(Ordering::SeqCst) {
@@ -129,7 +130,7 @@ impl<'a> Tail<'a> {
             from: 0,
             what: What {
                 records: true,
-                metadata: args.quorum.topic() == Topic::cluster_metadata(),
+                metadata: *client.topic() == Topic::cluster_metadata(),
                 state: false,
             },
             out,

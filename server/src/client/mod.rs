@@ -164,6 +164,12 @@ fn is_elsewhere(code: i16) -> bool {
 }
 
 impl QuorumClient {
+    /// The topic of the quorum's log.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.nodes.topic
+    }
+
     /// Somebody who knows the addresses of some nodes. `timeout` is for each call as a whole.
     ///
     /// # Errors
