@@ -34,12 +34,9 @@ pub(crate) struct Quorum {
 }
 
 impl Quorum {
-    pub(crate) fn topic(&self) -> Topic {
-        self.topic.clone().unwrap_or_else(Topic::cluster_metadata)
-    }
-
     pub(crate) fn client(&self) -> Result<QuorumClient, Failure> {
-        self.client_of(self.topic())
+        let topic = self.topic.clone();
+        self.client_of(topic.unwrap_or_else(Topic::cluster_metadata))
     }
 
     fn client_of(&self, topic: Topic) -> Result<QuorumClient, Failure> {
@@ -82,11 +79,7 @@ fn address(text: &str) -> Result<Address, String> {
 }
 
 fn topic(text: &str) -> Result<Topic, String> {
-    let topics = [Topic::cluster_metadata(), Topic::performance_test()];
-    let mut topics = topics.into_iter();
-    let found = topics.find(|topic| topic.name == text);
-    found.ok_or_else(|| {
-        let known = [Topic::cluster_metadata(), Topic::performance_test()];
-        format!("{} and {} are possible", known[0].name, known[1].name)
-    })
+    let known = [Topic::cluster_metadata(), Topic::performance_test()];
+    let found = known.iter().find(|topic| topic.name == text).cloned();
+    found.ok_or_else(|| format!("{} and {} are possible", known[0].name, known[1].name))
 }

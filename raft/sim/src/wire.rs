@@ -121,14 +121,19 @@ impl<L: SimLog> World<L> {
         Some(delay)
     }
 
-    pub(crate) fn send(&mut self, from: usize, call: CallId, to: &Destination, request: Request) {
+    pub(crate) fn send(
+        &mut self,
+        from: usize,
+        call: CallId,
+        to: &Destination,
+        mut request: Request,
+    ) {
         let incarnation = self.hosts[from].incarnation;
         let sender = Some((from, incarnation));
         let api = request.api_key();
         let Some(target) = machine_at(&to.address) else {
             return self.broken("address", format!("machine {from} sends to {}", to.address));
         };
-        let mut request = request;
         if let Request::Fetch(fetch) = &mut request {
             let tags = &mut fetch.topics[0].partitions[0].unknown_tags;
             if !tags.is_empty() {
